@@ -1,0 +1,1 @@
+"""Who is working, and the storage that they share."""

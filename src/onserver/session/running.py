@@ -1,0 +1,95 @@
+"""What this program is running just now, and in whose name it locks.
+
+The run is kept in a context variable, so coroutines, and threads that are started with the context, see their own. A
+thread that a task starts by plain `threading.Thread` has an empty context; it belongs to the run of the main thread,
+when there is exactly one: executors, and Celery's prefork and solo pools, run in their main thread and one at a time.
+A program that runs procedures in other threads (Celery's threads pool, a test with a worker thread) gets no such
+guess, since a wrong one would lend a lock to a stranger.
+"""
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """One delivery of one process, as locks need to know it."""
+
+    #: Number of the process.
+    number: int
+    #: Which delivery this is: 1 for the first.
+    delivery: int
+    #: The executor's life that runs it, "member.incarnation".
+    holder: str
+
+    @property
+    def owner(self) -> str:
+        """The name under which this run locks: "member.incarnation/number.delivery"."""
+        return f"{self.holder}/{self.number}.{self.delivery}"
+
+
+RunT = TypeVar("RunT", bound="Running")
+
+_running: ContextVar[Running | None] = ContextVar("onserver_running", default=None)
+_in_main_thread: list[Running] = []
+
+
+@contextmanager
+def entered(run: RunT) -> Iterator[RunT]:
+    """Make `run` what is running in this context, until the block ends."""
+    main = threading.current_thread() is threading.main_thread()
+    token = _running.set(run)
+    if main:
+        _in_main_thread.append(run)
+    try:
+        yield run
+    finally:
+        if main:
+            _in_main_thread.remove(run)
+        _running.reset(token)
+
+
+def running() -> Running | None:
+    """Answer what runs in this context; in a stray thread, the only run of the main thread, if there is one."""
+    found = _running.get()
+    if found is None and len(_in_main_thread) == 1 and threading.current_thread() is not threading.main_thread():
+        return _in_main_thread[0]
+    return found
+
+
+def lock_owner(hold: Callable[[], str]) -> str:
+    """Name the one who locks: the run, or outside of runs this thread or task in the name of the program's member.
+
+    Args:
+        hold: gives the program's holder, "member.incarnation"; asked only outside of runs.
+    """
+    run = running()
+    if run is not None:
+        return run.owner
+    return f"{hold()}/{_strand()}"
+
+
+_serials = itertools.count(1)
+_of_thread = threading.local()
+_of_task: WeakKeyDictionary[asyncio.Task[object], int] = WeakKeyDictionary()
+
+
+def _strand() -> str:
+    """Name this task ("aSERIAL"), or this thread ("tSERIAL") where no loop is running; no name is used twice."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop is running in this thread
+        task = None
+    if task is not None:
+        return f"a{_of_task.get(task) or _of_task.setdefault(task, next(_serials))}"
+    serial: int | None = getattr(_of_thread, "serial", None)
+    if serial is None:
+        serial = _of_thread.serial = next(_serials)
+    return f"t{serial}"
