@@ -1,0 +1,225 @@
+"""Every error keeps its facts through pickle and JSON, says what to do next, and has a code of its own."""
+
+import json
+import pickle
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onserver import errors
+from onserver.errors import OnServerError
+
+AT = datetime(2026, 11, 25, 14, 2, 11, tzinfo=UTC)
+
+#: One of each, with every fact given, and its whole text.
+EXAMPLES: list[tuple[Any, str]] = [
+    (
+        errors.ProjectNotFound(),
+        "No project: no `config/onserver.toml` in this folder or above it. `onserver new NAME` makes one; "
+        "`--project DIR` or ONSERVER_PROJECT points to one.",
+    ),
+    (errors.ImportFailed("tasks.shop", "NameError: no x", "tasks/shop.py"), "`tasks/shop.py` cannot be imported: Na"),
+    (
+        errors.UnknownSetting("process.delivries", near=("deliveries",)),
+        "Unknown setting `process.delivries` in `config/onserver.toml`. Did you mean `deliveries`?",
+    ),
+    (
+        errors.BadSetting("process.deliveries", 0, "must be at least 1", "config/onserver.toml", 3),
+        "Setting `process.deliveries` is 0 in `config/onserver.toml` line 3, but must be at least 1. What it",
+    ),
+    (errors.MissingExtra("demo", "vega_datasets"), "`vega_datasets` is not installed. `pip install 'onserver[demo]'`"),
+    (errors.RolesFileError("no such role", line=4), "`config/roles.json` line 4: no such role."),
+    (
+        errors.NotConnected(),
+        "This program is not connected to a server. Run it inside a project, or call `Server.load(…)` or "
+        "`Server(name, redis=…)` first.",
+    ),
+    (
+        errors.DuplicateName("shop.add", "tasks/shop.py", "tasks/two.py"),
+        "Two procedures are named `shop.add`: tasks/shop.py and tasks/two.py. Give one of them another `name=`.",
+    ),
+    (
+        errors.UnsafeRedis("redis://h:1/0", policy="allkeys-lru"),
+        "This Redis may evict keys (`maxmemory-policy allkeys-lru`): locks and processes could vanish. "
+        "`CONFIG SET maxmemory-policy noeviction`.",
+    ),
+    (errors.UnsafeRedis("redis://h:1/0", version="6.2"), "redis://h:1/0 is version 6.2; onserver needs Redis 7.0"),
+    (
+        errors.UnsafeBind("0.0.0.0"),
+        "Refusing to serve the admin page on 0.0.0.0 without authentication. Use `--bind 127.0.0.1`, "
+        "`onserver users add`, or `--behind-proxy ADDR`.",
+    ),
+    (
+        errors.BrokerUnavailable("redis://127.0.0.1:6390/0", 3, 3.0),
+        "redis://127.0.0.1:6390/0 refused the connection (3 tries in 3.0 s). Is it running? `onserver dev` starts one.",
+    ),
+    (errors.NoRedis("redis-server 6.2 is too old"), "No Redis to start: no wheel with a server binary is installed"),
+    (
+        errors.MemberFenced(17, "web-2", AT, 12.0),
+        "Member 17 (web-2) was declared dead at 14:02:11 after 12 s of silence: this write was refused. "
+        "It joins again under a new number.",
+    ),
+    (
+        errors.ProcedureNotFound("ad", ("add",), 41),
+        "No procedure `ad` is registered (41 are; the list outlives its workers). Did you mean `add`? "
+        "See all: `onserver ps --procedures`.",
+    ),
+    (
+        errors.BadArguments("add", "misses `y`", "add(x: int, y: int) -> int"),
+        "`add()` misses `y`: its signature is `add(x: int, y: int) -> int`. Nothing was sent.",
+    ),
+    (
+        errors.NotSendable("Argument when", "datetime.timezone", advice="Send its name as text."),
+        "Argument `when` is a `datetime.timezone`, which cannot be sent. Send its name as text.",
+    ),
+    (errors.NotSendable('rates["a b"]', problem="is too deep"), '`rates["a b"]` is too deep.'),
+    (errors.ProcessNotFound(1042), "No process #1042: it never was, or its record has expired."),
+    (errors.AlreadyRunning("totals", 1042, AT), "`totals` is running as #1042 since 14:02:11; nothing was started."),
+    (
+        errors.ProcedureFailed(7, "shop.add", "ValueError", "no", "Traceback: line 1\n"),
+        "#7 `shop.add` raised ValueError: no\n\nRemote traceback:\nTraceback: line 1",
+    ),
+    (errors.ProcessTimeout(7, 5.0, "running"), "#7 gave no result within 5 s and is running. It goes on;"),
+    (errors.ProcessTimeout(7, 5.0, limit="timeout"), "#7 was ended: it reached its timeout of 5 s."),
+    (errors.ProcessAborted(7, "ann", "wrong month"), "#7 was aborted by ann: wrong month."),
+    (
+        errors.ProcessLost(1042, "web-2", 17, 12.0),
+        "#1042 is lost: worker web-2 (member 17) stopped answering 12 s ago and `rerun=False`. "
+        "Its locks were released.",
+    ),
+    (
+        errors.ProcessDead(1042, 3, "web-2"),
+        "#1042 was dead-lettered after 3 deliveries, the last on web-2. Look: `onserver dead show 1042`. "
+        "Run again: `onserver dead replay 1042`.",
+    ),
+    (
+        errors.DeadlockDetected("rates", "#1042", "stock", "#1047"),
+        '`use("rates")` would deadlock: #1042 holds `rates` and waits for `stock`; this process, #1047, holds '
+        "`stock`. Take them in one order.",
+    ),
+    (errors.SyncInAsyncError(".result()", "await process"), "`.result()` would block the running event loop. Use `aw"),
+    (
+        errors.LockTimeout("rates", 5.0, "#1042 nightly_invoices on web-2 (alive)", 74.0, 2),
+        "Lock `rates` not obtained in 5.0 s: held for 74 s by #1042 nightly_invoices on web-2 (alive). "
+        "2 wait before this one.",
+    ),
+    (
+        errors.NotInUse(),
+        'Storage is read-only here. Change it inside `with session().storage.use("rates") as rates:`.',
+    ),
+    (errors.LockLost("rates", "member 17 was declared dead"), "The lock on `rates` was lost (member 17 was declared"),
+    (
+        errors.NotShareable(kind="set"),
+        "A `set` cannot be stored. Use a list, or `storage.counter()` for a count.",
+    ),
+    (errors.NotShareable("n", problem="is a counter", advice=""), "`n` is a counter."),
+    (errors.TooLarge("rates", 17000000, 16777216), "`rates` would take 17,000,000 bytes; at most 16,777,216 are allo"),
+    (errors.VersionConflict("rates", 3, 4), "`rates` is at version 4, not 3: somebody changed it meanwhile."),
+    (errors.BadToken(), "The token was refused: it is unknown or was used already."),
+    (errors.SessionExpired("s1"), "Session s1 has expired. Log in again."),
+    (
+        errors.PrivilegeDenied("invoices.create", "ann", ("clerk",), ("manager", "owner")),
+        "`invoices.create` refused for ann (roles: clerk). Granted by: manager, owner.",
+    ),
+    (errors.MaintenanceMode("back at 9"), "The server is in maintenance: back at 9."),
+    (errors.ConnectionVetoed("shop.gate", 7, "full"), "Hook `shop.gate` refused the connection with 7: full."),
+    (errors.BadSignature("shop.add", "it is 41 s old", 7), "The message for `shop.add` (#7) was refused: it is 41 s o"),
+    (errors.BackupVetoed("shop.guard", 201, "month-end"), "Hook `shop.guard` refused the backup with 201: month-end."),
+    (errors.BackupCorrupt("a.tar", "checksum"), "Archive `a.tar` is damaged: checksum."),
+    (errors.RestoreRefused("a.tar", "workers are up"), "`a.tar` was not restored: workers are up."),
+    (
+        errors.HookFailed("on_server_startup", "shop.load", "ConnectionError: rates.example refused"),
+        "`on_server_startup` hook `shop.load` raised ConnectionError: rates.example refused. The server did not start.",
+    ),
+    (
+        errors.NoWorker(1051, "reports", ("default",)),
+        "Kept as #1051, but no worker listens on queue `reports`. Queues with workers: default.",
+    ),
+    (errors.NoWorker(1051, "default", procedure="ad"), "Kept as #1051, but no worker has registered procedures yet; `"),
+]
+
+
+def leaves(cls: type[OnServerError]) -> Iterator[type[OnServerError]]:
+    for child in cls.__subclasses__():
+        if child.__module__ == "onserver.errors":
+            yield child
+            yield from leaves(child)
+
+
+def each(error: Any) -> str:
+    return type(error).__name__
+
+
+@pytest.mark.parametrize(
+    ("error", "text"), EXAMPLES, ids=lambda value: each(value) if not isinstance(value, str) else ""
+)
+def test_text_is_made_from_the_facts(error: Any, text: str) -> None:
+    assert (
+        str(error) == text or (len(text) > 25 and str(error).startswith(text)) or str(error) == f"{text} {error.hint}"
+    )
+
+
+@pytest.mark.parametrize("error", [error for error, _ in EXAMPLES], ids=each)
+def test_facts_survive_pickle_and_json(error: Any) -> None:
+    twin = pickle.loads(pickle.dumps(error))
+    assert type(twin) is type(error)
+    assert vars(twin) == vars(error)
+    assert twin.args == error.args
+    assert str(twin) == str(error)
+    told = json.loads(json.dumps(error.as_dict()))
+    assert told["code"] == f"ONS-{error.code}"
+    assert set(told) == {"code", "message", "hint", "docs", "facts"}
+
+
+def test_every_error_of_the_tree_has_an_example_and_a_code_of_its_own() -> None:
+    tree: list[Any] = [*leaves(OnServerError), errors.NoWorker]
+    concrete = [cls for cls in tree if not cls.__subclasses__()]
+    assert {type(error) for error, _ in EXAMPLES} == set(concrete)
+    codes = [cls.code for cls in concrete]
+    assert len(set(codes)) == len(codes)
+
+
+def test_the_drawing_at_the_top_lists_the_whole_tree() -> None:
+    for cls in leaves(OnServerError):
+        assert cls.__name__ in (errors.__doc__ or "")
+
+
+def test_the_reference_explains_every_code() -> None:
+    page = Path(__file__).parents[1] / "docs" / "reference" / "errors.md"
+    text = page.read_text(encoding="utf-8")
+    for error, _ in EXAMPLES:
+        assert f"### ONS-{error.code}" in text, f"{each(error)} is missing in {page.name}"
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"),
+    [
+        (errors.BrokerUnavailable, ConnectionError),
+        (errors.ImportFailed, ImportError),
+        (errors.ProcedureNotFound, LookupError),
+        (errors.BadArguments, TypeError),
+        (errors.NotSendable, TypeError),
+        (errors.ProcessNotFound, LookupError),
+        (errors.ProcessTimeout, TimeoutError),
+        (errors.LockTimeout, TimeoutError),
+        (errors.NotInUse, TypeError),
+        (errors.NotShareable, TypeError),
+        (errors.PrivilegeDenied, PermissionError),
+        (errors.NoWorker, UserWarning),
+    ],
+)
+def test_errors_are_what_people_already_catch(error: type[Exception], builtin: type[Exception]) -> None:
+    assert issubclass(error, builtin)
+
+
+def test_facts_that_do_not_fit_are_refused() -> None:
+    anything: Any = errors.ProcessNotFound
+    with pytest.raises(TypeError, match="no fact 'name'"):
+        anything(1, name="x")
+    with pytest.raises(TypeError, match="takes 1 facts, 2 were given"):
+        anything(1, 2)
+    with pytest.raises(AttributeError, match="number"):
+        anything()
