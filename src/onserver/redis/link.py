@@ -1,0 +1,337 @@
+"""One raw connection to Redis with one owner: every command has a deadline, and nothing is retried behind its back.
+
+A link connects when it is first used and whenever it finds itself disconnected; `on_connect` then runs on it before
+anything else. After an error that leaves the state of the connection unknown (a deadline, a broken pipe, an exception
+out of a signal handler) it is closed, so that no later command reads an earlier one's answer. A link never sends a
+command twice, with two exceptions that Redis itself asks for and that are known not to have run: a script that it does
+not know is sent whole, and a node of a cluster that points to another is left for that one.
+
+For a blocking read, `send()` a command and `receive()` its answer as often as it takes: a deadline of `receive` leaves
+the link as it is, and the answer may still come.
+
+After a fork the child's links are closed in the child and connect anew when used; the parent's are untouched.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import Any, NoReturn, Self
+
+from onserver.interrupt import shielded
+from onserver.redis.address import Address, Node
+from onserver.redis.answers import Lost, Moved, NoScript, ReadOnly, Refused, Silent, Unreachable, translate
+from onserver.redis.locate import candidates, master
+from onserver.redis.resp import PENDING, ErrorReply, Replies, Word, feed, pack
+from onserver.redis.scripts import Script
+from onserver.redis.wire import Wire, dial
+
+_HOPS = 5
+_NEVER = float("inf")
+
+
+class Link:
+    """See the top of this module.
+
+    Args:
+        address: where.
+        connect_seconds: deadline of connecting: log-in and `on_connect` included.
+        command_seconds: deadline of a command for which no other is given.
+        on_connect: runs on each new connection, before anything else is sent. If it raises, the connection is closed.
+        replicas: how many replicas must confirm what a script wrote before `run` answers; `Silent` when they do not.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        connect_seconds: float = 3.0,
+        command_seconds: float = 5.0,
+        on_connect: Callable[[Link], object] | None = None,
+        replicas: int = 0,
+    ) -> None:
+        self.address = address
+        self.connect_seconds = connect_seconds
+        self.command_seconds = command_seconds
+        self.replicas = replicas
+        self._on_connect = on_connect
+        self._welcome = _NEVER
+        self._target: Node | None = None
+        self._wire: Wire | None = None
+        self._reader = Replies()
+        _links.add(self)
+
+    # -- one command, one answer
+
+    def command(self, *words: Word, timeout: float | None = None) -> Any:
+        """Send a command and return its answer.
+
+        Args:
+            words: the command and its arguments.
+            timeout: seconds until `Silent` is raised and the link closed; `command_seconds` when None.
+
+        Raises:
+            LinkError: one of the classes in `answers`.
+            MemberFenced: the holder in whose name a script was to write is dead.
+            ScriptRefused: any other error reply.
+        """
+        return self.exchange(pack(words), 1, timeout)
+
+    def run(self, script: Script, prefix: str, *arguments: Word, timeout: float | None = None) -> Any:
+        """Run a script on the server with this key prefix; otherwise as `command`."""
+        return self.run_packed(script, self.pack(script, prefix, arguments), timeout)
+
+    def pack(self, script: Script, prefix: str, arguments: Sequence[Word]) -> bytes:
+        """The bytes that run a script, for `run_packed`."""
+        packed = pack(("EVALSHA", script.sha, 1, prefix, *arguments))
+        if self.replicas and script.writes:
+            packed += pack(("WAIT", self.replicas, int(self.command_seconds * 500)))
+        return packed
+
+    def run_packed(self, script: Script, packed: bytes, timeout: float | None = None) -> Any:
+        """Send what `pack` made. The caller may send the same bytes again after an error of `answers`."""
+        try:
+            return self._confirmed(script, packed, timeout)
+        except NoScript:
+            self.command("SCRIPT", "LOAD", script.source, timeout=timeout)
+            return self._confirmed(script, packed, timeout)
+
+    def _confirmed(self, script: Script, packed: bytes, timeout: float | None) -> Any:
+        if not (self.replicas and script.writes):
+            return self.exchange(packed, 1, timeout)
+        answer, confirmed = self.exchange(packed, 2, timeout)
+        if confirmed < self.replicas:
+            raise Silent(self._name, 1, 0.0, f"wrote, but only {confirmed} of {self.replicas} replicas confirmed it")
+        return answer
+
+    def pipeline(self, commands: Sequence[Sequence[Word]], timeout: float | None = None) -> list[Any]:
+        """Send several commands at once and return their answers; the first error reply among them is raised."""
+        if not commands:
+            return []
+        packed = b"".join([pack(tuple(words)) for words in commands])
+        answers = self.exchange(packed, len(commands), timeout)
+        return answers if len(commands) > 1 else [answers]
+
+    def exchange(self, packed: bytes, replies: int, timeout: float | None = None) -> Any:
+        """Send bytes and return the one reply to them, or the list of replies when there are more than one."""
+        deadline = self._deadline(self.command_seconds if timeout is None else timeout)
+        hops = 0
+        while True:
+            self._connect(deadline)
+            try:
+                return self._exchange(packed, replies, deadline)
+            except Moved as moved:
+                hops += 1
+                if hops > _HOPS:
+                    raise ReadOnly(self._name, hops, 0.0, "sends from node to node in a circle") from moved
+                self.close()
+                self._target = (moved.host or self._host, moved.port)
+
+    def _exchange(self, packed: bytes, replies: int, deadline: float) -> Any:
+        started = monotonic()
+        try:
+            with shielded():
+                self._send(packed, deadline)
+                if replies == 1:
+                    answer = self._receive(deadline, (deadline - started) * 1000)
+                else:
+                    answer = [self._receive(deadline, _left_ms(deadline)) for _ in range(replies)]
+        except TimeoutError as error:
+            self.close()
+            raise Silent(self._name, 1, monotonic() - started, "gave no answer") from error
+        except OSError as error:
+            self._lost(error)
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(answer, ErrorReply):
+            self._refused(answer)
+        if replies > 1:
+            for part in answer:
+                if isinstance(part, ErrorReply):
+                    self._refused(part)
+        return answer
+
+    # -- blocking reads and subscriptions
+
+    def send(self, *words: Word) -> None:
+        """Send a command without waiting for its answer; `receive` gets it."""
+        self.connect()
+        try:
+            with shielded():
+                self._send(pack(words), monotonic() + self.command_seconds)
+        except OSError as error:
+            self._lost(error)
+        except BaseException:
+            self.close()
+            raise
+
+    def receive(self, timeout: float) -> Any:
+        """The next answer or message. `Silent` after `timeout` seconds without one; the link stays open."""
+        try:
+            answer = self._receive(monotonic() + timeout, timeout * 1000)
+        except TimeoutError as error:
+            raise Silent(self._name, 1, timeout, "gave no answer") from error
+        except OSError as error:
+            self._lost(error)
+        except BaseException:
+            self.close()
+            raise
+        if isinstance(answer, ErrorReply):
+            self._refused(answer)
+        return answer
+
+    def arrived(self) -> list[Any]:
+        """Everything that has arrived, without waiting: for the owner of a poll loop, when `fileno()` is readable."""
+        messages: list[Any] = []
+        try:
+            while True:
+                messages.append(self.receive(0))
+        except Silent:
+            return messages
+
+    def fileno(self) -> int:
+        """The file descriptor of the connection, made if need be, for `poll`."""
+        self.connect()
+        return self._open_wire().fileno()
+
+    # -- the connection
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, as far as is known without using it."""
+        return self._wire is not None
+
+    def connect(self) -> None:
+        """Connect if there is no connection; every command does this by itself.
+
+        Raises:
+            LinkError: `Refused`, `Unreachable`, `Silent`, `Denied`, or what the server said instead of welcome.
+        """
+        self._connect(monotonic() + self.connect_seconds)
+
+    def close(self) -> None:
+        """Close the connection if there is one. The link may be used again: it connects anew."""
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _connect(self, deadline: float) -> None:
+        if self._wire is not None:
+            return
+        outer, self._welcome = self._welcome, min(deadline, monotonic() + self.connect_seconds)
+        try:
+            with shielded():
+                self._open(self._welcome)
+            if self._on_connect is not None:
+                self._on_connect(self)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._welcome = outer
+
+    def _deadline(self, timeout: float) -> float:
+        # What `on_connect` sends belongs to connecting, and ends with its deadline.
+        return min(monotonic() + timeout, self._welcome)
+
+    @property
+    def _name(self) -> str:
+        described = self.address.describe()
+        if self._target is None or self.address.kind in ("tcp", "unix"):
+            return described
+        return f"{described} (node {self._target[0]}:{self._target[1]})"
+
+    @property
+    def _host(self) -> str:
+        return self._target[0] if self._target is not None else self.address.nodes[0][0]
+
+    def _open(self, deadline: float) -> None:
+        if self.address.kind == "sentinel":
+            self._target = master(self.address, deadline)
+        nodes = candidates(self.address) if self._target is None else [self._target]
+        while True:
+            node = nodes.pop(0)
+            try:
+                self._greet_node(node, deadline)
+                return
+            except (Refused, Unreachable, Silent):
+                self.close()
+                self._target = None  # a node that a cluster or a Sentinel named may be gone: ask again the next time
+                if not nodes:
+                    raise
+
+    def _greet_node(self, node: Node | None, deadline: float) -> None:
+        started = monotonic()
+        try:
+            wire = dial(self.address, node, deadline)
+        except TimeoutError as error:
+            raise Silent(self._name, 1, monotonic() - started, "did not accept the connection") from error
+        except (ConnectionRefusedError, FileNotFoundError) as error:
+            raise Refused(self._name, 1, monotonic() - started, "refused the connection") from error
+        except OSError as error:
+            raise Unreachable(self._name, 1, monotonic() - started, f"cannot be reached: {error}") from error
+        self._reader = Replies()
+        self._wire = wire
+        if self.address.kind == "cluster":
+            self._target = node
+        self._log_in(deadline)
+
+    def _log_in(self, deadline: float) -> None:
+        commands: list[tuple[Word, ...]] = []
+        if self.address.password:
+            user = (self.address.username,) if self.address.username else ()
+            commands.append(("AUTH", *user, self.address.password))
+        if self.address.db:
+            commands.append(("SELECT", self.address.db))
+        if commands:
+            packed = b"".join([pack(words) for words in commands])
+            self._exchange(packed, len(commands), deadline)
+
+    def _send(self, packed: bytes, deadline: float) -> None:
+        self._open_wire().send(packed, deadline)
+
+    def _receive(self, deadline: float, wait_ms: float) -> Any:
+        reader, wire = self._reader, self._open_wire()
+        while (answer := reader.gets()) is PENDING:
+            chunk = wire.receive(deadline, wait_ms)
+            feed(reader, chunk)
+            wait_ms = _left_ms(deadline)
+        return answer
+
+    def _open_wire(self) -> Wire:
+        if self._wire is None:
+            raise ConnectionAbortedError("this link was closed")
+        return self._wire
+
+    def _refused(self, reply: ErrorReply) -> NoReturn:
+        error = translate(reply, self._name)
+        if isinstance(error, ReadOnly):
+            self.close()  # the master is elsewhere now: look for it the next time
+        raise error
+
+    def _lost(self, error: OSError) -> NoReturn:
+        self.close()
+        raise Lost(self._name, 1, 0.0, f"closed the connection: {error}") from error
+
+
+def _left_ms(deadline: float) -> float:
+    return max(0.0, (deadline - monotonic()) * 1000)
+
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+
+def _drop_in_child() -> None:
+    for link in list(_links):
+        link.close()
+
+
+os.register_at_fork(after_in_child=_drop_in_child)

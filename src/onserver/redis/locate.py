@@ -1,0 +1,61 @@
+"""Which node to dial: the one of the address, the master that Sentinel names, or the node that owns a server's slot."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+from onserver.redis.address import Address, Node
+from onserver.redis.answers import Unreachable
+from onserver.redis.resp import PENDING, ErrorReply, Replies, feed, pack
+from onserver.redis.wire import Wire, dial
+
+#: Seconds that one silent Sentinel or cluster node may cost before the next one is asked.
+_ASK_SECONDS = 1.0
+
+
+def candidates(address: Address) -> list[Node | None]:
+    """The nodes to dial, in order. None stands for the Unix socket of the address."""
+    return [None] if address.kind == "unix" else list(address.nodes)
+
+
+def master(address: Address, deadline: float) -> Node:
+    """Ask the Sentinels of the address, one after the other, where the master of the service is.
+
+    Raises:
+        Unreachable: none of them answered with one; the text says what each said.
+    """
+    said: list[str] = []
+    for node in address.nodes:
+        try:
+            return _ask(address, node, min(deadline, monotonic() + _ASK_SECONDS))
+        except (OSError, LookupError, ErrorReply) as error:
+            said.append(f"{node[0]}:{node[1]} {str(error) or type(error).__name__}")
+    raise Unreachable(address.describe(), 1, 0.0, f"has no Sentinel that names a master ({'; '.join(said)})")
+
+
+def _ask(address: Address, node: Node, deadline: float) -> Node:
+    wire = dial(address, node, deadline)
+    try:
+        if address.option("sentinel_password"):
+            user = (address.option("sentinel_username"),) if address.option("sentinel_username") else ()
+            exchange(wire, ("AUTH", *user, address.option("sentinel_password")), deadline)
+        found = exchange(wire, ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.service), deadline)
+    finally:
+        wire.close()
+    if not found:
+        raise LookupError(f"knows no service {address.service!r}")
+    host, port = found
+    return host.decode(), int(port)
+
+
+def exchange(wire: Wire, command: tuple[str, ...], deadline: float) -> Any:
+    """Send one command on a wire of its own and read the one reply to it."""
+    reader = Replies()
+    wire.send(pack(command), deadline)
+    while (reply := reader.gets()) is PENDING:
+        chunk = wire.receive(deadline, max(0.0, (deadline - monotonic()) * 1000))
+        feed(reader, chunk)
+    if isinstance(reply, ErrorReply):
+        raise reply
+    return reply

@@ -1,0 +1,127 @@
+"""One socket to one node, with deadlines that hold.
+
+The sockets do not block: every wait is a `poll` with the time that is left, so a server that sends a byte now and then
+cannot stretch a deadline, and setting a time-out costs no system call.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+from contextlib import suppress
+from time import monotonic
+
+from onserver.redis.address import Address, Node
+
+_CHUNK = 1 << 16
+#: Seconds of a quiet connection after which the kernel asks the other side whether it is still there.
+_KEEPALIVE_SECONDS = 10
+
+
+class Wire:
+    """A connected socket. `TimeoutError` at a deadline, `ConnectionError` when it broke."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._readable = select.poll()
+        self._readable.register(connected, select.POLLIN)
+        self._buffer = bytearray(_CHUNK)
+
+    def send(self, data: bytes, deadline: float) -> None:
+        """Send all of it before the deadline (monotonic)."""
+        try:
+            sent = self._socket.send(data)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            sent = 0
+        if sent == len(data):
+            return
+        rest = memoryview(data)[sent:]
+        writable = select.poll()
+        writable.register(self._socket, select.POLLOUT)
+        while rest:
+            if not writable.poll(_left_ms(deadline)):
+                raise TimeoutError
+            with suppress(BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):  # spurious wake-up: wait again
+                rest = rest[self._socket.send(rest) :]
+
+    def receive(self, deadline: float, wait_ms: float) -> memoryview:
+        """What has arrived, after waiting for at most `wait_ms` for the first byte of it.
+
+        Several waits in a row pass the same deadline (monotonic) and a `wait_ms` that is at most what is left of it.
+        """
+        while True:
+            if not self._readable.poll(wait_ms):
+                raise TimeoutError
+            try:
+                count = self._socket.recv_into(self._buffer)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                wait_ms = _left_ms(deadline)
+                continue
+            if not count:
+                raise ConnectionResetError("the connection was closed by the other side")
+            return memoryview(self._buffer)[:count]
+
+    def fileno(self) -> int:
+        """The file descriptor, for a poll."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close this process' end of it. A parent's or child's copy of the socket stays as it is."""
+        self._socket.close()
+
+
+class TlsWire(Wire):
+    """The same through TLS, where decrypted bytes may wait although the socket is not readable."""
+
+    def __init__(self, connected: ssl.SSLSocket) -> None:
+        super().__init__(connected)
+        self._tls = connected
+
+    def receive(self, deadline: float, wait_ms: float) -> memoryview:
+        """As `Wire.receive`."""
+        if not self._tls.pending():
+            return super().receive(deadline, wait_ms)
+        return memoryview(self._buffer)[: self._tls.recv_into(self._buffer)]
+
+
+def dial(address: Address, node: Node | None, deadline: float) -> Wire:
+    """Connect to `node` (or, when None, to the Unix socket of the address) before the deadline (monotonic).
+
+    Raises:
+        OSError: as `socket` has it: refused, no such file, no route, unknown name, TimeoutError.
+    """
+    if node is None:
+        return Wire(_connect_unix(address.path, deadline))
+    connected = socket.create_connection(node, timeout=max(deadline - monotonic(), 0.001))
+    connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_SECONDS)
+    context = address.tls_context()
+    if context is None:
+        connected.setblocking(False)
+        return Wire(connected)
+    try:
+        secured = context.wrap_socket(connected, server_hostname=node[0])
+    except BaseException:
+        connected.close()
+        raise
+    secured.setblocking(False)
+    return TlsWire(secured)
+
+
+def _connect_unix(path: str, deadline: float) -> socket.socket:
+    connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connecting.settimeout(max(deadline - monotonic(), 0.001))
+        connecting.connect(path)
+        connecting.setblocking(False)
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting
+
+
+def _left_ms(deadline: float) -> float:
+    return max(0.0, (deadline - monotonic()) * 1000)
