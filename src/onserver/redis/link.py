@@ -24,7 +24,7 @@ from onserver.interrupt import shielded
 from onserver.redis.address import Address, Node
 from onserver.redis.answers import Lost, Moved, NoScript, ReadOnly, Refused, Silent, Unreachable, translate
 from onserver.redis.locate import candidates, master
-from onserver.redis.resp import PENDING, ErrorReply, Replies, Word, feed, pack
+from onserver.redis.resp import ErrorReply, Word, pack
 from onserver.redis.scripts import Script
 from onserver.redis.wire import Wire, dial
 
@@ -59,7 +59,6 @@ class Link:
         self._welcome = _NEVER
         self._target: Node | None = None
         self._wire: Wire | None = None
-        self._reader = Replies()
         _links.add(self)
 
     # -- one command, one answer
@@ -91,15 +90,17 @@ class Link:
 
     def run_packed(self, script: Script, packed: bytes, timeout: float | None = None) -> Any:
         """Send what `pack` made. The caller may send the same bytes again after an error of `answers`."""
+        ask = self._confirmed if self.replicas and script.writes else self._answered
         try:
-            return self._confirmed(script, packed, timeout)
+            return ask(packed, timeout)
         except NoScript:
             self.command("SCRIPT", "LOAD", script.source, timeout=timeout)
-            return self._confirmed(script, packed, timeout)
+            return ask(packed, timeout)
 
-    def _confirmed(self, script: Script, packed: bytes, timeout: float | None) -> Any:
-        if not (self.replicas and script.writes):
-            return self.exchange(packed, 1, timeout)
+    def _answered(self, packed: bytes, timeout: float | None) -> Any:
+        return self.exchange(packed, 1, timeout)
+
+    def _confirmed(self, packed: bytes, timeout: float | None) -> Any:
         answer, confirmed = self.exchange(packed, 2, timeout)
         if confirmed < self.replicas:
             raise Silent(self._name, 1, 0.0, f"wrote, but only {confirmed} of {self.replicas} replicas confirmed it")
@@ -132,11 +133,12 @@ class Link:
         started = monotonic()
         try:
             with shielded():
-                self._send(packed, deadline)
+                wire = self._open_wire()
+                wire.send(packed, deadline)
                 if replies == 1:
-                    answer = self._receive(deadline, (deadline - started) * 1000)
+                    answer = wire.reply(deadline, (deadline - started) * 1000)
                 else:
-                    answer = [self._receive(deadline, _left_ms(deadline)) for _ in range(replies)]
+                    answer = [wire.reply(deadline, _left_ms(deadline)) for _ in range(replies)]
         except TimeoutError as error:
             self.close()
             raise Silent(self._name, 1, monotonic() - started, "gave no answer") from error
@@ -160,7 +162,7 @@ class Link:
         self.connect()
         try:
             with shielded():
-                self._send(pack(words), monotonic() + self.command_seconds)
+                self._open_wire().send(pack(words), monotonic() + self.command_seconds)
         except OSError as error:
             self._lost(error)
         except BaseException:
@@ -170,7 +172,7 @@ class Link:
     def receive(self, timeout: float) -> Any:
         """The next answer or message. `Silent` after `timeout` seconds without one; the link stays open."""
         try:
-            answer = self._receive(monotonic() + timeout, timeout * 1000)
+            answer = self._open_wire().reply(monotonic() + timeout, timeout * 1000)
         except TimeoutError as error:
             raise Silent(self._name, 1, timeout, "gave no answer") from error
         except OSError as error:
@@ -278,7 +280,6 @@ class Link:
             raise Refused(self._name, 1, monotonic() - started, "refused the connection") from error
         except OSError as error:
             raise Unreachable(self._name, 1, monotonic() - started, f"cannot be reached: {error}") from error
-        self._reader = Replies()
         self._wire = wire
         if self.address.kind == "cluster":
             self._target = node
@@ -294,17 +295,6 @@ class Link:
         if commands:
             packed = b"".join([pack(words) for words in commands])
             self._exchange(packed, len(commands), deadline)
-
-    def _send(self, packed: bytes, deadline: float) -> None:
-        self._open_wire().send(packed, deadline)
-
-    def _receive(self, deadline: float, wait_ms: float) -> Any:
-        reader, wire = self._reader, self._open_wire()
-        while (answer := reader.gets()) is PENDING:
-            chunk = wire.receive(deadline, wait_ms)
-            feed(reader, chunk)
-            wait_ms = _left_ms(deadline)
-        return answer
 
     def _open_wire(self) -> Wire:
         if self._wire is None:

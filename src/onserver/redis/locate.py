@@ -7,7 +7,7 @@ from typing import Any
 
 from onserver.redis.address import Address, Node
 from onserver.redis.answers import Unreachable
-from onserver.redis.resp import PENDING, ErrorReply, Replies, feed, pack
+from onserver.redis.resp import ErrorReply, pack
 from onserver.redis.wire import Wire, dial
 
 #: Seconds that one silent Sentinel or cluster node may cost before the next one is asked.
@@ -51,11 +51,8 @@ def _ask(address: Address, node: Node, deadline: float) -> Node:
 
 def exchange(wire: Wire, command: tuple[str, ...], deadline: float) -> Any:
     """Send one command on a wire of its own and read the one reply to it."""
-    reader = Replies()
     wire.send(pack(command), deadline)
-    while (reply := reader.gets()) is PENDING:
-        chunk = wire.receive(deadline, max(0.0, (deadline - monotonic()) * 1000))
-        feed(reader, chunk)
+    reply = wire.reply(deadline, (deadline - monotonic()) * 1000)
     if isinstance(reply, ErrorReply):
         raise reply
     return reply

@@ -26,5 +26,5 @@ class Replies(hiredis.Reader):
         super().__init__(notEnoughData=PENDING)
 
 
-#: Hand received bytes, or a view of them, to a reader.
-feed = cast("Callable[[Replies, memoryview], None]", hiredis.Reader.feed)
+#: Hand the part of a buffer from an offset on, of some length, to a reader.
+feed = cast("Callable[[Replies, bytearray, int, int], None]", hiredis.Reader.feed)

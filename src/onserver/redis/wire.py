@@ -1,4 +1,4 @@
-"""One socket to one node, with deadlines that hold.
+"""One socket to one node: bytes out, replies in, with deadlines that hold.
 
 The sockets do not block: every wait is a `poll` with the time that is left, so a server that sends a byte now and then
 cannot stretch a deadline, and setting a time-out costs no system call.
@@ -11,8 +11,10 @@ import socket
 import ssl
 from contextlib import suppress
 from time import monotonic
+from typing import Any
 
 from onserver.redis.address import Address, Node
+from onserver.redis.resp import PENDING, Replies, feed
 
 _CHUNK = 1 << 16
 #: Seconds of a quiet connection after which the kernel asks the other side whether it is still there.
@@ -27,6 +29,7 @@ class Wire:
         self._readable = select.poll()
         self._readable.register(connected, select.POLLIN)
         self._buffer = bytearray(_CHUNK)
+        self._replies = Replies()
 
     def send(self, data: bytes, deadline: float) -> None:
         """Send all of it before the deadline (monotonic)."""
@@ -45,22 +48,25 @@ class Wire:
             with suppress(BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):  # spurious wake-up: wait again
                 rest = rest[self._socket.send(rest) :]
 
-    def receive(self, deadline: float, wait_ms: float) -> memoryview:
-        """What has arrived, after waiting for at most `wait_ms` for the first byte of it.
-
-        Several waits in a row pass the same deadline (monotonic) and a `wait_ms` that is at most what is left of it.
-        """
-        while True:
+    def reply(self, deadline: float, wait_ms: float) -> Any:
+        """The next reply, an `ErrorReply` among them, before the deadline (monotonic), which is `wait_ms` from now."""
+        reader = self._replies
+        while (reply := reader.gets()) is PENDING:
             if not self._readable.poll(wait_ms):
                 raise TimeoutError
-            try:
-                count = self._socket.recv_into(self._buffer)
-            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-                wait_ms = _left_ms(deadline)
-                continue
-            if not count:
-                raise ConnectionResetError("the connection was closed by the other side")
-            return memoryview(self._buffer)[:count]
+            if count := self._receive():
+                feed(reader, self._buffer, 0, count)
+            wait_ms = _left_ms(deadline)
+        return reply
+
+    def _receive(self) -> int:
+        try:
+            count = self._socket.recv_into(self._buffer)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+        if not count:
+            raise ConnectionResetError("the connection was closed by the other side")
+        return count
 
     def fileno(self) -> int:
         """The file descriptor, for a poll."""
@@ -78,11 +84,12 @@ class TlsWire(Wire):
         super().__init__(connected)
         self._tls = connected
 
-    def receive(self, deadline: float, wait_ms: float) -> memoryview:
-        """As `Wire.receive`."""
-        if not self._tls.pending():
-            return super().receive(deadline, wait_ms)
-        return memoryview(self._buffer)[: self._tls.recv_into(self._buffer)]
+    def _receive(self) -> int:
+        count = super()._receive()
+        while pending := self._tls.pending():
+            feed(self._replies, self._buffer, 0, count)
+            count = self._tls.recv_into(self._buffer, pending)
+        return count
 
 
 def dial(address: Address, node: Node | None, deadline: float) -> Wire:
