@@ -1,0 +1,124 @@
+"""The command `onserver`: finds the verb, runs it, turns whatever it raised into a line and an exit status."""
+
+import difflib
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import click
+
+from onserver import lazy
+from onserver.cli import exits
+from onserver.cli.invocation import Invocation, common_options
+from onserver.errors import NoWorker, OnServerError, ProcedureFailed
+
+#: Every verb: where it is, and what it does. The table is read for `--help`, so that no verb is loaded for it.
+VERBS = {
+    "new": ("onserver.cli.new:new", "Make a new project."),
+    "dev": ("onserver.cli.dev:dev", "Serve the project here, with a private Redis, and reload on change."),
+    "worker": ("onserver.cli.worker:worker", "Run a worker of the project."),
+    "reload": ("onserver.cli.reload:reload", "Have workers take new code; the epoch goes on."),
+    "stop": ("onserver.cli.stop:stop", "Stop the whole server, drained."),
+    "call": ("onserver.cli.call:call", "Run a procedure on the server and print its result."),
+    "ps": ("onserver.cli.ps:ps", "List processes, procedures or members."),
+    "storage": ("onserver.cli.storage:storage", "Read and change the server's storage."),
+    "config": ("onserver.cli.config:config", "Show settings and where they come from."),
+    "version": ("onserver.cli.version:version", "Print the version."),
+}
+
+
+class Verbs(click.Group):
+    """A group whose commands are loaded when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature, here and below
+        """Name the verbs, in the order in which a newcomer needs them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Load a verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = lazy.load(VERBS[cmd_name][0])
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, or say which one was probably meant."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            hint = f"Did you mean `{near[0]}`?" if near else f"The verbs are {', '.join(VERBS)}."
+            raise click.UsageError(f"There is no verb `{args[0]}`. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """List the verbs for `--help` from the table."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_target, text) in VERBS.items()])
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@common_options
+def onserver() -> None:
+    """Serve stored procedures, and work with a server that does.
+
+    Exit status: 0 done, 1 the remote code failed, 2 usage or configuration, 3 refused, 4 not found, 5 timed out,
+    6 cannot reach Redis, 7 no worker, 8 conflict, 9 integrity, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command with the words of the command line, and end the program with its status."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command and return its exit status."""
+    invocation = Invocation()
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _shown_by(invocation)
+            status = onserver.main(list(words), "onserver", standalone_mode=False, obj=invocation)
+        return status if isinstance(status, int) else exits.DONE
+    except (click.Abort, KeyboardInterrupt):
+        invocation.screen.say("interrupted")
+        return exits.INTERRUPTED
+    except click.ClickException as error:
+        invocation.screen.json |= "--json" in words  # it may stand behind the word that was wrong
+        _usage(invocation, error)
+        return error.exit_code
+    except OnServerError as error:
+        _explain(invocation, error)
+        return exits.status_of(error)
+    except Exception as error:
+        if not isinstance(error.__cause__, ProcedureFailed):
+            raise  # a defect of ours, or of the project's code that runs in this program: its traceback is wanted
+        _explain(invocation, error.__cause__)
+        return exits.FAILED
+
+
+def _usage(invocation: Invocation, error: click.ClickException) -> None:
+    context = getattr(error, "ctx", None)
+    if context is not None and not invocation.screen.json:
+        invocation.screen.say(context.get_usage())
+    invocation.screen.complaint(error.format_message())
+
+
+def _explain(invocation: Invocation, error: OnServerError) -> None:
+    if isinstance(error, ProcedureFailed) and not invocation.screen.json:
+        invocation.screen.say(error.remote_traceback.rstrip())
+    invocation.screen.error(error)
+
+
+def _shown_by(invocation: Invocation) -> Any:
+    shown_by_python = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], filename: str, lineno: int,
+             file: TextIO | None = None, line: str | None = None) -> None:  # fmt: skip
+        if isinstance(message, NoWorker):
+            invocation.screen.warn(message)
+        else:
+            shown_by_python(message, category, filename, lineno, file, line)
+
+    return show

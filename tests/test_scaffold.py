@@ -1,0 +1,38 @@
+"""A new project: what `onserver new` writes, and what it never overwrites."""
+
+import compileall
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from onserver.scaffold import FILES, write_project
+
+
+def test_a_new_project_has_every_file_and_its_name(tmp_path: Path) -> None:
+    assert write_project("shop", tmp_path / "shop") == FILES
+    assert all((tmp_path / "shop" / part).is_file() for part in FILES)
+    assert tomllib.loads((tmp_path / "shop/config/onserver.toml").read_text())["name"] == "shop"
+    assert json.loads((tmp_path / "shop/config/roles.json").read_text())["forceLogin"] is True
+    assert "$" not in (tmp_path / "shop/docker-compose.yml").read_text()
+
+
+def test_the_code_of_a_new_project_compiles(tmp_path: Path) -> None:
+    write_project("shop", tmp_path)
+    assert compileall.compile_dir(tmp_path, quiet=1)
+
+
+def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks/hello.py").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"hello\.py is there already"):
+        write_project("shop", tmp_path)
+    assert (tmp_path / "tasks/hello.py").read_text() == "mine"
+    assert not (tmp_path / "config").exists()
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "1shop", "a b", "../up", "a" * 64, "shop\n"])
+def test_a_name_that_cannot_be_part_of_a_key_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot name a project"):
+        write_project(name, tmp_path)
