@@ -30,6 +30,11 @@ EXAMPLES: list[tuple[Any, str]] = [
         errors.BadSetting("process.deliveries", 0, "must be at least 1", "config/onserver.toml", 3),
         "Setting `process.deliveries` is 0 in `config/onserver.toml` line 3, but must be at least 1. What it",
     ),
+    (
+        errors.BadSettingsFile("config/onserver.toml", "Expected '=' (at line 2, column 5)"),
+        "`config/onserver.toml` is no T",
+    ),
+    (errors.BadDeclaration("shop.f", "is a coroutine", "Use def."), "`shop.f` is a coroutine. Use def."),
     (errors.MissingExtra("demo", "vega_datasets"), "`vega_datasets` is not installed. `pip install 'onserver[demo]'`"),
     (errors.RolesFileError("no such role", line=4), "`config/roles.json` line 4: no such role."),
     (

@@ -3,7 +3,7 @@
     OnServerError
     ├─ ConfigError    ProjectNotFound 1001 · ImportFailed 1002 · UnknownSetting 1003 · RolesFileError 1004
     │                 NotConnected 1005 · DuplicateName 1006 · BadSetting 1007 · MissingExtra 1008
-    │                 UnsafeRedis 1204 · UnsafeBind 6001
+    │                 BadDeclaration 1009 · BadSettingsFile 1010 · UnsafeRedis 1204 · UnsafeBind 6001
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
     ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcedureFailed 2201 · ProcessTimeout 2202
@@ -156,6 +156,18 @@ class BadSetting(ConfigError, ValueError):
         return f"What it means: `onserver config explain {self.key}`."
 
 
+class BadSettingsFile(ConfigError):
+    """The settings file cannot be read as TOML; the problem tells the line."""
+
+    code = 1010
+    file: str
+    problem: str
+
+    @property
+    def message(self) -> str:
+        return f"`{self.file}` is no TOML: {self.problem}."
+
+
 class MissingExtra(ConfigError, ImportError):
     """An optional part was asked for whose packages are not installed."""
 
@@ -215,6 +227,23 @@ class DuplicateName(ConfigError):
     @property
     def hint(self) -> str:
         return "Give one of them another `name=`."
+
+
+class BadDeclaration(ConfigError, TypeError):
+    """A procedure or hook was declared in a way that cannot be kept; `problem` continues the sentence of its name."""
+
+    code = 1009
+    name: str
+    problem: str
+    advice: str = ""
+
+    @property
+    def message(self) -> str:
+        return f"`{self.name}` {self.problem}."
+
+    @property
+    def hint(self) -> str:
+        return self.advice
 
 
 class UnsafeRedis(ConfigError):

@@ -175,7 +175,7 @@ _TEXT: Final = frozenset({str})
 
 
 def _ordinary(value: Any, depth: int) -> bool:
-    kind: Any = type(value)
+    kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
     if kind in _NATIVE:
         return True
     if kind is dict or kind is FrozenDict:
@@ -206,7 +206,7 @@ class _Walk:
         self.refuse = refuse
 
     def convert(self, value: Any, path: _Path, depth: int) -> object:
-        kind: Any = type(value)
+        kind: Any = type(value)  # pyright: ignore[reportUnknownVariableType]
         if kind in _NATIVE and kind is not int and kind is not str:
             return value
         for accepted, converter in _CONVERTERS:
