@@ -97,3 +97,15 @@ def columns(heads: Sequence[str], rows: Iterable[Mapping[str, Any]], right: Sequ
         for line in lines
     )
     return "\n".join(shown)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time as a person reads it: `0.4 s`, `12 s`, `03:12`, `5:03:12`, `2 d 04:00`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days} d {hour:02}:{minute:02}"
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute:02}:{second:02}"

@@ -5,9 +5,11 @@ import time
 import click
 
 from onserver.cli import exits
-from onserver.cli.epoch import Epoch, HookRun, epoch, hook_runs
+from onserver.cli.hook_runs import HookRun, hook_runs
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
-from onserver.redis.store import Store
+from onserver.cli.members import members
+from onserver.life.epoch import Epoch, read, stop_epoch
+from onserver.server import Server
 
 #: Seconds between two looks at the state, and what leaving may take beyond hooks and grace time.
 LOOK, LEAVING = 0.1, 15.0
@@ -24,35 +26,40 @@ def stop(invocation: Invocation, grace: float | None) -> int:
     Exit status: 0 stopped (or nothing was running), 1 a shutdown hook failed, 5 not stopped in time.
     """
     server = invocation.server()
-    before = hook_runs(server.store, epoch(server.store).number)
-    state, workers = server.store.run("stop_epoch", "" if grace is None else int(grace * 1000))
+    before = {run.number for run in hook_runs(server.store, read(server.store).number)}
+    state, workers = stop_epoch(server.store, grace)
     if not workers:
-        invocation.screen.result({"state": state.decode(), "workers": 0}, "no worker is up")
+        invocation.screen.result({"state": state, "workers": 0}, "no worker is up")
         return exits.DONE
     invocation.screen.say(f"{workers} {'worker drains' if workers == 1 else 'workers drain'}")
     seconds = server.settings.worker.grace_seconds if grace is None else grace
     limit = seconds + server.settings.hook.timeout_seconds + LEAVING
-    now, hooks = _wait(invocation, server.store, {run.number for run in before}, limit)
-    if now.state == "stopping":
-        invocation.screen.complaint(f"Epoch {now.number} is still open after {limit:g} s, with {now.workers} workers.")
+    epoch, hooks = _wait(invocation, server, before, limit)
+    if epoch.state == "stopping":
+        left = [member.node for member in members(server.store) if member.kind == "worker"]
+        invocation.screen.complaint(f"Epoch {epoch.number} is not closed; workers: {', '.join(left) or 'none'}.")
         return exits.TIMED_OUT
-    failed = [run.name for run in hooks if run.outcome == "failed"]
-    data = {"epoch": now.number, "state": now.state, "hooks": [run._asdict() for run in hooks]}
-    invocation.screen.result(data, f"epoch {now.number} closed")
-    return exits.FAILED if failed else exits.DONE
+    data = {"epoch": epoch.number, "state": epoch.state, "hooks": [run._asdict() for run in hooks]}
+    invocation.screen.result(data, f"epoch {epoch.number} closed")
+    return exits.FAILED if any(run.outcome == "failed" for run in hooks) else exits.DONE
 
 
-def _wait(invocation: Invocation, store: Store, before: set[int], limit: float) -> tuple[Epoch, list[HookRun]]:
-    """Narrate the hooks as they end, until the epoch is closed or the time is over."""
+def _wait(invocation: Invocation, server: Server, before: set[int], limit: float) -> tuple[Epoch, list[HookRun]]:
+    """Narrate the hooks as they end, until the epoch is closed, nobody is there to close it, or the time is over."""
     deadline = time.monotonic() + limit
     told: set[int] = set()
     while True:
-        now = epoch(store)
-        hooks = [run for run in hook_runs(store, now.number) if run.number not in before]
+        epoch = read(server.store)
+        hooks = [run for run in hook_runs(server.store, epoch.number) if run.number not in before]
         for run in hooks:
             if run.outcome != "running" and run.number not in told:
                 told.add(run.number)
                 invocation.screen.say(str(run))
-        if now.state != "stopping" or time.monotonic() > deadline:
-            return now, hooks
+        if epoch.state != "stopping" or time.monotonic() > deadline or not _somebody_beats(server):
+            return epoch, hooks
         time.sleep(LOOK)
+
+
+def _somebody_beats(server: Server) -> bool:
+    lease = server.settings.member.lease_seconds
+    return any(member.silence < 2 * lease for member in members(server.store) if member.kind == "worker")
