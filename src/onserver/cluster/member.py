@@ -1,0 +1,125 @@
+"""A member: its number, its holders, its beat. See the chapter at the top of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from onserver.cluster.identity import Identity
+from onserver.redis.store import Store
+from onserver.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beat:
+    """What a member learns from its beat.
+
+    Attributes:
+        epoch: number of the server's current life; 0 before the first.
+        state: `none starting running stopping stopped failed`.
+        leader: whether this member has the cluster's duties.
+        due_seconds: until the next delayed process is due, or None.
+        heads: first number in the hand-off list of each executor, "" where it is empty.
+    """
+
+    epoch: int
+    state: str
+    leader: bool
+    due_seconds: float | None
+    heads: tuple[str, ...]
+
+
+class Member:
+    """One program's membership, from `join` until `leave` or its declared death.
+
+    Every method is one script and is safe to send twice. All but `join` raise `MemberFenced` once the number was
+    declared dead.
+    """
+
+    def __init__(self, store: Store, settings: Settings, kind: str, number: int, node: str) -> None:
+        self.store = store
+        self.settings = settings
+        self.kind = kind
+        self.number = number
+        self.node = node
+        self._limits = (settings.process.deliveries, int(settings.process.keep_failed_seconds))
+
+    @classmethod
+    def join(cls, store: Store, settings: Settings, kind: str, node: str, facts: Mapping[str, str] | None = None) -> Member:
+        """Become a member under a number never used before.
+
+        Args:
+            kind: `worker` or `client`.
+            node: its name for people, as in "server@web-1".
+            facts: more to show of it in `ps --members`.
+        """
+        extra = [word for pair in (facts or {}).items() for word in pair]
+        number = store.run("join", store.nonce(), kind, "node", node, *Identity.mine().fields(), *extra)
+        return cls(store, settings, kind, number, node)
+
+    def register(self, code: str, described: Mapping[str, str]) -> None:
+        """Say which procedures a code has, before an executor with that code is enlisted.
+
+        Args:
+            code: a digest of the set of names.
+            described: name to description (JSON), "" for what is only runnable.
+        """
+        words = [word for pair in described.items() for word in pair]
+        for start in range(0, len(words), 1000):
+            self.store.run("register", code, *words[start : start + 1000])
+
+    def enlist(self, code: str = "", queues: Sequence[str] = ()) -> str:
+        """A new holder of this member, "member.incarnation"; without a code it runs no processes."""
+        holder: bytes = self.store.run("enlist", self.store.nonce(), self.number, code, *queues)
+        return holder.decode()
+
+    def retire(self, holder: str) -> int:
+        """Let a holder take nothing more. Returns how many processes it still holds."""
+        held: int = self.store.run("retire", holder)
+        return held
+
+    def bury(self, holder: str, begun: int = 0, counted: bool = True) -> None:
+        """Declare a holder of this member dead; what it held waits again.
+
+        Args:
+            begun: the process that it was running, 0 for none.
+            counted: whether that run is a delivery; not so when it was ended because Redis was silent.
+        """
+        facts = (begun or "", int(counted), *self._limits, self.node)
+        while self.store.run("bury", self.number, holder, *facts):
+            pass
+
+    def give(self, holder: str, keep: Iterable[int] = ()) -> int:
+        """Hand back what a holder has claimed and not begun. Returns how many went back."""
+        back: int = self.store.run("give", holder, *self._limits, *keep)
+        return back
+
+    def beat(self, executors: Sequence[tuple[str, str]] = (), *, deadline: float | None = None) -> Beat:
+        """Renew the lease of all that this member holds.
+
+        Args:
+            executors: each holder with the number that was at the head of its hand-off list at the last beat.
+            deadline: seconds for the whole of it; a fifth of the lease by default.
+        """
+        lease = self.settings.member.lease_seconds
+        words = [word for pair in executors for word in pair]
+        epoch, state, leader, due, *heads = self.store.run(
+            "beat", self.number, int(lease * 1000), *self._limits, int(self.kind == "worker"), *words,
+            deadline=lease / 5 if deadline is None else deadline,
+        )  # fmt: skip
+        return Beat(
+            epoch=epoch,
+            state=state.decode(),
+            leader=bool(leader),
+            due_seconds=None if due < 0 else due / 1000,
+            heads=tuple(head.decode() for head in heads),
+        )
+
+    def leave(self, *, hooks_run: bool = False) -> str:
+        """Go in good order, after the holders were buried. Returns the state of the server then.
+
+        Args:
+            hooks_run: the shutdown hooks have ended, so that the last worker to leave closes the epoch.
+        """
+        _, state = self.store.run("leave", self.number, int(hooks_run))
+        return str(state.decode())

@@ -1,0 +1,66 @@
+"""The duties of the leader: after each of its beats, in chunks.
+
+Nothing here is needed for a promise at the moment it is done; each duty finishes what somebody else left unfinished, and
+is itself safe to leave unfinished.
+"""
+
+from __future__ import annotations
+
+from onserver.cluster.identity import Identity
+from onserver.cluster.member import Member
+from onserver.redis.store import Store
+from onserver.settings import Settings
+
+
+def sweep(member: Member) -> list[int]:
+    """Bury the silent, finish half-done burials, trim the history. Returns who was declared dead now."""
+    store, settings = member.store, member.settings
+    lease_ms = int(settings.member.lease_seconds * 1000)
+    dead = []
+    for number in store.run("silent", member.number, lease_ms):
+        if bury_member(store, settings, int(number), "was silent for a lease", lease_ms):
+            dead.append(int(number))
+    process = settings.process
+    kept = (int(process.keep_count), int(process.keep_seconds), int(process.keep_failed_seconds))
+    while store.run("trim", *kept):
+        pass
+    return dead
+
+
+def release_due(member: Member) -> float | None:
+    """Offer what has waited for its time. Returns the seconds until the next is due, or None."""
+    left = 0
+    while left == 0:
+        left = member.store.run("due", member.number)
+    return None if left < 0 else left / 1000
+
+
+def bury_gone(store: Store, settings: Settings) -> list[int]:
+    """Bury the members of this machine whose program is proved to have ended: no lease needs to run out for them."""
+    buried = []
+    for raw in store.command("ZRANGE", store.key("members"), 0, -1):
+        number = int(raw)
+        fields = store.command("HGETALL", store.key(f"member:{number}"))
+        record = dict(zip(fields[::2], fields[1::2], strict=True))
+        if record and Identity.read(record).is_gone():
+            if bury_member(store, settings, number, "its program has ended"):
+                buried.append(number)
+    return buried
+
+
+def bury_member(store: Store, settings: Settings, number: int, why: str, silent_ms: int | None = None) -> bool:
+    """Declare a member dead and hand back what it held.
+
+    Args:
+        why: for people, kept in its record.
+        silent_ms: bury only if it has been silent for so long; None: there is proof.
+
+    Returns:
+        Whether this call declared it dead.
+    """
+    process = settings.process
+    facts = (process.deliveries, int(process.keep_failed_seconds), why, "" if silent_ms is None else silent_ms)
+    first, left = store.run("bury_member", number, *facts)
+    while left:
+        _, left = store.run("bury_member", number, *facts)
+    return bool(first)

@@ -1,0 +1,121 @@
+"""A child of the supervisor: an executor, or the runner of one hook."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from time import monotonic
+from typing import Literal, NoReturn
+
+from onserver import crash
+from onserver.life.executor import prepare
+from onserver.life.kinship import die_with_parent
+from onserver.life.output import Pipe, writer
+from onserver.life.page import Page
+
+#: Why a child was ended by its supervisor: Redis was silent, its time was up, the server stops, it drains.
+Ended = Literal["", "silence", "time", "stop"]
+
+
+class Child:
+    """One forked child with its page and its pipes, as the supervisor sees it.
+
+    Attributes:
+        role: `executor`, or `hook`.
+        holder: "member.incarnation".
+        draining: it was told to finish and exit.
+        ended: why its supervisor ended it, "" if it did not.
+    """
+
+    def __init__(self, role: Literal["executor", "hook"], holder: str, page: Page, out: Pipe, err: Pipe) -> None:
+        self.role = role
+        self.holder = holder
+        self.page = page
+        self.out, self.err = out, err
+        self.pid = 0
+        self.status = 0
+        self.draining = False
+        self.ended: Ended = ""
+        self.interrupted_at = 0.0
+        self.head = ""
+        self.born = monotonic()
+        self._emit_out = writer(sys.stdout, self._tag)
+        self._emit_err = writer(sys.stderr, self._tag)
+
+    def _tag(self) -> str:
+        number = self.page.current
+        return f"#{number}" if number else ""
+
+    def pass_on(self, descriptor: int) -> bool:
+        """Pass on what it has printed. False when it prints no more."""
+        if descriptor == self.out.reader:
+            return self.out.read(self._emit_out)
+        return self.err.read(self._emit_err)
+
+    def close(self) -> None:
+        """Pass on its last words and close its pipes."""
+        self.out.close(self._emit_out)
+        self.err.close(self._emit_err)
+
+    def interrupt(self, why: Ended) -> None:
+        """Raise `Interrupted` in what it runs."""
+        self.ended = why
+        self.interrupted_at = monotonic()
+        os.kill(self.pid, signal.SIGUSR1)
+
+    def kill(self, why: Ended) -> None:
+        """End it now."""
+        self.ended = why
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def fork(
+    role: Literal["executor", "hook"],
+    holder: str,
+    page: Page,
+    lease_seconds: float,
+    gate: AbstractContextManager[object],
+    body: Callable[[], int],
+) -> Child:
+    """Fork a child that runs `body` and exits with what it returns.
+
+    Called from the main thread only: PR_SET_PDEATHSIG is tied to the thread that forks.
+
+    Args:
+        gate: held while forking, so that no other thread of the supervisor is in the middle of anything.
+        body: runs in the child, after its signals, pipes and watch thread were set.
+    """
+    child = Child(role, holder, page, Pipe(1), Pipe(2))
+    parent = os.getpid()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with gate:
+        child.pid = os.fork()
+    if child.pid:
+        child.out.keep()
+        child.err.keep()
+        return child
+    _live(child, parent, lease_seconds, body)
+
+
+def _live(child: Child, parent: int, lease_seconds: float, body: Callable[[], int]) -> NoReturn:
+    """The life of the child; it never returns."""
+    status = 1
+    try:
+        die_with_parent(parent)
+        signal.set_wakeup_fd(-1)
+        child.out.adopt()
+        child.err.adopt()
+        crash.role("executor")
+        prepare(child.page, lease_seconds, parent)
+        status = body()
+    except BaseException:  # the last frame of the child: whatever it is, it is shown and becomes the exit status
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)

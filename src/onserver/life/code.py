@@ -1,0 +1,43 @@
+"""The code that a worker runs: which names it can run, and a digest that tells two versions apart."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from onserver.server import Server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """What a worker can run.
+
+    Attributes:
+        digest: 12 hex digits over the names and the project's task files.
+        described: name to description (JSON) of its procedures; "" for what is only runnable.
+    """
+
+    digest: str
+    described: dict[str, str]
+
+    @classmethod
+    def of(cls, server: Server, tasks: Iterable[str] = ()) -> Code:
+        """The code that this program has loaded.
+
+        Args:
+            server: the loaded project.
+            tasks: names of Celery's own and other tasks that can be run besides.
+        """
+        described = dict.fromkeys(tasks, "")
+        described.update(dict.fromkeys(server.registry.names(), ""))
+        described.update(server.registry.described())
+        digest = hashlib.sha256("\n".join(sorted(described)).encode())
+        for path in _files(server.project):
+            digest.update(path.read_bytes())
+        return cls(digest=digest.hexdigest()[:12], described=described)
+
+
+def _files(project: Path | None) -> list[Path]:
+    return sorted((project / "tasks").rglob("*.py")) if project else []

@@ -1,0 +1,215 @@
+"""The children of a supervisor: forking, watching, ending, reaping and burying them.
+
+A death is kept until it is buried in Redis: while Redis cannot be reached nothing is forked in its place, because a new
+holder cannot be enlisted, and nothing is lost, because nobody else may be given what a dead holder has.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from time import monotonic
+from typing import Literal
+
+from onserver.cluster.member import Member
+from onserver.life.child import Child, fork
+from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executor, Tracer
+from onserver.life.kinship import kill_orphans
+from onserver.life.page import Page
+from onserver.process.failure import error_value
+from onserver.server import Server
+
+#: Share of the lease without a good beat after which what runs is interrupted; at CUT_SHARE it is killed.
+INTERRUPT_SHARE = 0.7
+#: Seconds between an interruption and the kill.
+KILL_AFTER_SECONDS = 2.0
+_LONGEST_PAUSE = 5.0
+
+
+@dataclass(frozen=True)
+class Death:
+    """A child that has ended and is to be buried."""
+
+    child: Child
+    begun: int
+    counted: bool
+
+
+class Crew:
+    """The children of one member. See the top of this module.
+
+    Args:
+        server: the loaded project.
+        member: this worker's membership.
+        tracer: handed to the executors.
+        gate: held while forking.
+        on_fork: told of each new child, to watch its pipes.
+        on_end: told of each child that has ended, before its pipes are closed.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        member: Member,
+        tracer: Tracer | None,
+        gate: AbstractContextManager[object],
+        on_fork: Callable[[Child], None],
+        on_end: Callable[[Child], None],
+    ) -> None:
+        self._server = server
+        self._member = member
+        self._tracer = tracer
+        self._gate = gate
+        self._on_fork, self._on_end = on_fork, on_end
+        self._lease = server.settings.member.lease_seconds
+        self.children: dict[int, Child] = {}
+        self.deaths: list[Death] = []
+        self._sent = monotonic()
+        self._pause, self._fork_at = 0.0, 0.0
+
+    # -- forking
+
+    def executors(self) -> list[Child]:
+        """The executors that take work."""
+        return [child for child in self.children.values() if child.role == "executor" and not child.draining]
+
+    def fill(self, count: int, code: str, queues: Sequence[str]) -> None:
+        """Fork executors until `count` of them take work; wait a little when they die at once."""
+        while len(self.executors()) < count and monotonic() >= self._fork_at:
+            holder = self._member.enlist(code, queues)
+            page = self._page()
+            self._add(fork("executor", holder, page, self._lease, self._gate, self._executor(holder, page, code, queues)))
+
+    def _executor(self, holder: str, page: Page, code: str, queues: Sequence[str]) -> Callable[[], int]:
+        return lambda: Executor(self._server, holder, page, code, queues, self._tracer).run()
+
+    def run_hook(self, body: Callable[[Executor], int]) -> Child:
+        """Fork a child beside the executors that runs one hook."""
+        holder = self._member.enlist()
+        page = self._page()
+        executor: Callable[[], int] = lambda: body(Executor(self._server, holder, page, "", (), self._tracer))
+        child = fork("hook", holder, page, self._lease, self._gate, executor)
+        self._add(child)
+        return child
+
+    def _page(self) -> Page:
+        page = Page()
+        page.stamp(self._sent)
+        return page
+
+    def _add(self, child: Child) -> None:
+        self.children[child.pid] = child
+        self._on_fork(child)
+
+    # -- watching
+
+    def stamp(self, sent: float) -> None:
+        """A beat sent at this monotonic time was answered."""
+        self._sent = sent
+        for child in self.children.values():
+            child.page.stamp(sent)
+
+    def end_overdue(self) -> None:
+        """End what may not run on: Redis silent for too long, time limits, interruptions that were not heeded."""
+        now = monotonic()
+        for child in self.children.values():
+            running = child.page.current and not child.page.finishes
+            if running and child.page.beat_age > CUT_SHARE * self._lease:
+                child.kill("silence")
+            elif running and child.page.beat_age > INTERRUPT_SHARE * self._lease and not child.interrupted_at:
+                child.interrupt("silence")
+            elif child.ended == "stop" and now - child.interrupted_at > KILL_AFTER_SECONDS:
+                child.kill("stop")
+            elif child.ended == "time" and now - child.interrupted_at > KILL_AFTER_SECONDS:
+                child.kill("time")
+            elif child.page.over_time and not child.ended:
+                child.kill("time")
+
+    def next_deadline(self) -> float | None:
+        """Seconds until something may become overdue, or None."""
+        if any(child.page.current or child.ended for child in self.children.values()):
+            return min(0.1, self._lease / 20)
+        return None
+
+    # -- ending
+
+    def drain(self, children: Iterable[Child]) -> None:
+        """Let these finish what they run and exit."""
+        for child in children:
+            if not child.draining:
+                child.draining = True
+                child.page.drain()
+                self._member.retire(child.holder)
+
+    def stop(self) -> None:
+        """Interrupt what still runs; it is killed soon after."""
+        for child in self.children.values():
+            if not child.ended:
+                child.interrupt("stop")
+
+    def kill(self, why: Literal["stop", "silence"] = "stop") -> None:
+        """Kill all children and reap them."""
+        for child in self.children.values():
+            with suppress(ProcessLookupError):
+                child.kill(why)
+        while self.children:
+            self._reaped(*os.waitpid(-1, 0))
+
+    def reap(self) -> list[Child]:
+        """Reap whoever has ended. Returns the children that were ours."""
+        ended: list[Child] = []
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return ended
+            if pid == 0:
+                return ended
+            child = self._reaped(pid, status)
+            if child is not None:
+                ended.append(child)
+
+    def _reaped(self, pid: int, status: int) -> Child | None:
+        child = self.children.pop(pid, None)
+        if child is None:
+            return None  # what a dead executor had left behind
+        child.status = status
+        killed = os.WIFSIGNALED(status)
+        if killed:
+            kill_orphans(self.children.keys())
+        self._on_end(child)
+        child.close()
+        exit_status = -os.WTERMSIG(status) if killed else os.WEXITSTATUS(status)
+        counted = not (child.ended in ("silence", "stop") or exit_status in (CUT_STATUS, FENCED_STATUS))
+        self.deaths.append(Death(child, child.page.current, counted))
+        young = monotonic() - child.born < 1.0 and exit_status != 0 and not child.page.current
+        self._pause = min(max(0.1, self._pause * 2), _LONGEST_PAUSE) if young else 0.0
+        self._fork_at = monotonic() + self._pause
+        return child
+
+    def bury(self) -> None:
+        """Bury the dead in Redis: what they held is claimed again by others."""
+        while self.deaths:
+            death = self.deaths[0]
+            if death.child.ended == "time" and death.begun:
+                self._time_out(death)
+            self._member.bury(death.child.holder, death.begun, death.counted)
+            self.deaths.pop(0)
+
+    def _time_out(self, death: Death) -> None:
+        """End the process whose time was up, in the name of the holder that was killed for it."""
+        process = self._server.settings.process
+        keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
+        error = error_value("ProcessTimeout", f"#{death.begun} ran for longer than its time limit and was ended.")
+        words = (death.child.holder, 0, 0, *keep, "", 0, death.begun, "end", "failed", error, "")
+        self._member.store.run("step", *words)
+
+
+def describe_end(child: Child) -> str:
+    """How a child ended, for people."""
+    if os.WIFSIGNALED(child.status):
+        return f"was killed by {signal.Signals(os.WTERMSIG(child.status)).name}"
+    return f"exited with status {os.WEXITSTATUS(child.status)}"

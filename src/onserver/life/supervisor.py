@@ -1,0 +1,467 @@
+"""The supervisor: the member of a worker. It beats, takes orders, watches its executors, and runs no procedure.
+
+One loop waits for whatever comes first: a signal, an order, a child's output, the next beat. Then it does what is due
+and looks whether its phase has come to an end:
+
+    joining → starting → running → stopping → draining → last → gone
+
+`stopping` is the time of the shutdown hooks, `last` that of those with `when="drained"`. A worker that leaves while
+others stay goes from running to draining at once. Declared dead, it drops everything and joins under a new number.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from time import monotonic
+from types import FrameType
+from typing import Literal
+
+from onserver import crash
+from onserver.cluster.member import Beat, Member
+from onserver.cluster.sweep import bury_gone, release_due, sweep
+from onserver.errors import BrokerUnavailable, MemberFenced
+from onserver.life import epoch as epochs
+from onserver.life.child import Child
+from onserver.life.code import Code
+from onserver.life.crew import Crew, describe_end
+from onserver.life.executor import CUT_SHARE, Tracer
+from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookRun
+from onserver.life.kinship import become_subreaper
+from onserver.life.narrate import failed_start, hook_line
+from onserver.life.orders import Orders
+from onserver.life.running_hook import run_hook
+from onserver.life.worker import Worker
+from onserver.redis.answers import LinkError
+from onserver.redis.store import Store
+from onserver.server import Server
+from onserver.session.storage import empty_storage
+
+Phase = Literal["joining", "starting", "running", "stopping", "draining", "last", "gone"]
+
+
+class Supervisor:
+    """Runs one worker until it has left. See the top of this module.
+
+    Args:
+        server: the loaded project.
+        worker: what `workers/FILE.py` declares.
+        node: name of this worker for people, as in "server@web-1".
+        executors: how many, 0 or more.
+        grace_seconds: how long a stop waits for what runs.
+        load: gives the code that is loaded; called again, after the project's modules were imported anew, by a reload.
+        reload: imports the project's modules anew; raises and leaves the old ones when they cannot be imported.
+        tracer: runs what came through Celery.
+        gate: held while a child is forked; whoever works in a thread of this program works under it.
+        say: prints one line of narration.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        worker: Worker,
+        *,
+        node: str,
+        executors: int,
+        grace_seconds: float,
+        load: Callable[[], Code],
+        reload: Callable[[], None],
+        tracer: Tracer | None = None,
+        gate: AbstractContextManager[object] | None = None,
+        say: Callable[[str], None],
+    ) -> None:
+        self.server = server
+        self.node = node
+        self._worker = worker
+        self._executors = executors
+        self._grace = grace_seconds
+        self._load, self._reload_project = load, reload
+        self._tracer = tracer
+        self._gate = gate or nullcontext()
+        self._say = say
+        settings = server.settings
+        self._lease, self._pause = settings.member.lease_seconds, settings.member.beat_seconds
+        self._store = _short(server.store, self._lease / 5)
+        self._selector = selectors.DefaultSelector()
+        self._signals: list[int] = []
+        self._next_beat = 0.0
+        self._due_at: float | None = None
+        self._heard = True
+        self._look = True
+        self._status = 0
+        self._stopping = False
+        self._forced = False
+        self._deadline = 0.0
+        self.phase: Phase = "joining"
+        self.code = load()
+
+    # -- the loop
+
+    def run(self) -> int:
+        """Join, work, leave. Returns the exit status: 1 when the server did not start."""
+        crash.role("supervisor")
+        become_subreaper()
+        with self._handled_signals():
+            try:
+                while self.phase != "gone":
+                    if self.phase == "joining":
+                        self._join()
+                    self._turn()
+            finally:
+                if hasattr(self, "crew"):
+                    self.crew.kill()
+                    self._orders.close()
+                self._store.close()
+        return self._status
+
+    def _turn(self) -> None:
+        self._wait()
+        try:
+            self._take_signals()
+            if monotonic() >= self._next_beat:
+                self._beat()
+            self.crew.end_overdue()
+            if self.crew.reap():
+                self._look = True
+            if self._heard:
+                self.crew.bury()
+                self._duties()
+                self._keep_crew()
+                if self._look:
+                    self._look = False
+                    self._advance()
+        except MemberFenced as fenced:
+            self._fenced(fenced)
+        except (BrokerUnavailable, LinkError) as error:
+            self._lost(error)
+
+    def _wait(self) -> None:
+        self._watch_orders()
+        now = monotonic()
+        ends = [self._next_beat - now]
+        if self._due_at is not None:
+            ends.append(self._due_at - now)
+        overdue = self.crew.next_deadline()
+        if overdue is not None:
+            ends.append(overdue)
+        if self.phase == "draining":
+            ends.append(self._deadline - now)
+        for key, _ in self._selector.select(0 if self._look else max(0.0, min(ends))):
+            if key.data is None:
+                os.read(key.fd, 512)
+            elif isinstance(key.data, Child):
+                if not key.data.pass_on(key.fd):
+                    self._selector.unregister(key.fd)
+            else:
+                self._take_orders()
+
+    # -- joining
+
+    def _join(self) -> None:
+        """Become a member and come into an epoch; wait where the server is just stopping."""
+        while True:
+            try:
+                bury_gone(self._store, self.server.settings)
+                self.member = Member.join(self._store, self.server.settings, "worker", self.node, self._facts())
+                self.member.register(self.code.digest, self.code.described)
+                self._opening = epochs.open_epoch(self.member, keep_storage=self.server.settings.storage.keep)
+                break
+            except BrokerUnavailable as error:
+                if not self._heard:
+                    continue
+                self._heard = False
+                self._say(f"waiting for Redis: {error}")
+        self._heard, self._look = True, True
+        self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watch_child, self._forget_child)
+        self._orders = Orders(self._store, self.member.number, self._lease / 5)
+        self._next_beat = monotonic()
+        if self._opening.how != "wait":
+            self._enter()
+
+    def _facts(self) -> Mapping[str, str]:
+        return {"code": self.code.digest, "queues": " ".join(self._worker.queues), "executors": str(self._executors)}
+
+    def _enter(self) -> None:
+        self.phase = "starting"
+        self.epoch = self._opening.epoch.number
+        self._hooks = self._sequence(STARTUP)
+
+    def _sequence(self, kind: str) -> HookRun:
+        hooks = [hook for hook in self.server.registry.all(kind) if isinstance(hook, Hook)]
+        return HookRun(self._store, self.epoch, hooks)
+
+    # -- beats, orders, signals
+
+    def _beat(self) -> None:
+        sent = monotonic()
+        executors = [child for child in self.crew.children.values() if child.role == "executor"]
+        self._next_beat = sent + self._pause
+        beat = self.member.beat([(child.holder, child.head) for child in executors])
+        for child, head in zip(executors, beat.heads, strict=True):
+            child.head = head
+        self.crew.stamp(sent)
+        if not self._heard:
+            self._heard = True
+            self._say("Redis answers again")
+        self._heed(beat)
+
+    def _heed(self, beat: Beat) -> None:
+        self._leader = beat.leader
+        self._sweep = beat.leader
+        self._due_at = monotonic() + beat.due_seconds if beat.leader and beat.due_seconds is not None else None
+        self._look = True
+        if beat.epoch != getattr(self, "epoch", beat.epoch) or beat.state == "none":
+            raise MemberFenced(str(self.member.number))  # the server that this member worked for is gone
+        if self.phase in ("starting", "running"):
+            if beat.state == "stopping":
+                self._begin_stop()
+            elif beat.state == "failed":
+                self._fail()
+
+    def _lost(self, error: BrokerUnavailable) -> None:
+        """Redis did not answer as it should. A refusal is an answer: nobody can be given our work meanwhile."""
+        cause = error if isinstance(error, LinkError) else error.__cause__
+        if isinstance(cause, LinkError) and cause.answered:
+            self.crew.stamp(monotonic())
+        if self._heard:
+            self._say(f"Redis does not answer: {error}")
+        self._heard = False
+        self._next_beat = min(self._next_beat, monotonic() + min(self._pause, 0.2))
+
+    def _fenced(self, fenced: MemberFenced) -> None:
+        self._say(f"{fenced} Everything here is dropped.")
+        self.crew.kill()
+        self._orders.close()
+        leaving = self.phase in ("stopping", "draining", "last")
+        self.phase = "gone" if leaving else "joining"
+
+    def _take_orders(self) -> None:
+        for order in self._orders.read():
+            if order == "due":
+                self._due_at = monotonic()
+            elif order == "reload":
+                self._reload()
+            elif order == "drain":
+                self._leave()
+            else:
+                self._next_beat = monotonic()  # `running`, `stop`, `failed`: the beat reads what is so
+
+    def _watch_orders(self) -> None:
+        descriptor = self._orders.ask() if self._heard else None
+        watched = [key for key in self._selector.get_map().values() if key.data == "orders"]
+        for key in watched:
+            if key.fd != descriptor:
+                self._selector.unregister(key.fileobj)
+        if descriptor is not None and not any(key.fd == descriptor for key in watched):
+            self._selector.register(descriptor, selectors.EVENT_READ, "orders")
+
+    def _take_signals(self) -> None:
+        while self._signals:
+            number = self._signals.pop(0)
+            if number == signal.SIGUSR2:
+                self._reload()
+            elif number in (signal.SIGTERM, signal.SIGINT):
+                if self.phase == "joining" or self._deadline or self._stopping:
+                    self._force()
+                else:
+                    self._leave()
+
+    @contextmanager
+    def _handled_signals(self) -> Iterator[None]:
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+
+        def note(number: int, _frame: FrameType | None) -> None:
+            self._signals.append(number)
+
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGCHLD)
+        before = {number: signal.signal(number, note) for number in numbers}
+        previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self._selector.register(reader, selectors.EVENT_READ, None)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(previous)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._selector.close()
+            os.close(reader)
+            os.close(writer)
+
+    def _watch_child(self, child: Child) -> None:
+        for pipe in (child.out, child.err):
+            self._selector.register(pipe.reader, selectors.EVENT_READ, child)
+
+    def _forget_child(self, child: Child) -> None:
+        for pipe in (child.out, child.err):
+            with suppress(KeyError):
+                self._selector.unregister(pipe.reader)
+        if os.WIFSIGNALED(child.status) or os.WEXITSTATUS(child.status):
+            self._say(f"{child.role} {child.holder} {describe_end(child)}")
+
+    # -- duties and phases
+
+    _leader = False
+    _sweep = False
+
+    def _duties(self) -> None:
+        if self._due_at is not None and monotonic() >= self._due_at:
+            left = release_due(self.member)
+            self._due_at = None if left is None else monotonic() + left
+        if self._sweep:
+            self._sweep = False
+            for number in sweep(self.member):
+                self._say(f"member {number} was declared dead")
+
+    def _keep_crew(self) -> None:
+        if self.phase in ("starting", "running", "stopping"):
+            self.crew.fill(self._executors, self.code.digest, self._worker.queues)
+
+    def _advance(self) -> None:
+        """Look whether the phase has come to an end."""
+        if self.phase == "joining":
+            self._opening = epochs.open_epoch(self.member, keep_storage=self.server.settings.storage.keep)
+            if self._opening.how != "wait":
+                self._enter()
+        elif self.phase == "starting":
+            self._start()
+        elif self.phase == "stopping":
+            if self._run_hooks(stop_at_failure=False) == "done":
+                self._begin_drain()
+        elif self.phase == "draining":
+            self._drain()
+        elif self.phase == "last" and self._run_hooks(stop_at_failure=False) == "done":
+            self._go()
+
+    def _start(self) -> None:
+        if epochs.read(self._store).state == "running":
+            self._ready()
+            return
+        if self._opening.emptying:
+            empty_storage(self._store)
+            self._store.run("emptied", self.epoch)
+        outcome = self._run_hooks(stop_at_failure=True)
+        if outcome == "done":
+            epochs.run_epoch(self._store, self.epoch)
+            self._ready()
+        elif outcome == "failed":
+            number = next(iter(self._hooks.failed.values()))
+            error = self._store.command("HGET", self._store.key(f"p:{number}"), "e")
+            epochs.fail_epoch(self._store, self.epoch, error or b"")
+            self._fail()
+
+    def _ready(self) -> None:
+        self.phase = "running"
+        count = len(self.server.registry.all())
+        self._say(f"{self.node} ready · member {self.member.number} · {count} procedures · epoch {self.epoch}")
+
+    def _run_hooks(self, *, stop_at_failure: bool) -> str:
+        """Run the next hook of the present sequence if nobody does."""
+        if any(child.role == "hook" for child in self.crew.children.values()) or self.crew.deaths:
+            return "busy"
+        step = self._hooks.look(stop_at_failure=stop_at_failure)
+        if not isinstance(step, Hook):
+            return step
+        epoch = self.epoch
+        self._say(hook_line(step, epoch))
+        self.crew.run_hook(lambda executor: run_hook(executor, epoch, step))
+        return "busy"
+
+    def _fail(self) -> None:
+        """The start has failed: the traceback is the last thing on the screen, and the status is 1."""
+        self._status = 1
+        self.crew.kill()
+        self.crew.bury()
+        self.member.leave()
+        self.phase = "gone"
+        sys.stdout.flush()
+        self._say(failed_start(self._hooks.failed, epochs.failure(self._store)))
+
+    def _begin_stop(self) -> None:
+        self._stopping = True
+        asked = epochs.asked_grace(self._store)
+        self._grace = self._grace if asked is None else asked
+        self.phase, self._look = "stopping", True
+        self._hooks = self._sequence(SHUTDOWN)
+
+    def _leave(self) -> None:
+        """This worker is to go: the last one takes the server with it."""
+        if self.phase not in ("starting", "running"):
+            return
+        state = epochs.leaving(self.member)
+        if state == "stopping":
+            self._begin_stop()
+        else:
+            self._begin_drain()
+
+    def _begin_drain(self) -> None:
+        self.phase, self._look = "draining", True
+        self._deadline = monotonic() + self._grace
+        running = sum(1 for child in self.crew.children.values() if child.page.current)
+        self._say(f"{self.node} takes no more work, {running} processes running")
+        self.crew.drain(self.crew.executors())
+
+    def _drain(self) -> None:
+        if not self.crew.children:
+            if self.crew.deaths:
+                self._look = True
+            elif self._stopping and epochs.drained(self.member) == 0:
+                self.phase, self._look = "last", True
+                self._hooks = self._sequence(SHUTDOWN_DRAINED)
+            else:
+                self._go()
+        elif monotonic() >= self._deadline:
+            self._deadline = monotonic() + self._lease
+            self.crew.stop()
+        else:
+            self.crew.drain(self.crew.executors())
+
+    def _go(self) -> None:
+        state = self.member.leave(hooks_run=self._stopping and not self._forced)
+        self._say(f"epoch {self.epoch} closed" if state == "stopped" else f"{self.node} left")
+        self.phase = "gone"
+
+    def _force(self) -> None:
+        """Asked twice: end what runs now; it is run again by whoever comes."""
+        self._forced = True
+        self._say("ending at once")
+        self.crew.kill()
+        self.crew.bury()
+        self.member.leave()
+        self.phase = "gone"
+
+    def _reload(self) -> None:
+        """New code in new executors; the old ones finish what they run. Member, epoch and storage stay."""
+        if self.phase not in ("starting", "running"):
+            return
+        try:
+            self._reload_project()
+            code = self._load()
+        except Exception as error:  # whatever a task file raises: the old code goes on, and it is shown why
+            self._say(f"reload failed, the old code goes on:\n{error}")
+            return
+        self.member.register(code.digest, code.described)
+        self._say(f"{self.node}: code {self.code.digest} → {code.digest}")
+        self.code = code
+        old = self.crew.executors()
+        self.crew.fill(2 * len(old), code.digest, self._worker.queues) if old else None
+        self.crew.drain(old)
+
+
+def _short(store: Store, deadline: float) -> Store:
+    """The same server with deadlines that a beat can afford."""
+    return Store(
+        store.address,
+        store.name,
+        connect_seconds=deadline,
+        command_seconds=deadline,
+        wait_for_replicas=store.wait_for_replicas,
+        testing=store.testing,
+    )
+
+
+__all__ = ["CUT_SHARE", "Supervisor"]

@@ -1,0 +1,33 @@
+-- include: prefix offer accept finish
+-- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, x:HOLDER, p:N.
+-- ARGV: member, lease_ms, deliveries, keep_failed_s, worker 0 or 1, then holder, number seen at the head of its hand-off
+--       list at the last beat ('' none) for each executor
+-- Answer: {epoch, state, leader 0 or 1, ms until the next due process or -1, heads …}
+-- Silence counts only while it could have been heard: when nobody was heard for half a lease, Redis (or everybody's
+-- link) stood still, and all get a full lease from now on before anyone may be declared dead.
+local m, lease, t = ARGV[1], tonumber(ARGV[2]), now()
+if not redis.call('ZSCORE', T .. 'members', m) then return redis.error_reply('FENCED ' .. m) end
+local s = redis.call('HMGET', T .. 'server', 'epoch', 'state', 'leader', 'heard')
+if t - tonumber(s[4] or 0) > lease / 2 then redis.call('HSET', T .. 'server', 'grace', t + lease) end
+redis.call('HSET', T .. 'server', 'heard', t)
+redis.call('ZADD', T .. 'members', t, m)
+local leader = s[3]
+if ARGV[5] == '1' and not (leader and redis.call('ZSCORE', T .. 'members', leader)) then
+  leader = m
+  redis.call('HSET', T .. 'server', 'leader', m)
+end
+local heads = {}
+for i = 6, #ARGV, 2 do
+  local list = T .. 'x:' .. ARGV[i]
+  local head = redis.call('LINDEX', list, 0)
+  if head and head == ARGV[i + 1] and head ~= 'wake' then   -- a whole beat in the list: its holder does not read
+    redis.call('LPOP', list, HAND)
+    redis.call('LREM', T .. 'held:' .. ARGV[i], 1, head)
+    requeue(head, false, false, tonumber(ARGV[3]), tonumber(ARGV[4]), '')
+    head = redis.call('LINDEX', list, 0)
+  end
+  heads[#heads + 1] = head or ''
+end
+local due = redis.call('ZRANGE', T .. 'due', 0, 0, 'WITHSCORES')
+local wait = due[1] and math.max(0, tonumber(due[2]) - t) or -1
+return {tonumber(s[1] or 0), s[2] or 'none', leader == m and 1 or 0, wait, unpack(heads)}

@@ -1,0 +1,19 @@
+-- include: prefix once offer
+-- enlist: a new holder of a member: one life of one executor, or what a client holds things in.
+-- Keys: numbers, live, m:M, h:HOLDER, serve:QUEUE, codes, code:CODE, parked:QUEUE:PROC, special:QUEUE.
+-- ARGV: nonce, member, code ('' for what runs no processes), queues …
+-- Answer: the holder, "member.incarnation"
+local kept = answered(ARGV[1])
+if kept then return kept end
+if not redis.call('ZSCORE', T .. 'members', ARGV[2]) then return redis.error_reply('FENCED ' .. ARGV[2]) end
+local e = ARGV[2] .. '.' .. redis.call('HINCRBY', T .. 'numbers', 'incarnation', 1)
+local code = ARGV[3]
+redis.call('SADD', T .. 'live', e)
+redis.call('SADD', T .. 'm:' .. ARGV[2], e)
+redis.call('HSET', T .. 'h:' .. e, 'member', ARGV[2], 'code', code, 'queues', table.concat(ARGV, ' ', 4))
+for i = 4, #ARGV do redis.call('SADD', T .. 'serve:' .. ARGV[i], e) end
+if code ~= '' then
+  redis.call('HINCRBY', T .. 'codes', code, 1)
+  redis.call('PERSIST', T .. 'code:' .. code)
+end
+return answer(ARGV[1], e)

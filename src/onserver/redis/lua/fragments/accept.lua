@@ -1,0 +1,36 @@
+-- The making of a process record.
+-- a signature is good for 30 s from its making; a nonce is kept longer, so a copied message starts nothing
+local function too_old(made)
+  local age = now() - tonumber(made)
+  if age > 30000 or age < -30000 then
+    return redis.error_reply('ONS 4106 age ' .. string.format('%d', age) .. ' ms')
+  end
+end
+local function score(priority, n) return string.format('%.0f', (9 - tonumber(priority)) * 17592186044416 + n) end
+-- Is there anybody? ok | noqueue: no worker listens on q | noproc: none of them has t
+local function served(q, known)
+  if known then
+    if redis.call('EXISTS', T .. 'serve:' .. q) == 1 then return 'ok' end
+    return 'noqueue'
+  end
+  return redis.call('EXISTS', T .. 'serve:' .. q) == 1 and 'noproc' or 'noqueue'
+end
+-- n waits for its time; the leader is told when nobody is due earlier
+local function delay(n, due)
+  local first = redis.call('ZRANGE', T .. 'due', 0, 0, 'WITHSCORES')
+  redis.call('HSET', T .. 'p:' .. n, 's', 'delayed')
+  redis.call('ZADD', T .. 'due', due, n)
+  if not first[1] or tonumber(first[2]) > tonumber(due) then
+    local leader = redis.call('HGET', T .. 'server', 'leader')
+    if leader then
+      redis.call('RPUSH', T .. 'orders:' .. leader, 'due')
+      redis.call('LTRIM', T .. 'orders:' .. leader, -1000, -1)
+    end
+  end
+end
+local function known_anywhere(t)
+  for _, code in ipairs(codes()) do
+    if redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1 then return true end
+  end
+  return false
+end

@@ -1,0 +1,35 @@
+-- The death of a holder, in chunks: from the first line on nothing is accepted from it.
+-- begun: the number that it had begun ('' none, 'first': what it claimed first); counted: is that a delivery?
+-- Answers how many processes it still holds; call again until 0. `burying` remembers what a dead burier leaves.
+local CHUNK = 100
+local function bury_holder(e, begun, counted, limit, keep_failed, where)
+  if redis.call('SREM', T .. 'live', e) == 1 then
+    if begun == 'first' then begun = redis.call('LINDEX', T .. 'held:' .. e, 0) or '' end
+    redis.call('HSET', T .. 'burying', e, begun .. ' ' .. counted .. ' ' .. where)
+    unlist(e)
+    local h = redis.call('HMGET', T .. 'h:' .. e, 'queues', 'code', 'member')
+    for q in string.gmatch(h[1] or '', '%S+') do redis.call('SREM', T .. 'serve:' .. q, e) end
+    if h[2] and h[2] ~= '' and redis.call('HINCRBY', T .. 'codes', h[2], -1) <= 0 then
+      redis.call('HDEL', T .. 'codes', h[2])
+      redis.call('EXPIRE', T .. 'code:' .. h[2], 3600)
+      CODES = nil
+    end
+    if h[3] then redis.call('SREM', T .. 'm:' .. h[3], e) end
+    drop_locks(e)
+    redis.call('DEL', T .. 'x:' .. e)
+  else
+    local left = redis.call('HGET', T .. 'burying', e)
+    if not left then return 0 end
+    begun, counted, where = string.match(left, '^(%S*) (%S+) (.*)$')
+  end
+  local held = T .. 'held:' .. e
+  for _, n in ipairs(redis.call('LRANGE', held, 0, CHUNK - 1)) do
+    redis.call('LREM', held, 1, n)
+    if redis.call('HGET', T .. 'p:' .. n, 'o') == e then
+      requeue(n, n == begun, n == begun and counted == '1', limit, keep_failed, where)
+    end
+  end
+  local rest = redis.call('LLEN', held)
+  if rest == 0 then redis.call('DEL', T .. 'h:' .. e) redis.call('HDEL', T .. 'burying', e) end
+  return rest
+end

@@ -1,0 +1,81 @@
+-- Who may begin what: admit, take, place, offer. Used wherever a process may begin.
+-- A message is 16 texts: number, then FIELDS in order ('' for what the record lacks). A hand-off list holds messages,
+-- each with the storage's change number behind it, so that one BLMPOP of HAND elements reads one; what begins with the
+-- number 'wake' only wakes.
+local FIELDS = {'t', 'b', 'h', 'u', 'c', 'd', 'x', 'n', 'v', 'q', 'z', 'a', 'hk', 'to', 'i'}
+local HAND = 17
+local CODES, STATE
+local function hand(e, m)
+  m[HAND] = redis.call('HGET', T .. 'numbers', 'change') or '0'
+  redis.call('RPUSH', T .. 'x:' .. e, unpack(m))
+end
+local function wake(e)
+  local m = {'wake'}
+  for i = 2, HAND do m[i] = '' end
+  redis.call('RPUSH', T .. 'x:' .. e, unpack(m))
+end
+local function server_state()
+  STATE = STATE or redis.call('HGET', T .. 'server', 'state') or 'none'
+  return STATE
+end
+local function codes()
+  CODES = CODES or redis.call('HKEYS', T .. 'codes')
+  return CODES
+end
+-- the one decision: a process of procedure t with root x, on a holder whose code is `code`
+local function admit(t, x, code)
+  if x == '' and server_state() ~= 'running' then return false end
+  return redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1
+end
+local function message(n)
+  local m = redis.call('HMGET', T .. 'p:' .. n, unpack(FIELDS))
+  for i = 1, #FIELDS do m[i] = m[i] or '' end
+  table.insert(m, 1, n)
+  return m
+end
+-- n is held by e from here on, before its message travels
+local function take(n, e, m)
+  redis.call('HSET', T .. 'p:' .. n, 's', 'running', 'o', e, 'g', now())
+  redis.call('RPUSH', T .. 'held:' .. e, n)
+  return m or message(n)
+end
+-- e waits no longer: out of the idle set of each of its queues
+local function unlist(e)
+  local h = redis.call('HMGET', T .. 'h:' .. e, 'queues', 'code')
+  for q in string.gmatch(h[1] or '', '%S+') do redis.call('SREM', T .. 'idle:' .. q .. ':' .. h[2], e) end
+end
+-- n waits: with the other processes of its queue, with those of hooks, or apart where workers are, but none of them has
+-- its procedure (where there is no worker at all, nobody knows yet)
+local function place(n, q, z, t, x, known)
+  if x ~= '' then
+    redis.call('ZADD', T .. 'r:' .. q, z, n)
+    redis.call('SADD', T .. 'special:' .. q, 'root')
+  elseif known or #codes() == 0 then
+    redis.call('ZADD', T .. 'q:' .. q, z, n)
+  else
+    redis.call('ZADD', T .. 'parked:' .. q .. ':' .. t, z, n)
+    redis.call('SADD', T .. 'special:' .. q, 'p:' .. t)
+  end
+end
+-- n goes straight to an idle holder that may begin it, else it waits. Answers the holder or nil, and whether any worker
+-- has the procedure
+local function offer(n, q, z, t, x)
+  local known = false
+  for _, code in ipairs(codes()) do
+    if redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1 then
+      known = true
+      local idle = T .. 'idle:' .. q .. ':' .. code
+      local e = admit(t, x, code) and redis.call('SPOP', idle)
+      while e do
+        unlist(e)
+        if redis.call('SISMEMBER', T .. 'live', e) == 1 then
+          hand(e, take(n, e))
+          return e, true
+        end
+        e = redis.call('SPOP', idle)
+      end
+    end
+  end
+  place(n, q, z, t, x, known)
+  return nil, known
+end

@@ -1,0 +1,51 @@
+-- Settling: what the holder says of a process that it holds. True when accepted, or when it was accepted before.
+-- free n of e: its end, its place in the history, and whoever waits told; or, after a retry, its next turn
+local function release(e, n, v, keep, keep_failed, state, payload)
+  local k = T .. 'p:' .. n
+  redis.call('LREM', T .. 'held:' .. e, 1, n)
+  if v[4] then
+    redis.call('HDEL', k, 'o', 'y', 'g')
+    redis.call('HSET', k, 'l', e)
+    if v[4] ~= '0' then delay(n, v[4]) return end
+    redis.call('HSET', k, 's', 'queued')
+    local r = redis.call('HMGET', k, 'q', 'z', 't', 'x')
+    offer(n, r[1], r[2], r[3], r[4] or '')
+    return
+  end
+  redis.call('HDEL', k, 'o')
+  redis.call('HSET', k, 'l', e, 'f', now())
+  close_record(n, state, (state == 'failed' or state == 'dead') and keep_failed or keep, v[5], v[6])
+  if v[7] then
+    local epoch, hook = string.match(v[7], '^(%S+) (.+)$')
+    redis.call('HSET', T .. 'hooks:' .. epoch, hook, (state == 'done' and 'ok ' or 'failed ') .. n)
+  end
+  tell(n, state, payload, v[3], v[8])
+end
+local STORE = {done = 'r', failed = 'e', aborted = 'e', dead = 'e', queued = 'e', delayed = 'e'}
+local function settle(e, n, kind, state, payload, extra, limits)
+  local k = T .. 'p:' .. n
+  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w')
+  if v[1] ~= e then return v[2] == e end
+  if kind == 'wait' then redis.call('HSET', k, 's', state, 'why', payload) return true end
+  if kind == 'back' then
+    redis.call('LREM', T .. 'held:' .. e, 1, n)
+    requeue(n, extra == 'begun', false, limits[3], limits[2], '')
+    return true
+  end
+  if kind ~= 'free' then
+    redis.call('HSET', k, 's', state, STORE[state] or 'r', payload)
+    if extra ~= '' then redis.call('HSET', k, 'm', extra) end
+  end
+  if kind == 'store' then
+    if state == 'done' or state == 'failed' then tell(n, state, payload, v[3], v[8]) end
+    return true
+  end
+  if kind == 'end' then v[4] = nil end
+  if kind == 'free' then
+    state = redis.call('HGET', k, 's')
+    if state == 'running' or state == 'waiting' then state = 'done' redis.call('HSET', k, 's', state) end
+    payload = redis.call('HGET', k, STORE[state] or 'r') or ''
+  end
+  release(e, n, v, limits[1], limits[2], state, payload)
+  return true
+end

@@ -1,0 +1,24 @@
+-- include: prefix offer crew
+-- open_epoch: a worker that has joined opens a new epoch, or joins the one that is. Keys: server, workers, hooks:EPOCH.
+-- ARGV: member, id of the new epoch's session, storage.keep 0 or 1
+-- Answer: {opened, joined or wait (it is stopping), epoch, previous, session, emptying 0 or 1, state}
+-- A start that failed, or was killed before it ended, was no life: the next one sees the same previous end.
+local m, s = ARGV[1], T .. 'server'
+if not redis.call('ZSCORE', T .. 'members', m) then return redis.error_reply('FENCED ' .. m) end
+local v = redis.call('HMGET', s, 'epoch', 'state', 'previous', 'session', 'emptying')
+local state, how = v[2] or 'none', 'joined'
+local alive = state == 'starting' or state == 'running' or state == 'stopping'
+if alive and others(m) > 0 then
+  if state == 'stopping' then how = 'wait' else redis.call('SADD', T .. 'workers', m) end
+  return {how, tonumber(v[1]), v[3], v[4], tonumber(v[5] or 0), state}
+end
+local previous = v[3] or 'none'
+if state == 'stopped' then previous = 'clean' end
+if state == 'running' or state == 'stopping' then previous = 'crashed' end
+local empty = (previous == 'clean' and ARGV[3] == '0') and 1 or 0
+local epoch = redis.call('HINCRBY', s, 'epoch', 1)
+redis.call('HSET', s, 'state', 'starting', 'previous', previous, 'session', ARGV[2], 'emptying', empty, 'opened', now())
+redis.call('HDEL', s, 'failure', 'closing', 'grace_ms')
+redis.call('DEL', T .. 'drained', T .. 'leaving')
+redis.call('SADD', T .. 'workers', m)
+return {'opened', epoch, previous, ARGV[2], empty, 'starting'}

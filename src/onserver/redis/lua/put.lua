@@ -1,0 +1,41 @@
+-- include: prefix once offer accept
+-- put: make a process. Keys: numbers, p:N, name:NAME, id:UUID, key:KEY, once:NONCE, the queues of `offer`, due.
+-- ARGV: nonce, holder of the writer or '', made_ms, queue, priority, due_ms or 0, name or '', unique '' or '1',
+--       uuid or '', key or '', key_ms, then field, value … of the record (t and b among them)
+-- Answer: {number, how, served}; how: new, live (a process of that name lives), key (this key's process),
+--         other (the key belongs to other arguments), again (a retry: the process of that id, which is held, is queued
+--         again once released), same (an id names one process: it exists). A uuid '#N' is the derived id of process N
+local nonce, holder, q, due, name, uuid, key = ARGV[1], ARGV[2], ARGV[4], ARGV[6], ARGV[7], ARGV[9], ARGV[10]
+local kept = answered(nonce)
+if kept then return kept end
+if holder ~= '' then local no = guard(holder) if no then return no end end
+local no = too_old(ARGV[3]) if no then return no end
+local f = {}
+for i = 12, #ARGV, 2 do f[ARGV[i]] = ARGV[i + 1] end
+if key ~= '' then
+  local n = redis.call('GET', T .. 'key:' .. key)
+  local v = n and redis.call('HMGET', T .. 'p:' .. n, 't', 'b')
+  if v and v[1] then
+    return answer(nonce, {tonumber(n), v[1] == f.t and v[2] == f.b and 'key' or 'other', 'ok'})
+  end
+end
+if name ~= '' and ARGV[8] ~= '' then
+  local n = redis.call('GET', T .. 'name:' .. name)
+  if n then return answer(nonce, {tonumber(n), 'live', 'ok'}) end
+end
+local known = uuid ~= '' and (string.match(uuid, '^#(%d+)$') or redis.call('GET', T .. 'id:' .. uuid))
+local v = known and redis.call('HMGET', T .. 'p:' .. known, 's', 'o')
+if v and v[1] then
+  if v[2] then redis.call('HSET', T .. 'p:' .. known, 'y', due, unpack(ARGV, 12)) end
+  return answer(nonce, {tonumber(known), v[2] and 'again' or 'same', 'ok'})
+end
+local n = redis.call('HINCRBY', T .. 'numbers', 'process', 1)
+local z, k = score(ARGV[5], n), T .. 'p:' .. n
+redis.call('HSET', k, 's', 'queued', 'q', q, 'z', z, 'a', now(), unpack(ARGV, 12))
+if name ~= '' then redis.call('HSET', k, 'n', name) end
+if name ~= '' and ARGV[8] ~= '' then redis.call('SET', T .. 'name:' .. name, n) end
+if uuid ~= '' then redis.call('HSET', k, 'u', uuid) redis.call('SET', T .. 'id:' .. uuid, n) end
+if key ~= '' then redis.call('SET', T .. 'key:' .. key, n, 'PX', ARGV[11]) end
+if due ~= '0' then delay(n, due) return answer(nonce, {n, 'new', served(q, known_anywhere(f.t))}) end
+local _, known = offer(n, q, z, f.t, f.x or '')
+return answer(nonce, {n, 'new', served(q, known)})
