@@ -3,9 +3,11 @@
 -- ARGV: nonce, holder of the writer or '', made_ms, queue, priority, due_ms or 0, name or '', unique '' or '1',
 --       uuid or '', key or '', key_ms, then field, value … of the record (t and b among them)
 -- Answer: {number, how, served}; how: new, live (a process of that name lives), key (this key's process),
---         other (the key belongs to other arguments), again (a retry: the process of that id, which is held, is queued
---         again once released), same (an id names one process: it exists). A uuid '#N' is the derived id of process N
-local nonce, holder, q, due, name, uuid, key = ARGV[1], ARGV[2], ARGV[4], ARGV[6], ARGV[7], ARGV[9], ARGV[10]
+--         other (the key belongs to other arguments), again (a retry, uuid with a '+' in front: the process of that id,
+--         which is held, is queued again once released), same (an id names one process: it exists). A uuid '#N' is the
+--         derived id of process N
+local nonce, holder, q, due, name, key = ARGV[1], ARGV[2], ARGV[4], ARGV[6], ARGV[7], ARGV[10]
+local retry, uuid = string.match(ARGV[9], '^(%+?)(.*)$')
 local kept = answered(nonce)
 if kept then return kept end
 if holder ~= '' then local no = guard(holder) if no then return no end end
@@ -26,15 +28,16 @@ end
 local known = uuid ~= '' and (string.match(uuid, '^#(%d+)$') or redis.call('GET', T .. 'id:' .. uuid))
 local v = known and redis.call('HMGET', T .. 'p:' .. known, 's', 'o')
 if v and v[1] then
-  if v[2] then redis.call('HSET', T .. 'p:' .. known, 'y', due, unpack(ARGV, 12)) end
-  return answer(nonce, {tonumber(known), v[2] and 'again' or 'same', 'ok'})
+  local again = v[2] and retry == '+'
+  if again then redis.call('HSET', T .. 'p:' .. known, 'y', due, 'a', now(), unpack(ARGV, 12)) end
+  return answer(nonce, {tonumber(known), again and 'again' or 'same', 'ok'})
 end
 local n = redis.call('HINCRBY', T .. 'numbers', 'process', 1)
 local z, k = score(ARGV[5], n), T .. 'p:' .. n
 redis.call('HSET', k, 's', 'queued', 'q', q, 'z', z, 'a', now(), unpack(ARGV, 12))
 if name ~= '' then redis.call('HSET', k, 'n', name) end
 if name ~= '' and ARGV[8] ~= '' then redis.call('SET', T .. 'name:' .. name, n) end
-if uuid ~= '' then redis.call('HSET', k, 'u', uuid) redis.call('SET', T .. 'id:' .. uuid, n) end
+if uuid ~= '' then name_id(n, uuid) end
 if key ~= '' then redis.call('SET', T .. 'key:' .. key, n, 'PX', ARGV[11]) end
 if due ~= '0' then delay(n, due) return answer(nonce, {n, 'new', served(q, known_anywhere(f.t))}) end
 local _, known = offer(n, q, z, f.t, f.x or '')

@@ -34,3 +34,13 @@ local function known_anywhere(t)
   end
   return false
 end
+-- the id that somebody else gave it names n; whoever has waited for that id (the end of a chain) waits for n now
+local function name_id(n, uuid)
+  redis.call('HSET', T .. 'p:' .. n, 'u', uuid)
+  redis.call('SET', T .. 'id:' .. uuid, n)
+  if redis.call('EXISTS', T .. 'wu:' .. uuid) == 1 then
+    redis.call('RENAME', T .. 'wu:' .. uuid, T .. 'w:' .. n)
+    redis.call('EXPIRE', T .. 'w:' .. n, 86400)
+    redis.call('HSET', T .. 'p:' .. n, 'w', '1')
+  end
+end

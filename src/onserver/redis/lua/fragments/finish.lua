@@ -39,8 +39,8 @@ end
 -- was silent). A process of rerun=False that had begun is lost; one that was begun too often is dead.
 local function requeue(n, begun, counted, limit, keep_failed, where)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'q', 'z', 't', 'x', 'v', 'hk')
-  redis.call('HDEL', k, 'o', 'g')
+  local v = redis.call('HMGET', k, 'q', 'z', 't', 'x', 'v', 'hk', 'y')
+  redis.call('HDEL', k, 'o', 'g', 'y')
   if not v[3] then return end
   local d = counted and redis.call('HINCRBY', k, 'd', 1) or tonumber(redis.call('HGET', k, 'd') or 0)
   local facts = {number = tonumber(n), deliveries = d, worker = where, at_ms = now()}
@@ -52,6 +52,7 @@ local function requeue(n, begun, counted, limit, keep_failed, where)
     facts.type = 'ProcessDead'
     return give_up(n, 'dead', keep_failed, facts)
   end
+  if v[7] and v[7] ~= '0' then return delay(n, v[7]) end   -- its run had asked to be run again then
   redis.call('HSET', k, 's', 'queued')
   if not v[6] then offer(n, v[1], v[2], v[3], v[4] or '') end
 end
