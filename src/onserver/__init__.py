@@ -1,3 +1,110 @@
-"""A stored-procedure server: procedures and hooks that share one session, on Celery and Redis."""
+"""A stored-procedure server: procedures and hooks that share one session, on Celery and Redis.
+
+Everything that a program uses is imported from here:
+
+    from onserver import execute_on_server, on_server_startup, procedure, session
+
+``import onserver`` itself loads next to nothing: a name is loaded when it is first asked for (PEP 562), so that the
+command line answers at once and a program that only enqueues never loads Celery.
+"""
+
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
+
+from onserver.lazy import module_getattr
+
+if TYPE_CHECKING:
+    from onserver import errors as errors
+    from onserver.life.epoch import server_epoch as server_epoch
+    from onserver.life.hooks import on_server_shutdown as on_server_shutdown
+    from onserver.life.hooks import on_server_startup as on_server_startup
+    from onserver.life.worker import Worker as Worker
+    from onserver.process.caller import Caller as Caller
+    from onserver.process.caller import as_server as as_server
+    from onserver.process.caller import caller as caller
+    from onserver.process.execute import as_completed as as_completed
+    from onserver.process.execute import execute_many as execute_many
+    from onserver.process.execute import execute_on_server as execute_on_server
+    from onserver.process.execute import wait_all as wait_all
+    from onserver.process.handle import Process as Process
+    from onserver.process.handle import process as process
+    from onserver.process.procedure import Procedure as Procedure
+    from onserver.process.procedure import Start as Start
+    from onserver.process.procedure import procedure as procedure
+    from onserver.server import Server as Server
+    from onserver.session.context import session as session
+    from onserver.session.session import Session as Session
+    from onserver.session.storage import Storage as Storage
 
 __version__ = "0.1.0"
+
+#: The public names, and where each is.
+_NAMES: Final = {
+    "Caller": "onserver.process.caller:Caller",
+    "Procedure": "onserver.process.procedure:Procedure",
+    "Process": "onserver.process.handle:Process",
+    "Server": "onserver.server:Server",
+    "Session": "onserver.session.session:Session",
+    "Start": "onserver.process.procedure:Start",
+    "Storage": "onserver.session.storage:Storage",
+    "Worker": "onserver.life.worker:Worker",
+    "as_completed": "onserver.process.execute:as_completed",
+    "as_server": "onserver.process.caller:as_server",
+    "caller": "onserver.process.caller:caller",
+    "errors": "onserver.errors",
+    "execute_many": "onserver.process.execute:execute_many",
+    "execute_on_server": "onserver.process.execute:execute_on_server",
+    "on_server_shutdown": "onserver.life.hooks:on_server_shutdown",
+    "on_server_startup": "onserver.life.hooks:on_server_startup",
+    "procedure": "onserver.process.procedure:procedure",
+    "process": "onserver.process.handle:process",
+    "server_epoch": "onserver.life.epoch:server_epoch",
+    "session": "onserver.session.context:session",
+    "wait_all": "onserver.process.execute:wait_all",
+}
+
+__all__ = [
+    "Caller",
+    "Procedure",
+    "Process",
+    "Server",
+    "Session",
+    "Start",
+    "Storage",
+    "Worker",
+    "as_completed",
+    "as_server",
+    "caller",
+    "errors",
+    "execute_many",
+    "execute_on_server",
+    "on_server_shutdown",
+    "on_server_startup",
+    "procedure",
+    "process",
+    "server_epoch",
+    "session",
+    "wait_all",
+]
+
+__getattr__ = module_getattr(__name__, _NAMES)
+
+
+def __dir__() -> list[str]:
+    return sorted([*_NAMES, "__version__"])
+
+
+class _Front(ModuleType):
+    """This module's class: `session` and `process` are functions here, although packages of these names are inside.
+
+    Python binds a subpackage to its parent's attribute once it is imported, which would hide the function of that
+    name from then on. Such a binding is passed over; ``from onserver.session import …`` does not need it.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _NAMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Front
