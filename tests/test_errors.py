@@ -36,6 +36,10 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.BadDeclaration("shop.f", "is a coroutine", "Use def."), "`shop.f` is a coroutine. Use def."),
     (errors.MissingExtra("demo", "vega_datasets"), "`vega_datasets` is not installed. `pip install 'onserver[demo]'`"),
+    (
+        errors.NoSigningKey(".onserver/keys.json"),
+        "No signing key: there is no `.onserver/keys.json`. `onserver new` and ",
+    ),
     (errors.RolesFileError("no such role", line=4), "`config/roles.json` line 4: no such role."),
     (
         errors.NotConnected(),

@@ -3,7 +3,8 @@
     OnServerError
     ├─ ConfigError    ProjectNotFound 1001 · ImportFailed 1002 · UnknownSetting 1003 · RolesFileError 1004
     │                 NotConnected 1005 · DuplicateName 1006 · BadSetting 1007 · MissingExtra 1008
-    │                 BadDeclaration 1009 · BadSettingsFile 1010 · UnsafeRedis 1204 · UnsafeBind 6001
+    │                 BadDeclaration 1009 · NoSigningKey 1010 · BadSettingsFile 1011
+    │                 UnsafeRedis 1204 · UnsafeBind 6001
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
     ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcedureFailed 2201 · ProcessTimeout 2202
@@ -159,7 +160,7 @@ class BadSetting(ConfigError, ValueError):
 class BadSettingsFile(ConfigError):
     """The settings file cannot be read as TOML; the problem tells the line."""
 
-    code = 1010
+    code = 1011
     file: str
     problem: str
 
@@ -182,6 +183,21 @@ class MissingExtra(ConfigError, ImportError):
     @property
     def hint(self) -> str:
         return f"`pip install 'onserver[{self.extra}]'` brings it."
+
+
+class NoSigningKey(ConfigError):
+    """The project has no key to sign messages with; `file` is where it was looked for."""
+
+    code = 1010
+    file: str
+
+    @property
+    def message(self) -> str:
+        return f"No signing key: there is no `{self.file}`."
+
+    @property
+    def hint(self) -> str:
+        return "`onserver new` and `onserver dev` make one; copy it to every machine, or set ONSERVER_SIGNING_KEY."
 
 
 class RolesFileError(ConfigError):
@@ -440,17 +456,21 @@ class ProcessError(OnServerError):
 
 
 class ProcessNotFound(ProcessError, LookupError):
-    """No process of this number is known."""
+    """No process of this number is known; an empty one stands for the process that runs here, where none does."""
 
     code = 2001
-    number: int | str
+    number: int | str = ""
 
     @property
     def message(self) -> str:
+        if self.number == "":
+            return "No process is running here."
         return f"No process #{self.number}: it never was, or its record has expired."
 
     @property
     def hint(self) -> str:
+        if self.number == "":
+            return "Ask for it in what a procedure or a hook calls."
         return "Ended processes are kept for `process.keep_seconds`. See those that are: `onserver ps --all`."
 
 
