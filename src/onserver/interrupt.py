@@ -28,7 +28,7 @@ class _State(threading.local):
 _state = _State()
 
 
-class shielded:
+class shielded:  # noqa: N801  # used as a `with` statement's word
     """Keep an interruption until the block is left.
 
     Example:
@@ -44,7 +44,9 @@ class shielded:
     def __enter__(self) -> None:
         _state.depth += 1
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         state = _state
         state.depth -= 1
         if state.depth == 0 and state.pending is not None:

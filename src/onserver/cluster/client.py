@@ -118,7 +118,7 @@ _clients: weakref.WeakSet[ClientMember] = weakref.WeakSet()
 
 def _forget_in_child() -> None:
     for client in list(_clients):
-        client._forget()  # noqa: SLF001  # the child has its own mutex, number and thread
+        client._forget()  # the child has its own mutex, number and thread
 
 
 os.register_at_fork(after_in_child=_forget_in_child)

@@ -55,7 +55,18 @@ class Identity:
 
     def fields(self) -> list[str]:
         """The identity as field, value … of a member's record."""
-        return ["host", self.host, "pid", str(self.pid), "start", repr(self.started), "boot", self.boot, "space", self.space]
+        return [
+            "host",
+            self.host,
+            "pid",
+            str(self.pid),
+            "start",
+            repr(self.started),
+            "boot",
+            self.boot,
+            "space",
+            self.space,
+        ]
 
     def is_gone(self) -> bool:
         """Whether it is proved that this program has ended: it ran on this machine, and is not there.
@@ -77,4 +88,4 @@ def _boot() -> str:
 
 def _space() -> str:
     path = Path("/proc/self/ns/pid")
-    return os.readlink(path) if path.is_symlink() else ""
+    return str(path.readlink()) if path.is_symlink() else ""

@@ -45,10 +45,14 @@ class Member:
         self._limits = (settings.process.deliveries, int(settings.process.keep_failed_seconds))
 
     @classmethod
-    def join(cls, store: Store, settings: Settings, kind: str, node: str, facts: Mapping[str, str] | None = None) -> Member:
+    def join(
+        cls, store: Store, settings: Settings, kind: str, node: str, facts: Mapping[str, str] | None = None
+    ) -> Member:
         """Become a member under a number never used before.
 
         Args:
+            store: the Redis of the server.
+            settings: of the project.
             kind: `worker` or `client`.
             node: its name for people, as in "server@web-1".
             facts: more to show of it in `ps --members`.
@@ -82,6 +86,7 @@ class Member:
         """Declare a holder of this member dead; what it held waits again.
 
         Args:
+            holder: "member.incarnation".
             begun: the process that it was running, 0 for none.
             counted: whether that run is a delivery; not so when it was ended because Redis was silent.
         """

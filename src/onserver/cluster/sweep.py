@@ -1,13 +1,14 @@
 """The duties of the leader: after each of its beats, in chunks.
 
-Nothing here is needed for a promise at the moment it is done; each duty finishes what somebody else left unfinished, and
-is itself safe to leave unfinished.
+Nothing here is needed for a promise at the moment it is done; each duty finishes what somebody else left unfinished,
+and is itself safe to leave unfinished.
 """
 
 from __future__ import annotations
 
 from onserver.cluster.identity import Identity
 from onserver.cluster.member import Member
+from onserver.crash import crash_point
 from onserver.redis.store import Store
 from onserver.settings import Settings
 
@@ -16,10 +17,9 @@ def sweep(member: Member) -> list[int]:
     """Bury the silent, finish half-done burials, trim the history. Returns who was declared dead now."""
     store, settings = member.store, member.settings
     lease_ms = int(settings.member.lease_seconds * 1000)
-    dead = []
-    for number in store.run("silent", member.number, lease_ms):
-        if bury_member(store, settings, int(number), "was silent for a lease", lease_ms):
-            dead.append(int(number))
+    crash_point("in_sweep")
+    silent = [int(number) for number in store.run("silent", member.number, lease_ms)]
+    dead = [number for number in silent if bury_member(store, settings, number, "was silent for a lease", lease_ms)]
     process = settings.process
     kept = (int(process.keep_count), int(process.keep_seconds), int(process.keep_failed_seconds))
     while store.run("trim", *kept):
@@ -42,9 +42,9 @@ def bury_gone(store: Store, settings: Settings) -> list[int]:
         number = int(raw)
         fields = store.command("HGETALL", store.key(f"member:{number}"))
         record = dict(zip(fields[::2], fields[1::2], strict=True))
-        if record and Identity.read(record).is_gone():
-            if bury_member(store, settings, number, "its program has ended"):
-                buried.append(number)
+        gone = record and Identity.read(record).is_gone()
+        if gone and bury_member(store, settings, number, "its program has ended"):
+            buried.append(number)
     return buried
 
 
@@ -52,6 +52,9 @@ def bury_member(store: Store, settings: Settings, number: int, why: str, silent_
     """Declare a member dead and hand back what it held.
 
     Args:
+        store: the Redis of the server.
+        settings: of the project.
+        number: the member.
         why: for people, kept in its record.
         silent_ms: bury only if it has been silent for so long; None: there is proof.
 
@@ -62,5 +65,6 @@ def bury_member(store: Store, settings: Settings, number: int, why: str, silent_
     facts = (process.deliveries, int(process.keep_failed_seconds), why, "" if silent_ms is None else silent_ms)
     first, left = store.run("bury_member", number, *facts)
     while left:
+        crash_point("in_declare")
         _, left = store.run("bury_member", number, *facts)
     return bool(first)

@@ -1,9 +1,9 @@
 """The life of a server: a worker is a supervisor with executors, a server has epochs, and both fire hooks.
 
 Who does what
-    The *supervisor* is the member. It runs no procedure: it beats, takes orders, watches, ends, replaces. Each *executor*
-    is a child with one connection of its own; it claims for itself, runs one process at a time in its main thread, and
-    settles it in the same trip that claims the next. What they share is a page of memory (`page`).
+    The *supervisor* is the member. It runs no procedure: it beats, takes orders, watches, ends, replaces. Each
+    *executor* is a child with one connection of its own; it claims for itself, runs one process at a time in its main
+    thread, and settles it in the same trip that claims the next. What they share is a page of memory (`page`).
 
 Who is authoritative
     The record in Redis. The page only lets one side of a machine see the other without a trip: which process has begun
@@ -19,8 +19,9 @@ How it ends for an executor
     its holder was buried       its next write is refused (FENCED): it exits, and what it did is not accepted
 
 How a server comes to life and ends
-    The first worker opens an epoch (`open_epoch`): `starting`; start-up hooks run, each as a process in a child forked for
-    it, once in the cluster (`claim_hook`); then `running`. A hook that fails makes the epoch `failed` and every waiting
-    worker exit with 1. `onserver stop`, or the leaving of the last worker, turns it to `stopping`: shutdown hooks run
-    while processes still do, then workers drain, hooks of `when="drained"` run at the last one, and it is `stopped`.
+    The first worker opens an epoch (`open_epoch`): `starting`; start-up hooks run, each as a process in a child forked
+    for it, once in the cluster (`claim_hook`); then `running`. A hook that fails makes the epoch `failed` and every
+    waiting worker exit with 1. `onserver stop`, or the leaving of the last worker, turns it to `stopping`: shutdown
+    hooks run while processes still do, then workers drain, hooks of `when="drained"` run at the last one, and it is
+    `stopped`.
 """

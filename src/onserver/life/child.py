@@ -86,6 +86,10 @@ def fork(
     Called from the main thread only: PR_SET_PDEATHSIG is tied to the thread that forks.
 
     Args:
+        role: `executor`, or `hook`.
+        holder: "member.incarnation", enlisted for it.
+        page: shared with it.
+        lease_seconds: after 0.8 of these without a good beat it ends itself.
         gate: held while forking, so that no other thread of the supervisor is in the middle of anything.
         body: runs in the child, after its signals, pipes and watch thread were set.
     """
@@ -99,7 +103,7 @@ def fork(
         child.out.keep()
         child.err.keep()
         return child
-    _live(child, parent, lease_seconds, body)
+    return _live(child, parent, lease_seconds, body)
 
 
 def _live(child: Child, parent: int, lease_seconds: float, body: Callable[[], int]) -> NoReturn:
@@ -113,7 +117,7 @@ def _live(child: Child, parent: int, lease_seconds: float, body: Callable[[], in
         crash.role("executor")
         prepare(child.page, lease_seconds, parent)
         status = body()
-    except BaseException:  # the last frame of the child: whatever it is, it is shown and becomes the exit status
+    except BaseException:  # noqa: BLE001  # the last frame of the child: whatever it is, it is shown and becomes the exit status
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Literal
 
 from onserver.cluster.member import Member
+from onserver.crash import crash_point
 from onserver.life.child import Child, fork
 from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executor, Tracer
 from onserver.life.kinship import kill_orphans
@@ -81,7 +82,8 @@ class Crew:
         while len(self.executors()) < count and monotonic() >= self._fork_at:
             holder = self._member.enlist(code, queues)
             page = self._page()
-            self._add(fork("executor", holder, page, self._lease, self._gate, self._executor(holder, page, code, queues)))
+            body = self._executor(holder, page, code, queues)
+            self._add(fork("executor", holder, page, self._lease, self._gate, body))
 
     def _executor(self, holder: str, page: Page, code: str, queues: Sequence[str]) -> Callable[[], int]:
         return lambda: Executor(self._server, holder, page, code, queues, self._tracer).run()
@@ -90,8 +92,11 @@ class Crew:
         """Fork a child beside the executors that runs one hook."""
         holder = self._member.enlist()
         page = self._page()
-        executor: Callable[[], int] = lambda: body(Executor(self._server, holder, page, "", (), self._tracer))
-        child = fork("hook", holder, page, self._lease, self._gate, executor)
+
+        def run() -> int:
+            return body(Executor(self._server, holder, page, "", (), self._tracer))
+
+        child = fork("hook", holder, page, self._lease, self._gate, run)
         self._add(child)
         return child
 
@@ -123,9 +128,9 @@ class Crew:
                 child.interrupt("silence")
             elif child.ended == "stop" and now - child.interrupted_at > KILL_AFTER_SECONDS:
                 child.kill("stop")
-            elif child.ended == "time" and now - child.interrupted_at > KILL_AFTER_SECONDS:
-                child.kill("time")
-            elif child.page.over_time and not child.ended:
+            elif (child.ended == "time" and now - child.interrupted_at > KILL_AFTER_SECONDS) or (
+                child.page.over_time and not child.ended
+            ):
                 child.kill("time")
 
     def next_deadline(self) -> float | None:
@@ -194,6 +199,7 @@ class Crew:
         """Bury the dead in Redis: what they held is claimed again by others."""
         while self.deaths:
             death = self.deaths[0]
+            crash_point("before_bury")
             if death.child.ended == "time" and death.begun:
                 self._time_out(death)
             self._member.bury(death.child.holder, death.begun, death.counted)

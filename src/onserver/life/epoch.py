@@ -61,8 +61,8 @@ def read(store: Store) -> Epoch:
     number, state, previous = store.command("HMGET", store.key("server"), "epoch", "state", "previous")
     return Epoch(
         number=int(number or 0),
-        state=cast(State, (state or b"none").decode()),
-        previous=cast(Previous, (previous or b"none").decode()),
+        state=cast("State", (state or b"none").decode()),
+        previous=cast("Previous", (previous or b"none").decode()),
     )
 
 
@@ -74,8 +74,8 @@ def open_epoch(member: Member, *, keep_storage: bool) -> Opening:
     )
     epoch = Epoch(
         number=int(number),
-        state=cast(State, state.decode()),
-        previous=cast(Previous, (previous or b"none").decode()),
+        state=cast("State", state.decode()),
+        previous=cast("Previous", (previous or b"none").decode()),
     )
     return Opening(how=how.decode(), epoch=epoch, emptying=bool(emptying))
 
@@ -100,11 +100,12 @@ def stop_epoch(store: Store, grace_seconds: float | None = None) -> tuple[State,
     """Ask for the end of the server. Returns its state and how many workers it has.
 
     Args:
+        store: the Redis of the server.
         grace_seconds: how long workers wait for what runs; None: as each worker has it.
     """
     grace = "" if grace_seconds is None else int(grace_seconds * 1000)
     state, workers = store.run("stop_epoch", grace)
-    return cast(State, state.decode()), int(workers)
+    return cast("State", state.decode()), int(workers)
 
 
 def asked_grace(store: Store) -> float | None:
@@ -115,7 +116,7 @@ def asked_grace(store: Store) -> float | None:
 
 def leaving(member: Member) -> State:
     """Say that this worker is about to go. Returns `stopping` when it was the last one, or the server stops anyway."""
-    return cast(State, member.store.run("leaving", member.number).decode())
+    return cast("State", member.store.run("leaving", member.number).decode())
 
 
 def drained(member: Member) -> int:

@@ -1,14 +1,15 @@
 """An executor: claims, runs and settles, one process at a time, over one connection of its own.
 
-Settling one process and claiming the next are one round trip (`step`). With nothing to claim it is registered as idle by
-that same script and waits on its hand-off list, where *put* leaves the next process whole. After a lost reply it sends
-its settlements again, which are recognised, and asks what it holds (`resume`) before it claims anything new.
+Settling one process and claiming the next are one round trip (`step`). With nothing to claim it is registered as idle
+by that same script and waits on its hand-off list, where *put* leaves the next process whole. After a lost reply it
+sends its settlements again, which are recognised, and asks what it holds (`resume`) before it claims anything new.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from time import monotonic, sleep
@@ -173,6 +174,8 @@ class Executor:
             if self._settlements:
                 crash_point("after_settle")
                 self._settlements.clear()
+            for number in refused:
+                sys.stderr.write(f"#{number} was given to another meanwhile: what it did here is not accepted\n")
             self._resume = False
             self.server.storage.cache.require(change)
             if messages or not (again and claim):

@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, ParamSpec, TypeVar, overload
 
-from onserver.errors import ConfigError
+from onserver.errors import BadDeclaration
 from onserver.redis.store import Store
 from onserver.registry import declare, name_below_tasks
 
@@ -32,11 +32,11 @@ class Hook:
 
     def __init__(self, kind: str, function: Callable[..., Any], name: str | None, timeout: float | None) -> None:
         if inspect.iscoroutinefunction(function):
-            raise ConfigError(
-                f"The hook {function.__qualname__} is `async def`, which hooks cannot be yet. Write it as a plain function."
+            raise BadDeclaration(
+                function.__qualname__, "is `async def`, which a hook cannot be", "Write it as a plain function."
             )
         if timeout is not None and not timeout > 0:
-            raise ConfigError(f"timeout={timeout!r} of hook {function.__qualname__}: give seconds above 0.")
+            raise BadDeclaration(function.__qualname__, f"has timeout={timeout!r}", "Give seconds above 0.")
         self.kind = kind
         self.function = function
         self.name = name or name_below_tasks(function)
@@ -70,15 +70,16 @@ def on_server_startup(
     """Run a function once when the server starts, before any worker takes work.
 
     It runs as a process of the stored-procedure session, once per epoch in the whole cluster, in the order of
-    declaration. If its runner dies it is run again (`process().deliveries` tells). If it raises, or runs for longer than
-    its time limit, the server does not start: every waiting worker exits with status 1 and shows the traceback.
+    declaration. If its runner dies it is run again (`process().deliveries` tells). If it raises, or runs for longer
+    than its time limit, the server does not start: every waiting worker exits with status 1 and shows the traceback.
 
     Args:
+        function: what runs; called without arguments.
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
 
     Raises:
-        ConfigError: it is a coroutine function, or the time limit is not above 0.
+        BadDeclaration: ONS-1009, it is a coroutine function, or the time limit is not above 0.
         DuplicateName: when the project is loaded and two hooks have one name (ONS-1006).
 
     Example:
@@ -115,12 +116,13 @@ def on_server_shutdown(
     does. One that raises is recorded and shown; the stop goes on.
 
     Args:
+        function: what runs; called without arguments.
         when: `running`: while processes still run, so that it can tell loops to end; `drained`: after all have ended.
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
 
     Raises:
-        ConfigError: it is a coroutine function, or an argument has no meaning.
+        BadDeclaration: ONS-1009, it is a coroutine function, or an argument has no meaning.
 
     Example:
         >>> @on_server_shutdown(when="drained")
@@ -132,7 +134,8 @@ def on_server_shutdown(
     4D: On Server Shutdown (specification 6.3); there other processes go on while it runs, as with `when="running"`.
     """
     if when not in ("running", "drained"):
-        raise ConfigError(f"when={when!r} is neither 'running' nor 'drained'.")
+        name = name or getattr(function, "__qualname__", "on_server_shutdown")
+        raise BadDeclaration(name, f"has when={when!r}", "It is 'running' or 'drained'.")
     kind = SHUTDOWN if when == "running" else SHUTDOWN_DRAINED
     if function is not None:
         return _declare(kind, function, name, timeout)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from onserver import values
 from onserver.errors import HookFailed
 from onserver.life.hooks import Hook
@@ -14,11 +12,15 @@ def hook_line(hook: Hook, epoch: int) -> str:
     return f"{hook.kind} {hook.name} (epoch {epoch})"
 
 
-def failed_start(failed: Mapping[Hook, int], failure: bytes) -> str:
+def failure_value(hook: Hook, error: bytes) -> bytes:
+    """What is kept of a failed start: which hook it was, and the error of its process."""
+    return values.encode({"hook": hook.name, "kind": hook.kind, "error": values.decode(error) if error else {}})
+
+
+def failed_start(failure: bytes) -> str:
     """The error and, last, the traceback of the hook that stopped the start."""
     facts = values.decode(failure) if failure else {}
-    kind, message = facts.get("type", "an error"), facts.get("message", "")
-    hook = next(iter(failed), None)
-    error = HookFailed(hook.kind if hook else "on_server_startup", hook.name if hook else "of another worker", kind, message)
-    traceback = facts.get("traceback", "")
-    return f"error ONS-{error.code}  {error}\n{traceback}".rstrip()
+    error = facts.get("error", {})
+    message = f"{error.get('type', 'an error')}: {error.get('message', '')}".rstrip(": ")
+    failed = HookFailed(facts.get("kind", "on_server_startup"), facts.get("hook", "?"), message)
+    return f"error ONS-{failed.code}  {failed}\n{error.get('traceback', '')}".rstrip()

@@ -75,4 +75,3 @@ def writer(stream: TextIO, tag: Callable[[], str]) -> Callable[[str], None]:
         stream.flush()
 
     return emit
-

@@ -32,7 +32,7 @@ from onserver.life.crew import Crew, describe_end
 from onserver.life.executor import CUT_SHARE, Tracer
 from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookRun
 from onserver.life.kinship import become_subreaper
-from onserver.life.narrate import failed_start, hook_line
+from onserver.life.narrate import failed_start, failure_value, hook_line
 from onserver.life.orders import Orders
 from onserver.life.running_hook import run_hook
 from onserver.life.worker import Worker
@@ -349,9 +349,9 @@ class Supervisor:
             epochs.run_epoch(self._store, self.epoch)
             self._ready()
         elif outcome == "failed":
-            number = next(iter(self._hooks.failed.values()))
+            hook, number = next(iter(self._hooks.failed.items()))
             error = self._store.command("HGET", self._store.key(f"p:{number}"), "e")
-            epochs.fail_epoch(self._store, self.epoch, error or b"")
+            epochs.fail_epoch(self._store, self.epoch, failure_value(hook, error or b""))
             self._fail()
 
     def _ready(self) -> None:
@@ -379,7 +379,7 @@ class Supervisor:
         self.member.leave()
         self.phase = "gone"
         sys.stdout.flush()
-        self._say(failed_start(self._hooks.failed, epochs.failure(self._store)))
+        self._say(failed_start(epochs.failure(self._store)))
 
     def _begin_stop(self) -> None:
         self._stopping = True
@@ -441,7 +441,7 @@ class Supervisor:
         try:
             self._reload_project()
             code = self._load()
-        except Exception as error:  # whatever a task file raises: the old code goes on, and it is shown why
+        except Exception as error:  # noqa: BLE001  # whatever a task file raises: the old code goes on, and it is shown why
             self._say(f"reload failed, the old code goes on:\n{error}")
             return
         self.member.register(code.digest, code.described)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from onserver.errors import ConfigError
+from onserver.errors import BadDeclaration
 
 
 class Worker:
@@ -17,7 +17,7 @@ class Worker:
         grace_seconds: how long a stop waits for what runs; None: the setting `worker.grace_seconds`.
 
     Raises:
-        ConfigError: a queue without a name, or with white space in it; fewer than 0 executors.
+        BadDeclaration: a queue without a name, or with white space in it; fewer than 0 executors.
 
     Example:
         >>> worker = Worker(queues=["default", "reports"], executors=4)
@@ -32,11 +32,12 @@ class Worker:
             queues = (queues,)
         for queue in queues:
             if not re.fullmatch(r"[^\s:{}]+", queue):
-                raise ConfigError(f"{queue!r} cannot be the name of a queue: one word without `:`, `{{` and `}}`.")
+                problem = f"has a queue named {queue!r}"
+                raise BadDeclaration("Worker", problem, "The name of a queue is one word without `:`, `{` and `}`.")
         if not queues:
-            raise ConfigError("A worker needs at least one queue to listen on: Worker(queues=['default']).")
+            raise BadDeclaration("Worker", "has no queue to listen on", "Worker(queues=['default'])")
         if executors is not None and executors < 0:
-            raise ConfigError(f"A worker cannot have {executors} executors: give 0 or more.")
+            raise BadDeclaration("Worker", f"has {executors} executors", "Give 0 or more.")
         self.queues = tuple(dict.fromkeys(queues))
         self.executors = executors
         self.grace_seconds = grace_seconds

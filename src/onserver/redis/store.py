@@ -76,6 +76,8 @@ class Store:
         self.testing = testing
         #: Called without arguments when a new connection finds that Redis' run id changed.
         self.on_changed: list[Callable[[], object]] = []
+        #: Called without arguments, once a command, when nobody listens at the address: `Embedded.revive` goes here.
+        self.on_refused: list[Callable[[], object]] = []
         self._scripts: dict[str, Script] = {}
         self._born = ""
         self._layout = 0
@@ -200,7 +202,12 @@ class Store:
 
     def _try_again(self, attempt: Callable[[float], Any], error: LinkError, started: float, seconds: float) -> Any:
         tries, pause = 1, _FIRST_PAUSE
+        told = False
         while not self._given_up(error, tries, monotonic() - started, seconds):
+            if isinstance(error, Refused) and not told:
+                told = True
+                for revive in list(self.on_refused):
+                    revive()
             if not isinstance(error, Silent):
                 sleep(min(pause, max(0.0, started + seconds - monotonic())))
                 pause = min(pause * 2, _LONGEST_PAUSE)

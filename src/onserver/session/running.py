@@ -10,12 +10,12 @@ guess, since a wrong one would lend a lock to a stranger.
 import asyncio
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TypeVar
-from weakref import WeakKeyDictionary
+from typing import Protocol, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,22 @@ class Running:
 
 RunT = TypeVar("RunT", bound="Running")
 
+
+class Keeper(Protocol):
+    """Something that may still hold what a run took: told when the run is left."""
+
+    def left(self, run: Running) -> None:
+        """Give up what the run holds. Must not raise: an error here would hide how the run ended."""
+
+
+_keepers: WeakSet[Keeper] = WeakSet()
+
+
+def tell_when_left(keeper: Keeper) -> None:
+    """Have the keeper told of every run that is left in this program, for as long as the keeper lives."""
+    _keepers.add(keeper)
+
+
 _running: ContextVar[Running | None] = ContextVar("onserver_running", default=None)
 _in_main_thread: list[Running] = []
 
@@ -54,6 +70,8 @@ def entered(run: RunT) -> Iterator[RunT]:
         if main:
             _in_main_thread.remove(run)
         _running.reset(token)
+        for keeper in tuple(_keepers):
+            keeper.left(run)
 
 
 def running() -> Running | None:
@@ -64,25 +82,16 @@ def running() -> Running | None:
     return found
 
 
-def lock_owner(hold: Callable[[], str]) -> str:
-    """Name the one who locks: the run, or outside of runs this thread or task in the name of the program's member.
-
-    Args:
-        hold: gives the program's holder, "member.incarnation"; asked only outside of runs.
-    """
-    run = running()
-    if run is not None:
-        return run.owner
-    return f"{hold()}/{_strand()}"
-
-
 _serials = itertools.count(1)
 _of_thread = threading.local()
 _of_task: WeakKeyDictionary[asyncio.Task[object], int] = WeakKeyDictionary()
 
 
-def _strand() -> str:
-    """Name this task ("aSERIAL"), or this thread ("tSERIAL") where no loop is running; no name is used twice."""
+def strand() -> str:
+    """Name who locks outside of runs: this task ("aSERIAL"), or this thread ("tSERIAL") where no loop is running.
+
+    No name is used twice in a program.
+    """
     try:
         task = asyncio.current_task()
     except RuntimeError:  # no loop is running in this thread

@@ -5,15 +5,18 @@ Each cluster is a server of its own name, so that tests share one Redis and noth
 """
 
 import os
+import secrets
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from onserver.redis.keys import find_orphans
 from onserver.server import Server
 from onserver.session.storage import Storage
+from onserver.settings import find_project
 from onserver.testing.ledger import VARIABLE, Ledger
 from onserver.testing.programs import WorkerProgram, left_in_group
 from onserver.testing.wait import wait_for
@@ -171,3 +174,52 @@ def _command(node: str, pool: str, executors: int, grace: float) -> list[str]:
         return [sys.executable, "-m", "onserver.cli", *own]
     celery = ["-A", "workers", "worker", "-P", pool, "-c", str(executors), "-n", f"{node}@%h", "-l", "INFO"]
     return [sys.executable, "-m", "celery", *celery]
+
+
+@contextmanager
+def open_cluster(
+    redis: str,
+    folder: Path,
+    project: Path | None = None,
+    tasks: str = "",
+    settings: Mapping[str, object] | None = None,
+) -> Iterator[Cluster]:
+    """Open a cluster without workers, and end it with the block: for fixtures of a wider scope.
+
+    Args:
+        redis: Address of the Redis, as the fixture `onserver_redis` gives it.
+        folder: An empty folder for what the cluster writes.
+        project: The project that it runs; the nearest one by default.
+        tasks: Instead of a project, the source of one file: it becomes `tasks/jobs.py` of a project made for it.
+        settings: More settings, by their names in the settings file.
+
+    Raises:
+        AssertionError: On leaving, something was left: a program, a key without owner or lifetime; or a worker did not
+            end in time.
+    """
+    name = f"test-{secrets.token_hex(4)}"
+    own = folder / name
+    own.mkdir()
+    found = _project_of(own, tasks) if tasks else project or find_project()
+    cluster = Cluster(found, redis, name, own, settings)
+    complaints: list[str] = []
+    try:
+        yield cluster
+    finally:
+        complaints += cluster.close()
+    if complaints:
+        raise AssertionError("left behind by this test:\n" + "\n".join(complaints))
+
+
+def _project_of(folder: Path, tasks: str) -> Path:
+    files = {
+        "config/onserver.toml": 'redis = "embedded"\n',
+        "tasks/jobs.py": tasks,
+        "workers/__init__.py": CELERY_APP,
+        "workers/server.py": "from onserver import Worker\n\nworker = Worker()\n",
+    }
+    for part, text in files.items():
+        target = folder / "project" / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    return folder / "project"

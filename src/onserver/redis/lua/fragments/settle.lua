@@ -29,7 +29,7 @@ local function settle(e, n, kind, state, payload, extra, limits)
   if kind == 'wait' then redis.call('HSET', k, 's', state, 'why', payload) return true end
   if kind == 'back' then
     redis.call('LREM', T .. 'held:' .. e, 1, n)
-    requeue(n, extra == 'begun', false, limits[3], limits[2], '')
+    requeue(n, extra == 'begun' or extra == 'counted', extra == 'counted', limits[3], limits[2], '')
     return true
   end
   if kind ~= 'free' then

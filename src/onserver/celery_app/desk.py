@@ -1,0 +1,110 @@
+"""What transport and backend of one Celery application share: its server, and in a worker its seat.
+
+Kombu makes transports from URLs, and Celery makes backends from class paths, so neither can be handed an object: the
+desk of a server is found by the server's name, which travels in the transport options.
+"""
+
+from typing import Any
+
+from onserver.celery_app.holding import Holding
+from onserver.celery_app.message import Stored
+from onserver.celery_app.seat import Seat
+from onserver.errors import BadSignature
+from onserver.process.claim import Claim
+from onserver.process.failure import error_of
+from onserver.process.number import number_of, task_id
+from onserver.process.procedure import Procedure
+from onserver.process.signing import Signer, sign_now
+from onserver.redis.link import Word
+from onserver.redis.store import Store
+from onserver.server import Server
+from onserver.session.context import current_run
+from onserver.settings import Settings
+
+#: Transport option that names the server.
+OPTION = "onserver"
+
+
+class Desk:
+    """One for each server that this program has a Celery application for."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        #: In whose name this program claims; None in one that runs no tasks.
+        self.seat: Seat | None = None
+
+    @property
+    def store(self) -> Store:
+        """The server's Redis."""
+        return self.server.store
+
+    @property
+    def settings(self) -> Settings:
+        """The server's settings."""
+        return self.server.settings
+
+    def put(self, queue: str, message: Stored) -> int:
+        """Make the process of a task message, signed in the name of whoever sends it.
+
+        An id that exists names one process: sending it again changes nothing, but for a retry of what is held.
+
+        Returns:
+            Its number.
+        """
+        store, run = self.store, current_run()
+        nonce, made_ms = store.nonce(), store.now_ms()
+        fields: list[Word] = ["t", message.procedure, "b", message.body]
+        fields += ["c", sign_now(self.server, message.procedure, message.body, nonce, made_ms)]
+        procedure = self.server.registry.find(message.procedure)
+        if isinstance(procedure, Procedure) and procedure.order.flags:
+            fields += ["v", procedure.order.flags]
+        if message.headers:
+            fields += ["h", message.headers]
+        if message.timeout_ms:
+            fields += ["to", message.timeout_ms]
+        if run is not None and run.root is not None:
+            fields += ["x", run.root]
+        number, _how, _served = store.run(
+            "put", nonce, run.holder if run is not None else "", made_ms, queue, message.priority, message.due_ms,
+            "", "", ("+" if message.retries else "") + self.key_of(message.task_id), "", 0, *fields,
+        )  # fmt: skip
+        return int(number)
+
+    def key_of(self, identifier: str) -> str:
+        """A task id as scripts take it: "#N" for one that follows from a number, else itself."""
+        number = number_of(self.store.birth, identifier)
+        return identifier if number is None else f"#{number}"
+
+    def task_id(self, claim: Claim) -> str:
+        """The task id of a claimed process."""
+        return claim.task_id or task_id(self.store.birth, claim.number)
+
+    def caller_of(self, claim: Claim, holding: Holding) -> dict[str, Any] | None:
+        """The caller for whom a claimed process was put; None when nobody signed for it, and then it has failed."""
+        try:
+            return self.verify(claim)
+        except BadSignature as error:
+            holding.settle(claim.number, "end", "failed", error_of(error), "{}")
+            return None
+
+    def verify(self, claim: Claim) -> dict[str, Any]:
+        """The caller for whom a process was put; raises `BadSignature` where the record was not made by `put`."""
+        return self.server.part(Signer).verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms)
+
+
+_desks: dict[str, Desk] = {}
+
+
+def open_desk(server: Server) -> Desk:
+    """The desk of a server; a new `Server` of the same name takes it over."""
+    desk = _desks.get(server.name)
+    if desk is None or desk.server is not server:
+        desk = _desks[server.name] = Desk(server)
+    return desk
+
+
+def desk_of(client: Any) -> Desk:
+    """The desk that a Kombu connection belongs to, by its transport options; else that of the current server."""
+    name = (client.transport_options or {}).get(OPTION)
+    desk = _desks.get(name) if name else None
+    return desk if desk is not None else open_desk(Server.current())

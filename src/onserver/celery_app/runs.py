@@ -1,0 +1,68 @@
+"""The run of a process inside Celery's tracer: from here on `session()`, `process()` and `caller()` answer.
+
+Celery's pools run a task in another thread or process than the one that claimed it; what a run must know travels in the
+header `onserver`. The run is entered by a receiver of `task_prerun`, left by one of `task_postrun`: between the two lies
+all that the tracer does for a task, its callbacks included, so that what these start has the same caller.
+"""
+
+from contextlib import ExitStack
+from time import time
+from typing import Any
+
+from celery.signals import task_postrun, task_prerun
+
+from onserver.celery_app.holding import mark_of
+from onserver.server import Server
+from onserver.session.context import Run, current_run, entered
+
+
+def run_of(server: Server, request: Any) -> Run | None:
+    """The run that a delivered request stands for, or None where it came some other way (eager, broadcast)."""
+    mark = mark_of(request)
+    if mark is None:
+        return None
+    return Run(
+        number=int(mark["number"]),
+        delivery=int(mark["delivery"]),
+        holder=str(mark["holder"]),
+        procedure=str(request.task),
+        name=str(mark["name"] or request.task),
+        root=mark["root"],
+        session=server.session(),
+        caller=mark["caller"],
+        started=time(),
+    )
+
+
+def enter_runs() -> None:
+    """Let all tasks of this program be runs; safe to call again."""
+    task_prerun.connect(_enter, weak=False, dispatch_uid="onserver.enter")
+    task_postrun.connect(_leave, weak=False, dispatch_uid="onserver.leave")
+
+
+_ENTERED = "onserver_entered"
+
+
+def _enter(sender: Any = None, task: Any = None, **_: Any) -> None:
+    desk = getattr(getattr(task, "app", None), "desk", None)
+    if desk is None:
+        return
+    run = run_of(desk.server, task.request)
+    current = current_run()
+    if run is None or (current is not None and current.number == run.number):
+        return
+    desk.server.storage.cache.require(_change_number(desk.server))
+    block = ExitStack()
+    block.enter_context(entered(run))
+    task.request.__dict__[_ENTERED] = block
+
+
+def _leave(sender: Any = None, task: Any = None, **_: Any) -> None:
+    block = task.request.__dict__.pop(_ENTERED, None)
+    if block is not None:
+        block.close()
+
+
+def _change_number(server: Server) -> int:
+    """Whatever was written to the storage before this process was started must be seen by it."""
+    return int(server.store.command("HGET", server.store.key("numbers"), "change") or 0)

@@ -1,0 +1,108 @@
+"""A seat: in whose name this program claims processes for Celery's pool, and what it holds.
+
+There is one for a worker, taken by its bootstep, and it outlives connections: what a pool runs while Redis is away is
+still held afterwards, and its acknowledgement comes through whatever connection there is then. All its methods but
+`flush` are called by the thread that consumes.
+"""
+
+from collections.abc import Sequence
+
+from onserver.celery_app.holding import limits
+from onserver.errors import MemberFenced
+from onserver.process.claim import WIDTH, Claim, Settlement
+from onserver.redis.link import Word
+from onserver.redis.store import Store
+from onserver.settings import Settings
+
+
+class Seat:
+    """The holder of one Celery worker.
+
+    Args:
+        holder: "member.incarnation", enlisted with this code and these queues.
+        code: the digest of the names that this worker can run.
+    """
+
+    def __init__(self, store: Store, settings: Settings, holder: str, code: str, queues: Sequence[str]) -> None:
+        self.store = store
+        self.holder = holder
+        self.code = code
+        self.queues = list(queues)
+        #: Numbers that were delivered to the pool and are not acknowledged.
+        self.running: set[int] = set()
+        #: Numbers whose run ended with the death of the child that ran it.
+        self.lost: set[int] = set()
+        #: Whether Redis has this holder among those that wait for a hand-over.
+        self.idle = False
+        #: Whether this holder takes nothing more.
+        self.retired = False
+        #: Whether an answer may have been lost, so that what is held must be asked for.
+        self.resume = False
+        #: Storage change number of the last claim.
+        self.change = 0
+        self._limits = limits(settings)
+        self._settlements: list[Settlement] = []
+
+    @property
+    def unsent(self) -> bool:
+        """Whether something was settled here and not yet sent."""
+        return bool(self._settlements)
+
+    def settle(self, number: int, kind: str, state: str = "", payload: bytes = b"", extra: str = "") -> None:
+        """Settle with the next step or flush; the place in the pool is free at once."""
+        self._settlements.append((number, kind, state, payload, extra))
+        self.running.discard(number)
+        self.lost.discard(number)
+
+    def step(self, claim: int) -> tuple[list[Word], list[Settlement]]:
+        """The arguments of the next `step`, and the settlements that it carries."""
+        carried, self._settlements = self._settlements, []
+        words: list[Word] = [
+            self.holder, claim, int(self.resume and claim > 0), *self._limits, self.code, len(self.queues), *self.queues,
+        ]  # fmt: skip
+        for settlement in carried:
+            words += settlement
+        return words, carried
+
+    def unsend(self, carried: Sequence[Settlement]) -> None:
+        """Take back settlements whose sending failed: they go with the next step, and may arrive twice."""
+        self._settlements[:0] = carried
+
+    def answered(self, reply: Sequence[bytes | int], claim: int) -> list[Claim]:
+        """Read the answer of a `step`: what is to be run."""
+        _refused, change, again, *texts = reply
+        self.change = int(change)
+        if claim:
+            self.resume = False
+            self.idle = not texts and not again
+        return self.read(texts)
+
+    def read(self, texts: Sequence[bytes | int]) -> list[Claim]:
+        """Read claimed or handed-over messages; what runs here already is left out."""
+        claims: list[Claim] = []
+        for start in range(0, len(texts), WIDTH):
+            message = texts[start : start + WIDTH]
+            if message[0] == b"wake":
+                continue
+            claim = Claim.read(message)
+            if claim.number not in self.running:
+                self.running.add(claim.number)
+                claims.append(claim)
+        return claims
+
+    def flush(self) -> None:
+        """Send what was settled, by itself.
+
+        Raises:
+            MemberFenced: this holder was declared dead; what it settled is refused.
+        """
+        if not self._settlements:
+            return
+        words, carried = self.step(0)
+        try:
+            self.store.run("step", *words)
+        except MemberFenced:
+            raise
+        except BaseException:
+            self.unsend(carried)
+            raise

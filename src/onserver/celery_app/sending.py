@@ -1,0 +1,37 @@
+"""How this application makes task messages: callbacks get their ids when they are asked for.
+
+Celery names a callback when its task has ended, so a task that runs twice would start it twice, under two ids. Here the
+id is in the message of the task from the start, and the second sending finds the process there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery.app.amqp import AMQP
+from celery.canvas import _chain, maybe_signature
+from celery.utils.functional import maybe_list
+
+
+class NamingAMQP(AMQP):
+    """Celery's, with named callbacks."""
+
+    def as_task_v2(self, *args: Any, callbacks: Any = None, errbacks: Any = None, **kwargs: Any) -> Any:
+        """Make the message of a task; see the top of this module."""
+        return super().as_task_v2(
+            *args, callbacks=self._named(callbacks), errbacks=self._named(errbacks), **kwargs
+        )
+
+    def _named(self, signatures: Any) -> Any:
+        if not signatures:
+            return signatures
+        return [self._name(signature) for signature in maybe_list(signatures)]
+
+    def _name(self, signature: Any) -> Any:
+        if isinstance(signature, Mapping) and (signature.get("options") or {}).get("task_id"):
+            return signature
+        named = maybe_signature(signature, app=self.app)
+        if isinstance(named, _chain) and not named.tasks:
+            return named
+        named = named.clone()
+        named.freeze()
+        return named

@@ -1,0 +1,58 @@
+"""Task classes: procedures as Celery tasks, and the class of all other tasks of our application.
+
+A procedure is a task by itself: `.s`, `.delay`, `.apply_async` of a `Procedure` reach the `ProcedureTask` that is made
+here for it. Its message is in our own encoding, so that what can be sent is the same as with `execute_on_server`, and a
+plain call of it is a lean record, run by the short runner.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from celery import Task
+
+from onserver.celery_app import content
+from onserver.process.procedure import Procedure
+
+
+class OnServerTask(Task):
+    """The base of all tasks of our application."""
+
+    abstract = True
+    Request = "onserver.celery_app.request:Request"
+
+
+class ProcedureTask(OnServerTask):
+    """A procedure, for Celery. There is a subclass for each, since Celery keeps the state of a task in its class."""
+
+    abstract = True
+    serializer = content.NAME
+    procedure: Procedure[..., Any]
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the body, here and now."""
+        return self.procedure(*args, **kwargs)
+
+    def apply_async(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any
+    ) -> Any:
+        """Celery's, with arguments checked and ordered as `execute_on_server` does it.
+
+        Raises:
+            BadArguments: ONS-1105, they do not fit the procedure's signature.
+        """
+        bound, named = self.procedure.shape.bind(list(args or ()), dict(kwargs or {}))
+        return super().apply_async(list(bound), dict(named), *more, **options)
+
+
+def make_task(procedure: Procedure[..., Any], name: str) -> ProcedureTask:
+    """Make the task of a procedure under its name or one of its earlier names."""
+    function = procedure.function
+    attributes = {
+        "name": name,
+        "procedure": procedure,
+        "__doc__": function.__doc__,
+        "__module__": function.__module__,
+        "__wrapped__": function,
+    }
+    task: ProcedureTask = type(function.__name__, (ProcedureTask,), attributes)()
+    return task

@@ -1,0 +1,1 @@
+"""Procedures and the processes that run them: asking, running, failing, waiting."""

@@ -1,0 +1,69 @@
+"""One process as a holder gets it: claimed or handed over, in the order in which the scripts answer.
+
+A *lean* claim was put by `execute_on_server`: its body is `values.encode([arguments, keyword arguments])` and it has no
+headers. Everything else came through Celery and is run by Celery's tracer.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+#: What is said of a process that ended: number, kind (`end`, `store`, …), state, payload, extra. See `lua/step.lua`.
+Settlement: TypeAlias = tuple[int, str, str, bytes, str]
+
+#: How many texts one claim is in the answers of the scripts.
+WIDTH = 16
+
+
+class Claim(NamedTuple):
+    """What a holder needs to run one process; absent fields are empty."""
+
+    number: int
+    #: Full name of the procedure or task.
+    procedure: str
+    body: bytes
+    #: JSON of the message headers that differ from the defaults; empty: lean.
+    headers: bytes
+    #: Task id given by Celery; empty: it follows from the number.
+    task_id: str
+    #: Signed envelope of the caller.
+    caller: bytes
+    #: Deliveries begun before this one.
+    deliveries: int
+    #: The hook's process from which this one descends, or None.
+    root: int | None
+    #: Name that the process was started under, or empty.
+    name: str
+    #: One letter each: R not rerun, F finish when cut, B batch, D redact.
+    flags: str
+    queue: str
+    score: str
+    #: When it was accepted, milliseconds since 1970 by Redis' clock.
+    accepted_ms: int
+    #: "EPOCH NAME" for a hook, or empty.
+    hook: str
+    #: Time limit in milliseconds, or 0.
+    timeout_ms: int
+    #: "CLIENT TOKEN" of who waits, or empty.
+    inbox: str
+
+    @property
+    def lean(self) -> bool:
+        """Whether it was put by `execute_on_server` and not by Celery."""
+        return not self.headers
+
+    @classmethod
+    def read(cls, texts: Sequence[bytes | int]) -> "Claim":
+        """Read the `WIDTH` texts of one message."""
+        number, t, b, h, u, c, d, x, n, v, q, z, a, hk, to, i = texts
+        return cls(
+            int(number), _text(t), _raw(b), _raw(h), _text(u), _raw(c), int(d or 0), int(x) if x else None, _text(n),
+            _text(v), _text(q), _text(z), int(a or 0), _text(hk), int(to or 0), _text(i),
+        )  # fmt: skip
+
+
+def _raw(value: bytes | int) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _text(value: bytes | int) -> str:
+    return _raw(value).decode()

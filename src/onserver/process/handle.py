@@ -1,0 +1,198 @@
+"""The handle of a process: its number, and what can be asked of it.
+
+A handle costs nothing until something is asked. It travels as its number; `Process.get` makes one of a number.
+"""
+
+import asyncio
+from collections.abc import Generator
+from time import monotonic
+from typing import Any, Final, Generic, TypeVar
+
+from onserver.errors import ProcessNotFound, ProcessTimeout, SyncInAsyncError
+from onserver.process.failure import value_of
+from onserver.process.inbox import Awaited, End, Inbox
+from onserver.process.pump import Pump
+from onserver.process.record import ENDED_BYTES, Record, State, read_record
+from onserver.process.waits import shown_as_waiting
+from onserver.server import Server
+from onserver.session.context import current_run
+
+R_co = TypeVar("R_co", covariant=True)
+
+#: How long a process waits for another before it says so: shorter waits are not worth two round trips.
+_UNSAID_SECONDS: Final = 0.05
+
+
+class Process(Awaited, Generic[R_co]):
+    """A process of a server; `R` is what its procedure returns.
+
+    Example:
+        >>> Process.get(execute_on_server(add, 1, 2).number).result(timeout=10)  # doctest: +SKIP
+        3
+    """
+
+    __slots__ = ("_name", "_number", "_procedure", "_server", "how")
+
+    def __init__(self, server: Server, number: int, *, name: str = "", procedure: str = "", how: str = "new") -> None:
+        super().__init__()
+        self._server = server
+        self._number = number
+        self._name = name
+        self._procedure = procedure
+        #: What the start did: `new`; `live`, a process of that name was alive; `key`, one of that key was there.
+        self.how = how
+
+    @classmethod
+    def get(cls, number: int) -> "Process[Any]":
+        """Find the process of this number.
+
+        Raises:
+            ProcessNotFound: ONS-2001, there is none, or its record has expired.
+        """
+        server = Server.current()
+        record = read_record(server.store, number)
+        if record is None:
+            raise ProcessNotFound(number)
+        return Process(server, number, name=record.name, procedure=record.procedure)
+
+    @property
+    def number(self) -> int:
+        """Its number, never used again by this server."""
+        return self._number
+
+    @property
+    def server(self) -> Server:
+        """The server whose process it is."""
+        return self._server
+
+    @property
+    def name(self) -> str:
+        """The name that it was started under, or else its procedure's."""
+        if not self._name and not self._procedure:
+            record = self.record()
+            self._name, self._procedure = record.name, record.procedure
+        return self._name or self._procedure
+
+    @property
+    def state(self) -> State:
+        """What it is doing now, or how it ended: one round trip until it has ended.
+
+        Raises:
+            ProcessNotFound: ONS-2001, its record has expired.
+        """
+        if self._end is not None and self._end.state != "gone":
+            return State(self._end.state)
+        return self.record().state
+
+    def record(self) -> Record:
+        """Read its record.
+
+        Raises:
+            ProcessNotFound: ONS-2001, its record has expired.
+        """
+        record = read_record(self._server.store, self._number)
+        if record is None:
+            raise ProcessNotFound(self._number)
+        return record
+
+    def result(self, timeout: float | None = None) -> R_co:
+        """Wait for its end and return what the procedure returned, or raise what it raised.
+
+        Args:
+            timeout: seconds; None waits as long as it takes, 0 only looks.
+
+        Raises:
+            ProcessTimeout: ONS-2202, it has not ended by then; it goes on.
+            ProcedureFailed: ONS-2201, it raised something that cannot be raised here; otherwise the exception itself is
+                raised again, with this one as its cause.
+            ProcessAborted: ONS-2203.
+            ProcessLost: ONS-2204.
+            ProcessDead: ONS-2205.
+            ProcessNotFound: ONS-2001, its record has expired.
+            SyncInAsyncError: ONS-2302, in a running event loop; `await` the process there.
+            BrokerUnavailable: ONS-1201, Redis cannot be reached; ask again later.
+        """
+        if self._end is None:
+            self._wait(timeout, "Process.result()")
+        value: R_co = self._value()
+        return value
+
+    def wait(self, timeout: float | None = None) -> State:
+        """Wait for its end and return its state, however it ended.
+
+        Args:
+            timeout: seconds; None waits as long as it takes, 0 only looks.
+
+        Raises:
+            ProcessTimeout: ONS-2202, it has not ended by then; it goes on.
+            SyncInAsyncError: ONS-2302, in a running event loop; `await` the process there.
+        """
+        if self._end is None:
+            self._wait(timeout, "Process.wait()")
+        return self.state
+
+    def __await__(self) -> Generator[Any, None, R_co]:
+        return self._awaited().__await__()
+
+    def look(self, address: str) -> End | None:
+        """Ask Redis how it stands, and to be told at `address` when it ends."""
+        found = self._server.store.run("await", self._number, address)
+        if not found:
+            return End("gone", b"")
+        state, result, error, _, _, procedure, *_ = found
+        self._procedure = self._procedure or (procedure or b"").decode()
+        if state not in ENDED_BYTES:
+            return None
+        return End(state.decode(), (result if state == b"done" else error) or b"")
+
+    async def _awaited(self) -> R_co:
+        if self._end is None:
+            await self._server.part(Pump).end(self)
+        value: R_co = self._value()
+        return value
+
+    def _wait(self, timeout: float | None, call: str) -> None:
+        refuse_in_loop(call, "await process")
+        began, run = monotonic(), current_run()
+        if run is None:
+            ended = self._ends_within(timeout)
+        else:
+            quick = _UNSAID_SECONDS if timeout is None else min(timeout, _UNSAID_SECONDS)
+            ended = self._ends_within(quick)
+            left = None if timeout is None else timeout - quick
+            if not ended and left != 0:
+                with shown_as_waiting(self._server, run, f"#{self._number}"):
+                    ended = self._ends_within(left)
+        if not ended:
+            raise ProcessTimeout(self._number, monotonic() - began if timeout is None else timeout, self.state)
+
+    def _ends_within(self, timeout: float | None) -> bool:
+        return any(True for _ in self._server.part(Inbox).ends((self,), timeout))
+
+    def _value(self) -> Any:
+        end = self._end
+        if end is None:
+            raise ProcessNotFound(self._number)
+        return value_of(self._server, self._number, self._procedure, end)
+
+    def __onserver_value__(self) -> int:
+        return self._number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Process.get, (self._number,)
+
+    def __repr__(self) -> str:
+        return f"<Process #{self._number} {self._name or self._procedure}>".replace(" >", ">")
+
+
+def refuse_in_loop(call: str, instead: str) -> None:
+    """Refuse a call that may wait without bound where it would freeze a loop.
+
+    Raises:
+        SyncInAsyncError: ONS-2302, an event loop runs in this thread.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise SyncInAsyncError(call, instead)

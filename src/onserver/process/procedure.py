@@ -1,0 +1,339 @@
+"""`@procedure`: a function that a server can run; and `Start`, one way of starting it.
+
+A procedure is still its function: called, it runs in place. Started, it becomes a process. What is said of the procedure
+belongs to the decorator, what is said of one start to `options`, and neither is ever mixed with the function's own
+arguments.
+
+It is a Celery task as well, without this module knowing Celery: `.s`, `.delay` and the like ask the Celery part of
+onserver, loaded when first used, for the task of this procedure.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+
+from onserver.errors import BadDeclaration
+from onserver.lazy import load
+from onserver.process.current import ThisProcess, process
+from onserver.process.handle import Process
+from onserver.process.put import Delay, Order, describe
+from onserver.process.shape import Shape
+from onserver.process.start import start, start_async
+from onserver.registry import PROCEDURE, declare, name_below_tasks
+
+P = ParamSpec("P")
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+WhenCut = Literal["end", "finish"]
+
+#: Options that are described and not there yet: refused, since a promise that is ignored is worse than none.
+_LATER: Final[Mapping[str, str]] = {
+    "requires": "privileges",
+    "timeout": "process control",
+    "pause": "process control",
+    "published": "web sessions",
+    "retry": "retries",
+    "dead_letter": "retries",
+    "schedule": "schedules",
+    "timezone": "schedules",
+    "limit": "limits",
+    "expires": "limits",
+}
+_NAMES: Final = ("name", "aliases", "rerun", "when_cut", "batch", "pass_process", "redact", "queue", "priority")
+
+
+class Procedure(Generic[P, R_co]):
+    """A function that a server can run. Made by `@procedure`; calling it runs the function in place."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        aliases: Sequence[str] = (),
+        rerun: bool = True,
+        when_cut: WhenCut = "end",
+        batch: bool = False,
+        pass_process: bool = False,
+        redact: bool = False,
+        queue: str = "default",
+        priority: int = 5,
+    ) -> None:
+        self.name = name or name_below_tasks(function)
+        self.aliases: Sequence[str] = tuple(aliases)
+        self.function = function
+        self.pass_process = pass_process
+        self._flags = "R" * (not rerun) + "F" * (when_cut == "finish") + "B" * batch + "D" * redact
+        self.queue, self.priority = queue, priority
+        _check(self, when_cut)
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run the function here and now, in the caller's own process."""
+        result: R_co = self.function(process(), *args, **kwargs) if self.pass_process else self.function(*args, **kwargs)
+        return result
+
+    @functools.cached_property
+    def shape(self) -> Shape:
+        """What may be passed."""
+        return Shape.of(self.function, skip=1 if self.pass_process else 0)
+
+    @functools.cached_property
+    def order(self) -> Order:
+        """What a start without options puts."""
+        return Order(
+            procedure=self.name, shape=self.shape, flags=self._flags, queue=self.queue, priority=self.priority
+        )
+
+    def start(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:
+        """Start a process; the same as `execute_on_server(procedure, …)`, which see."""
+        return start(self.order, args, kwargs)
+
+    async def astart(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:
+        """Start a process without blocking the loop."""
+        return await start_async(self.order, args, kwargs)
+
+    def options(
+        self,
+        *,
+        name: str = "",
+        unique: bool | Literal["error"] = False,
+        key: str = "",
+        key_window: float = 86_400.0,
+        queue: str | None = None,
+        priority: int | None = None,
+        delay: Delay = 0.0,
+    ) -> "Start[P, R_co]":
+        """Say how one start is to be made; the answer is called or passed to `execute_on_server`.
+
+        Args:
+            name: the name of the process; several may have the same one. May not begin with `$`.
+            unique: with a name: while a process of that name is alive, answer it and start none; `"error"` raises
+                `AlreadyRunning` instead.
+            key: a key of your own: for `key_window` seconds the same key gives back the same process, ended or not; for
+                other arguments it is refused.
+            key_window: seconds.
+            queue: another queue than the procedure's.
+            priority: 0 to 9, 9 goes first; the procedure's by default.
+            delay: seconds, a timedelta, or an aware datetime before which it does not run. It waits in Redis.
+
+        Raises:
+            BadDeclaration: ONS-1009, an option cannot be kept.
+
+        Example:
+            >>> @procedure
+            ... def total(a: int, b: int) -> int:
+            ...     return a + b
+            >>> total.options(name="totals", unique=True, delay=60)
+            <Start of …total name='totals' unique=True delay=60>
+        """
+        order = replace(
+            self.order,
+            name=name,
+            unique=unique,
+            key=key,
+            key_window=key_window,
+            queue=self.queue if queue is None else queue,
+            priority=self.priority if priority is None else priority,
+            delay=delay,
+        )
+        _check_order(order)
+        return Start(self, order)
+
+    def describe(self) -> Mapping[str, object]:
+        """Answer what other programs may know of it, ready for JSON."""
+        return describe(self.order, inspect.getdoc(self.function) or "")
+
+    # -- as a Celery task
+
+    @property
+    def task(self) -> Any:
+        """The Celery task of this procedure."""
+        return load("onserver.celery_app.app:task_of")(self)
+
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Answer Celery's signature of a call, for its canvas: `group(add.s(i, i) for i in range(3))`."""
+        return self.task.s(*args, **kwargs)
+
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Answer an immutable signature: one that takes no result of the step before it."""
+        return self.task.si(*args, **kwargs)
+
+    def signature(self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Answer Celery's signature with options."""
+        return self.task.signature(args, kwargs, **options)
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """Start a process as Celery does; the answer is Celery's `AsyncResult`."""
+        return self.task.delay(*args, **kwargs)
+
+    def apply_async(self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Start a process as Celery does, with its options; the answer is Celery's `AsyncResult`."""
+        return self.task.apply_async(args, kwargs, **options)
+
+    def __repr__(self) -> str:
+        return f"<Procedure {self.name}>"
+
+
+@dataclass(frozen=True, repr=False)
+class Start(Generic[P, R_co]):
+    """A procedure with the options of one start. Made by `Procedure.options`; calling it starts a process."""
+
+    procedure: Procedure[P, R_co]
+    order: Order
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:
+        """Start a process with these options."""
+        return start(self.order, args, kwargs)
+
+    def start(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:
+        """Start a process with these options."""
+        return start(self.order, args, kwargs)
+
+    async def astart(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:
+        """Start a process with these options without blocking the loop."""
+        return await start_async(self.order, args, kwargs)
+
+    def __repr__(self) -> str:
+        usual = self.procedure.order
+        names = ("name", "unique", "key", "key_window", "queue", "priority", "delay")
+        said = [(name, getattr(self.order, name)) for name in names]
+        shown = [f" {name}={value!r}" for name, value in said if value != getattr(usual, name)]
+        return f"<Start of {self.procedure.name}{''.join(shown)}>"
+
+
+class Declaring(Protocol):
+    """What `@procedure(…)` answers: the decorator itself."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Procedure[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Procedure[P, R]: ...
+
+
+class DeclaringWithProcess(Protocol):
+    """What `@procedure(pass_process=True)` answers: the body's first argument is its process, and no caller's."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[ThisProcess, P], Coroutine[Any, Any, R]], /
+    ) -> Procedure[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[ThisProcess, P], R], /) -> Procedure[P, R]: ...
+
+
+@overload
+def procedure(function: Callable[P, Coroutine[Any, Any, R]], /) -> Procedure[P, R]: ...
+@overload
+def procedure(function: Callable[P, R], /) -> Procedure[P, R]: ...
+@overload
+def procedure(
+    *,
+    pass_process: Literal[True],
+    name: str | None = None,
+    aliases: Sequence[str] = (),
+    rerun: bool = True,
+    when_cut: WhenCut = "end",
+    batch: bool = False,
+    redact: bool = False,
+    queue: str = "default",
+    priority: int = 5,
+) -> DeclaringWithProcess: ...
+@overload
+def procedure(
+    *,
+    pass_process: Literal[False] = False,
+    name: str | None = None,
+    aliases: Sequence[str] = (),
+    rerun: bool = True,
+    when_cut: WhenCut = "end",
+    batch: bool = False,
+    redact: bool = False,
+    queue: str = "default",
+    priority: int = 5,
+) -> Declaring: ...
+def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Let a server run this function, in the one stored-procedure session.
+
+    Args:
+        function: the function, where the decorator has no arguments.
+        name: its name; by default the module below `tasks` and the function's own, as in `shop.add`.
+        aliases: earlier names, which waiting processes may still carry.
+        rerun: whether it runs again when its worker died; False makes it at-most-once: the process ends `LOST`.
+        when_cut: what happens to a run while Redis is silent: `"end"`, it is ended in time and runs again; `"finish"`, it
+            runs on, and its result counts if nobody was given the process meanwhile.
+        batch: claim and settle several at a time: faster, but one kill runs up to a batch of them again.
+        pass_process: pass the process as the first argument of the body, which callers do not see.
+        redact: show its arguments nowhere.
+        queue: where its processes wait.
+        priority: of its processes, 0 to 9; 9 goes first.
+
+    Raises:
+        BadDeclaration: ONS-1009, something that cannot be kept: an `async def`, an unknown option or value.
+
+    Example:
+        >>> @procedure
+        ... def add(x: int, y: int) -> int:
+        ...     return x + y
+        >>> add(1, 2)
+        3
+
+    4D: a method that is started by *Execute on server*.
+    """
+    if function is not None:
+        return _declared(function, {})
+    return lambda decorated: _declared(decorated, options)
+
+
+def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Procedure[..., Any]:
+    name = _name_for_errors(function, options)
+    if not callable(function) or isinstance(function, type | staticmethod | classmethod | Procedure):
+        raise BadDeclaration(name, "is no function", "Decorate a plain function of a module.")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise BadDeclaration(name, "is `async def`, which needs async executors", "They come with process control.")
+    if inspect.isgeneratorfunction(function):
+        raise BadDeclaration(name, "is a generator, which has no one result", "Return a list.")
+    for option in options:
+        if option in _LATER:
+            raise BadDeclaration(name, f"asks for `{option}=`, which comes with {_LATER[option]}", "Leave it out.")
+        if option not in _NAMES:
+            raise BadDeclaration(name, f"has no option `{option}`", f"There are: {', '.join(_NAMES)}.")
+    made: Procedure[..., Any] = Procedure(function, **options)
+    declare(PROCEDURE, made)
+    return made
+
+
+def _name_for_errors(function: object, options: Mapping[str, Any]) -> str:
+    return str(options.get("name") or getattr(function, "__qualname__", None) or repr(function))
+
+
+def _check(made: Procedure[..., Any], when_cut: str) -> None:
+    if when_cut not in {"end", "finish"}:
+        raise BadDeclaration(made.name, f"has when_cut={when_cut!r}", "It is `end` or `finish`.")
+    _check_words(made.name, made.queue, made.priority)
+    for name in (made.name, *made.aliases):
+        if not name or any(letter.isspace() for letter in name):
+            raise BadDeclaration(made.name, f"cannot be named {name!r}", "A name has letters and no blanks.")
+
+
+def _check_order(order: Order) -> None:
+    _check_words(order.procedure, order.queue, order.priority)
+    if order.unique and not order.name:
+        raise BadDeclaration(order.procedure, "was started with `unique` and no `name`", "Say which name is unique.")
+    if order.unique not in (True, False, "error"):
+        raise BadDeclaration(order.procedure, f"has unique={order.unique!r}", 'It is True, False or "error".')
+    if order.name.startswith("$"):
+        problem = f"cannot be started as `{order.name}`: `$` names a local process"
+        raise BadDeclaration(order.procedure, problem, "To run it in this program, call it.")
+    if not order.key_window >= 1:
+        raise BadDeclaration(order.procedure, f"has key_window={order.key_window!r}", "Give seconds, 1 or more.")
+
+
+def _check_words(name: str, queue: str, priority: int) -> None:
+    if not queue or any(letter.isspace() for letter in queue):
+        raise BadDeclaration(name, f"cannot wait in queue {queue!r}", "A queue's name has letters and no blanks.")
+    if type(cast("object", priority)) is not int or not 0 <= priority <= 9:
+        raise BadDeclaration(name, f"has priority {priority!r}", "It is 0 to 9; 9 goes first.")

@@ -1,0 +1,97 @@
+"""Coroutines that wait for processes: one thread waits on their behalf.
+
+A loop must not block on the inbox, and it cannot watch its socket, since threads read there too and there may be several
+loops. So the first `await` starts a thread that takes part in the inbox like any waiting thread; what has ended is told
+to its loop by `call_soon_threadsafe`. Looking a process up is a trip to Redis, and done in a second thread, so that a
+coroutine never waits for the reader to come back. Both need no loop and make none; the reader ends after some seconds
+in which nobody awaits.
+"""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from onserver.errors import BrokerUnavailable
+from onserver.process.inbox import LOOK_SECONDS, PATIENCE_SECONDS, Awaited, Inbox, Watch
+from onserver.server import Server
+
+#: After how many seconds without anybody who awaits the thread ends.
+_IDLE_SECONDS = 10.0
+
+
+class _Call(Watch):
+    """One coroutine that awaits one process."""
+
+    def __init__(self, awaited: Awaited, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.awaited = awaited
+        self.loop = loop
+        self.future: asyncio.Future[None] = loop.create_future()
+
+    def ring(self) -> None:
+        self._tell(None)
+
+    def fail(self, error: BrokerUnavailable) -> None:
+        self._tell(error)
+
+    def _tell(self, error: BrokerUnavailable | None) -> None:
+        with suppress(RuntimeError):  # its loop is closed: nobody awaits any more
+            self.loop.call_soon_threadsafe(self._settle, error)
+
+    def _settle(self, error: BrokerUnavailable | None) -> None:
+        if self.future.done():
+            return
+        if error is None:
+            self.future.set_result(None)
+        else:
+            self.future.set_exception(error)
+
+
+class Pump:
+    """Made by `server.part(Pump)`."""
+
+    def __init__(self, server: Server) -> None:
+        self._inbox = server.part(Inbox)
+        self._mutex = threading.Lock()
+        self._calls: dict[_Call, None] = {}
+        self._thread: threading.Thread | None = None
+        self._looker = ThreadPoolExecutor(1, "onserver-look")
+
+    async def end(self, awaited: Awaited) -> None:
+        """Return when this one has ended.
+
+        Raises:
+            BrokerUnavailable: Redis could not be reached for some time.
+        """
+        loop = asyncio.get_running_loop()
+        call = _Call(awaited, loop)
+        self._inbox.attach(awaited, call)
+        try:
+            if awaited.end is None:
+                await loop.run_in_executor(self._looker, self._inbox.first_look, awaited)
+            with self._mutex:
+                self._calls[call] = None
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="onserver-inbox", daemon=True)
+                    self._thread.start()
+            await call.future
+        finally:
+            with self._mutex:
+                self._calls.pop(call, None)
+            self._inbox.detach(awaited, call)
+
+    def _run(self) -> None:
+        watch, idle = Watch(), 0.0
+        while True:
+            with self._mutex:
+                calls = list(self._calls)
+                idle = 0.0 if calls else idle + LOOK_SECONDS
+                if idle > _IDLE_SECONDS:
+                    self._thread = None
+                    return
+            try:
+                self._inbox.turn(watch, [call.awaited for call in calls], PATIENCE_SECONDS)
+            except BrokerUnavailable as error:
+                for call in calls:
+                    call.fail(error)

@@ -1,0 +1,257 @@
+"""*put*: one start of a process, from arguments to number.
+
+What does not change between two starts of a procedure is worked out once (`Order`); a start then is: bind, encode, sign,
+one script. The script is sent again with the same nonce when its reply is lost, so it is done once however often it is
+sent. Redis' clock is what counts for the age of a signature; where this program's idea of it turns out wrong, the
+refusal says by how much, and the message is signed once more.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any, Final, Literal
+
+from onserver.errors import AlreadyRunning, BadArguments, BadSignature, NotSendable, NoWorker
+from onserver.process.caller import snapshot_to_send
+from onserver.process.handle import Process
+from onserver.process.inbox import Inbox
+from onserver.process.shape import Shape
+from onserver.process.signing import Signer
+from onserver.redis.answers import ScriptRefused
+from onserver.redis.resp import Word
+from onserver.server import Server
+from onserver.session.context import current_run
+from onserver.values import encode
+
+#: How often the same warning about missing workers is given, in seconds.
+_WARN_SECONDS: Final = 5.0
+#: How many processes one script makes.
+CHUNK: Final = 100
+
+Delay = float | timedelta | datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """All that *put* wants to know of a start, besides server and arguments.
+
+    Attributes:
+        procedure: full name.
+        shape: what may be passed; None where nobody knows yet.
+        flags: one letter each, as the record has them.
+        queue: where it waits.
+        priority: 0 to 9, 9 first.
+        name: the name of the process, or empty.
+        unique: what to do when a process of that name lives: start another, answer that one, or refuse.
+        key: a key of the caller's own: one process for it in `key_window` seconds.
+        key_window: seconds.
+        delay: seconds, a timedelta, or the time before which it must not run.
+    """
+
+    procedure: str
+    shape: Shape | None
+    flags: str = ""
+    queue: str = "default"
+    priority: int = 5
+    name: str = ""
+    unique: bool | Literal["error"] = False
+    key: str = ""
+    key_window: float = 86_400.0
+    delay: Delay = 0.0
+
+    @property
+    def plain(self) -> bool:
+        """Whether many of these can be put in one script: no name, key or delay."""
+        return not (self.name or self.key or self.delay)
+
+
+class Sender:
+    """Puts processes on one server. Made by `server.part(Sender)`."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._store = server.store
+        self._put = server.store.script("put")
+        self._put_many = server.store.script("put_many")
+        self._signer = server.part(Signer)
+        self._inbox = server.part(Inbox)
+        self._limit = server.settings.process.max_argument_bytes
+        self._ahead_ms = 0
+        self._warned: dict[tuple[str, str], float] = {}
+
+    def put(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
+        """Start one process."""
+        body = self._body(order, args, kwargs)
+        process: Process[Any] = Process(self._server, 0, name=order.name, procedure=order.procedure)
+        inbox = self._inbox.early_address(process)
+        number, how, served = self._fresh(lambda: self._put_words(order, body, inbox), many=False)
+        process._number = number  # noqa: SLF001  # known only now, and its token had to be known before
+        if how != b"new":
+            self._inbox.withdraw(process)
+            process.how = how.decode()
+            self._refuse(order, process)
+        if served != b"ok":
+            self._warn(order, number, served)
+        return process
+
+    def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
+        """Start many processes of one procedure, `CHUNK` in one script; all are bound and encoded before any is sent."""
+        bodies = [self._body(order, args, kwargs) for args, kwargs in calls]
+        processes: list[Process[Any]] = []
+        for start in range(0, len(bodies), CHUNK):
+            chunk = bodies[start : start + CHUNK]
+            made: list[Process[Any]] = [Process(self._server, 0, procedure=order.procedure) for _ in chunk]
+            inboxes = [self._inbox.early_address(process) for process in made]
+            words = (order, chunk, inboxes)
+            first, _, served = self._fresh(lambda words=words: self._put_many_words(*words), many=True)
+            for number, process in enumerate(made, first):
+                process._number = number  # noqa: SLF001  # as in `put`
+            if served != b"ok":
+                self._warn(order, first, served)
+            processes += made
+        return processes
+
+    # -- what is sent
+
+    def _body(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+        if order.shape is not None:
+            args, kwargs = order.shape.bind(args, kwargs)
+        try:
+            body = encode([args, kwargs])
+        except NotSendable:
+            _name_unsendable(order, args, kwargs)
+            raise
+        if len(body) > self._limit:
+            self._refuse_size(order, args, kwargs, len(body))
+        return body
+
+    def _now_ms(self) -> int:
+        return self._store.now_ms() + self._ahead_ms
+
+    def _put_words(self, order: Order, body: bytes, inbox: str) -> list[Word]:
+        now, nonce = self._now_ms(), self._store.nonce()
+        envelope = self._signer.sign(nonce, now, order.procedure, body, snapshot_to_send(self._server))
+        unique = "1" if order.unique else ""
+        due = due_ms(order.delay, now) if order.delay else 0
+        holder, fields = self._context(order)
+        return [
+            nonce, holder, now, order.queue, order.priority, due, order.name, unique, "", order.key,
+            int(order.key_window * 1000), "b", body, "c", envelope, *(("i", inbox) if inbox else ()), *fields,
+        ]  # fmt: skip
+
+    def _put_many_words(self, order: Order, bodies: Sequence[bytes], inboxes: Sequence[str]) -> list[Word]:
+        now, nonce, snapshot = self._now_ms(), self._store.nonce(), snapshot_to_send(self._server)
+        holder, fields = self._context(order)
+        words: list[Word] = [nonce, holder, now, order.queue, order.priority, len(fields), *fields]
+        for index, (body, inbox) in enumerate(zip(bodies, inboxes, strict=True)):
+            words += (body, self._signer.sign(f"{nonce}/{index}", now, order.procedure, body, snapshot), inbox)
+        return words
+
+    def _context(self, order: Order) -> tuple[str, tuple[str, ...]]:
+        """Answer in whose name is written, and the fields that do not depend on the arguments."""
+        fields = ("t", order.procedure, *(("v", order.flags) if order.flags else ()))
+        if order.key:
+            fields = (*fields, "k", order.key)
+        run = current_run()
+        if run is None:
+            return "", fields
+        return run.holder, fields if run.root is None else (*fields, "x", str(run.root))
+
+    def _fresh(self, words: Any, *, many: bool) -> Any:
+        script = self._put_many if many else self._put
+        try:
+            return self._store.run(script, *words())
+        except ScriptRefused as refused:
+            age = _age_ms(refused)
+            if age is None:
+                raise
+        self._ahead_ms += age
+        try:
+            return self._store.run(script, *words())
+        except ScriptRefused as refused:
+            if _age_ms(refused) is None:
+                raise
+            raise BadSignature("", f"it reached Redis too late: {refused}") from refused
+
+    # -- what is refused or warned of
+
+    def _refuse(self, order: Order, process: Process[Any]) -> None:
+        if process.how == "other":
+            problem = f"was started with key `{order.key}` as #{process.number}, with other arguments"
+            raise BadArguments(order.procedure, problem, order.shape.text if order.shape else order.procedure)
+        if process.how == "live" and order.unique == "error":
+            record = process.record()
+            since = datetime.fromtimestamp((record.claimed_ms or record.accepted_ms) / 1000, UTC).astimezone()
+            raise AlreadyRunning(order.name, process.number, since, record.state)
+
+    def _refuse_size(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any], size: int) -> None:
+        sizes = [(len(encode(value)), name) for name, value in _named(order, args, kwargs)]
+        largest = max(sizes)[1] if sizes else order.procedure
+        problem = f"makes the message {size:,} bytes; at most {self._limit:,} can be sent"
+        advice = "Put it in the storage or a file and send its name, or raise `process.max_argument_bytes`."
+        raise NotSendable(f"Argument {largest}", problem=problem, advice=advice)
+
+    def _warn(self, order: Order, number: int, served: bytes) -> None:
+        last = self._warned.get((order.procedure, order.queue), 0.0)
+        if last and monotonic() - last < _WARN_SECONDS:
+            return
+        self._warned[order.procedure, order.queue] = monotonic()
+        queues = queues_with_workers(self._server)
+        procedure = order.procedure if served == b"noproc" or not queues and order.shape is None else ""
+        warnings.warn(NoWorker(number, order.queue, queues, procedure), stacklevel=4)
+
+
+def due_ms(delay: Delay, now_ms: int) -> int:
+    """Answer when a start with this delay is due, milliseconds since 1970 by Redis' clock."""
+    if isinstance(delay, datetime):
+        if delay.utcoffset() is None:
+            raise NotSendable("Option delay", problem="is a `datetime` without a time zone", advice="Give it one.")
+        return int(delay.timestamp() * 1000)
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
+    return now_ms + int(seconds * 1000) if seconds > 0 else 0
+
+
+def queues_with_workers(server: Server) -> list[str]:
+    """Answer the queues that a living worker listens on."""
+    store = server.store
+    holders = [holder.decode() for holder in store.command("SMEMBERS", store.key("live"))]
+    found = store.pipeline([("HGET", store.key(f"h:{holder}"), "queues") for holder in holders])
+    return sorted({queue for names in found if names for queue in names.decode().split()})
+
+
+def _named(order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    shape = order.shape
+    by_place = [(shape.argument_name(i) if shape else f"number {i + 1}", arg) for i, arg in enumerate(args)]
+    return by_place + list(kwargs.items())
+
+
+def _name_unsendable(order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+    for name, value in _named(order, args, kwargs):
+        encode(value, f"Argument {name}")
+
+
+def _age_ms(refused: ScriptRefused) -> int | None:
+    """Answer by how much the message was too old, from `ONS 4106 age N ms`."""
+    words = refused.rest.split()
+    return int(words[2]) if refused.word == "ONS" and words[:2] == ["4106", "age"] else None
+
+
+def describe(order: Order, doc: str) -> dict[str, object]:
+    """Answer what the server's list of procedures says of one, ready for JSON."""
+    shape = order.shape.as_json() if order.shape else {}
+    return {**shape, "doc": doc, "queue": order.queue, "priority": order.priority, "flags": order.flags}
+
+
+def read_order(name: str, description: bytes) -> Order:
+    """Read what `describe` wrote, for a program that has no more than the name."""
+    facts = json.loads(description)
+    return Order(
+        procedure=name,
+        shape=Shape.from_json(name, facts) if "parameters" in facts else None,
+        queue=str(facts.get("queue", "default")),
+        priority=int(facts.get("priority", 5)),
+        flags=str(facts.get("flags", "")),
+    )

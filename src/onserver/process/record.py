@@ -1,0 +1,91 @@
+"""A process as its record has it: what `ps`, handles and the admin page read."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from onserver.redis.store import Store
+
+
+class State(StrEnum):
+    """What a process is doing, or how it ended."""
+
+    #: Waits in its queue.
+    QUEUED = "queued"
+    #: Waits for its time.
+    DELAYED = "delayed"
+    RUNNING = "running"
+    #: Runs, and waits for a lock or for another process.
+    WAITING = "waiting"
+    PAUSED = "paused"
+    #: Returned; its result is kept.
+    DONE = "done"
+    #: Raised; its error is kept.
+    FAILED = "failed"
+    ABORTED = "aborted"
+    #: Its worker died, and it may not be run again (`rerun=False`).
+    LOST = "lost"
+    #: Dead-lettered: its workers died too often. Kept, to be looked at and replayed.
+    DEAD = "dead"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it will not run any more by itself."""
+        return self in _ENDED
+
+
+_ENDED: Final = frozenset({State.DONE, State.FAILED, State.ABORTED, State.LOST, State.DEAD})
+#: States of the records that end a wait, as the scripts answer them.
+ENDED_BYTES: Final = frozenset(state.value.encode() for state in _ENDED)
+
+_FIELDS: Final = ("s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What the record of one process says. Times are milliseconds since 1970 by the clock of Redis, 0 for not yet."""
+
+    number: int
+    state: State
+    procedure: str
+    name: str
+    queue: str
+    #: Deliveries that were begun and ended with their worker.
+    deliveries: int
+    accepted_ms: int
+    claimed_ms: int
+    ended_ms: int
+    #: Who holds it, or held it last, "member.incarnation".
+    holder: str
+    #: The hook's process from which it descends, or None.
+    root: int | None
+    key: str
+    #: "EPOCH NAME" of a hook, or empty.
+    hook: str
+    #: What it waits for, in words.
+    why: str
+
+
+def read_record(store: Store, number: int) -> Record | None:
+    """Read a record; None for a number that is unknown, or whose record has expired."""
+    answer: list[bytes | None] = store.command("HMGET", store.key(f"p:{number}"), *_FIELDS)
+    state, procedure, *rest = [value.decode() if value else "" for value in answer]
+    if not procedure:
+        return None
+    name, queue, deliveries, accepted, claimed, ended, holder, last, root, key, hook, why = rest
+    return Record(
+        number=number,
+        state=State(state),
+        procedure=procedure,
+        name=name,
+        queue=queue,
+        deliveries=int(deliveries or 0),
+        accepted_ms=int(accepted or 0),
+        claimed_ms=int(claimed or 0),
+        ended_ms=int(ended or 0),
+        holder=holder or last,
+        root=int(root) if root else None,
+        key=key,
+        hook=hook,
+        why=why,
+    )

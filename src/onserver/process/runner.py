@@ -1,0 +1,172 @@
+"""The short runner: one lean process, from its claim to what is said of it.
+
+Everything is decided by what is in the claim and in this program: nothing here talks to Redis. The one who claimed sends
+the settlement, together with the next claim.
+
+An outcome is a value, not an exception, from the moment that the body has returned or raised; so what may go wrong after
+the run (a result that cannot be sent, or is too large) ends the process as `FAILED` and nothing else. What is raised to
+end the run from outside (`Interrupted`, Ctrl-C) is no outcome and passes through: the process is not settled here.
+"""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from time import time
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+from onserver.errors import NotSendable, ProcedureNotFound
+from onserver.interrupt import Interrupted
+from onserver.process.claim import Claim, Settlement
+from onserver.process.current import ThisProcess
+from onserver.process.failure import error_of
+from onserver.process.procedure import Procedure
+from onserver.process.record import State
+from onserver.process.signing import Signer
+from onserver.registry import PROCEDURE, Declared
+from onserver.server import Server
+from onserver.session.context import Run, entered
+from onserver.values import decode, encode
+
+#: Frames of ours above the body's in a traceback.
+_OUR_FRAMES = 1
+
+Arguments: TypeAlias = tuple[Sequence[Any], Mapping[str, Any]]
+
+
+class Call(NamedTuple):
+    """What is to be run: a function of the project, its arguments, and under which name and snapshot."""
+
+    name: str
+    function: Callable[..., Any]
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+    caller: Mapping[str, Any]
+    #: Whether the body wants its process as first argument.
+    pass_process: bool
+
+
+class Returned(NamedTuple):
+    """The body returned."""
+
+    value: Any
+
+
+class Raised(NamedTuple):
+    """The body raised, or there was nothing to run; `skip` frames of the traceback are ours."""
+
+    error: BaseException
+    skip: int = 0
+
+
+Outcome: TypeAlias = Returned | Raised
+
+
+class Observer(Protocol):
+    """Told of each run; Celery's signals are sent by one."""
+
+    def before(self, run: Run, call: Call) -> None:
+        """The body is about to begin."""
+        ...
+
+    def after(self, run: Run, call: Call, outcome: Outcome) -> None:
+        """The body has ended."""
+        ...
+
+
+#: Who is told. What one of them raises ends the process as `FAILED`, where it is seen.
+observers: list[Observer] = []
+
+
+def run(claim: Claim, server: Server, holder: str) -> Settlement:
+    """Run one lean process, and say how it ended.
+
+    Args:
+        claim: what was claimed, or handed over.
+        server: the loaded project.
+        holder: in whose name it is held, "member.incarnation".
+
+    Returns:
+        The settlement: number, `end`, state, result or error, and nothing extra.
+    """
+    prepared = prepare(claim, server)
+    outcome = prepared if isinstance(prepared, Raised) else perform(prepared, claim, server, holder)
+    return settlement(claim, server, outcome)
+
+
+def prepare(claim: Claim, server: Server) -> Call | Raised:
+    """Verify who asked for it, find the function and decode the arguments."""
+    try:
+        caller = server.part(Signer).verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms)
+        found = _found(claim, server)
+        args, kwargs = decode(claim.body)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with a message is how its process ends
+        return Raised(error)
+    pass_process = isinstance(found, Procedure) and found.pass_process
+    return Call(found.name, found.function, args, kwargs, caller, pass_process)
+
+
+def perform(call: Call, claim: Claim, server: Server, holder: str) -> Outcome:
+    """Call the body inside its run: from here on `session()`, `process()` and `caller()` answer."""
+    this = Run(
+        number=claim.number,
+        delivery=claim.deliveries + 1,
+        holder=holder,
+        procedure=call.name,
+        name=claim.name or call.name,
+        root=claim.root,
+        session=server.session(),
+        caller=call.caller,
+        started=time(),
+    )
+    with entered(this):
+        if not observers:
+            return _called(call, this, server)
+        try:
+            for observer in observers:
+                observer.before(this, call)
+            outcome = _called(call, this, server)
+            for observer in observers:
+                observer.after(this, call, outcome)
+        except Exception as error:  # noqa: BLE001  # of an observer: the body's own are an outcome already
+            return Raised(error)
+        return outcome
+
+
+def settlement(claim: Claim, server: Server, outcome: Outcome) -> Settlement:
+    """Say an outcome in the words of the record."""
+    if isinstance(outcome, Returned):
+        try:
+            return (claim.number, "end", State.DONE, _result(server, outcome.value), "")
+        except NotSendable as error:
+            outcome = Raised(error)
+    return (claim.number, "end", State.FAILED, error_of(outcome.error, outcome.skip), "")
+
+
+def _found(claim: Claim, server: Server) -> Declared:
+    if claim.hook:
+        kind, _, name = claim.hook.partition(" ")[2].rpartition(" ")
+    else:
+        kind, name = PROCEDURE, claim.procedure
+    found = server.registry.find(name, kind)
+    if found is None:
+        raise ProcedureNotFound(name, (), len(server.registry.names(kind)))
+    return found
+
+
+def _called(call: Call, this: Run, server: Server) -> Outcome:
+    args = (ThisProcess(server, this), *call.args) if call.pass_process else call.args
+    try:
+        return Returned(call.function(*args, **call.kwargs))
+    except (KeyboardInterrupt, Interrupted):
+        raise
+    except BaseException as error:  # noqa: BLE001  # SystemExit too: it ends the process, not its executor
+        return Raised(error, _OUR_FRAMES)
+
+
+def _result(server: Server, value: Any) -> bytes:
+    payload = encode(value, "result")
+    limit = server.settings.process.max_result_bytes
+    if len(payload) > limit:
+        problem = f"is {len(payload):,} bytes; at most {limit:,} can be kept"
+        advice = "Put it in the storage or a file and return its name, or raise `process.max_result_bytes`."
+        raise NotSendable("The result", problem=problem, advice=advice)
+    return payload

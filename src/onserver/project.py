@@ -1,0 +1,138 @@
+"""The code of a project: its `tasks/` and `workers/`, imported as it is.
+
+`tasks` and `workers` are ordinary packages (an `__init__.py` is not needed) that lie beside `config/`; the project's
+folder goes to the front of `sys.path`, as if Python had been started there. A program can load one project: the names
+`tasks` and `workers` are taken by the first.
+"""
+
+import importlib
+import pkgutil
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+from onserver.errors import ImportFailed, OnServerError
+from onserver.registry import Registry, keep, kept
+
+#: The file of `workers/` that a worker runs when none is named.
+DEFAULT_WORKER = "server"
+
+
+def put_on_path(folder: Path) -> None:
+    """Let `import tasks` find this project's."""
+    path = str(folder)
+    if path not in sys.path:
+        sys.path.insert(0, path)
+
+
+def import_tasks(folder: Path) -> list[ModuleType]:
+    """Import every module below `tasks/`, in the order of their names.
+
+    Raises:
+        ImportFailed: ONS-1002, one of them raised; the error is the cause, its traceback part of the notes.
+    """
+    if not (folder / "tasks").is_dir():
+        return []
+    return [import_module(folder, name) for name in _modules_below(folder / "tasks", "tasks")]
+
+
+def import_worker(folder: Path, name: str = DEFAULT_WORKER) -> ModuleType:
+    """Import `workers/NAME.py`.
+
+    Raises:
+        ImportFailed: ONS-1002, there is none, or it raised.
+    """
+    return import_module(folder, f"workers.{name.removesuffix('.py').replace('/', '.')}")
+
+
+def import_module(folder: Path, name: str) -> ModuleType:
+    """Import one module of the project at `folder`.
+
+    Raises:
+        ImportFailed: ONS-1002, it is not there, raised, or its name was taken by another project.
+    """
+    put_on_path(folder)
+    try:
+        module = importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise _failed(folder, name, error) from error
+    _require_of_project(folder, name.partition(".")[0])
+    return module
+
+
+def _modules_below(folder: Path, package: str) -> Iterator[str]:
+    yield package
+    for found in sorted(pkgutil.iter_modules([str(folder)]), key=lambda module: module.name):
+        name = f"{package}.{found.name}"
+        if found.ispkg:
+            yield from _modules_below(folder / found.name, name)
+        elif found.name != "__main__":
+            yield name
+    for sub in sorted(folder.iterdir()):  # folders without an __init__.py, which pkgutil does not see
+        is_package = sub.is_dir() and sub.name.isidentifier() and not (sub / "__init__.py").exists()
+        if is_package and any(sub.rglob("*.py")):
+            yield from _modules_below(sub, f"{package}.{sub.name}")
+
+
+def _require_of_project(folder: Path, package: str) -> None:
+    places = [Path(place).resolve() for place in sys.modules[package].__path__]
+    if (folder / package).resolve() not in places:
+        taken = f"this program has already loaded the `{package}` of {', '.join(map(str, places))}"
+        raise ImportFailed(package, taken, str(folder / package))
+
+
+def _failed(folder: Path, name: str, error: BaseException) -> ImportFailed:
+    file = _file_of(folder, name, error)
+    failed = ImportFailed(name, f"{type(error).__name__}: {error}", file)
+    failed.add_note("".join(traceback.format_exception(error)).rstrip())
+    return failed
+
+
+def _file_of(folder: Path, name: str, error: BaseException) -> str:
+    """Answer the project's file in which the error arose, relative to the project, with its line."""
+    root = str(folder.resolve())
+    at = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if str(Path(frame.filename).resolve()).startswith(root):
+            at = f"{Path(frame.filename).resolve().relative_to(root)}:{frame.lineno}"
+    if isinstance(error, SyntaxError) and error.filename and str(error.filename).startswith(root):
+        at = f"{Path(error.filename).relative_to(root)}:{error.lineno}"
+    return at or name.replace(".", "/") + ".py"
+
+
+def reimport_tasks(folder: Path) -> None:
+    """Import the project's modules anew: those that lie in the project's folder, not the libraries that they use.
+
+    Raises:
+        ImportFailed: ONS-1002, one of them raised; all modules and what they had declared are as before.
+        DuplicateName: ONS-1006, likewise.
+    """
+    before, declared = _own_modules(folder), kept()
+    for name in before:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    try:
+        import_tasks(folder)
+        Registry().bind()
+    except OnServerError:
+        for name in _own_modules(folder):
+            del sys.modules[name]
+        sys.modules.update(before)
+        keep(declared)
+        raise
+
+
+def _own_modules(folder: Path) -> dict[str, ModuleType]:
+    root = folder.resolve()
+    tops = {name for name, module in list(sys.modules.items()) if "." not in name and _lies_in(module, root)}
+    return {name: module for name, module in list(sys.modules.items()) if name.partition(".")[0] in tops}
+
+
+def _lies_in(module: ModuleType, root: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    places = [Path(file).parent] if file else []
+    if hasattr(module, "__path__"):
+        places = [Path(place).parent for place in module.__path__]
+    return any(place.resolve() == root for place in places)

@@ -1,0 +1,38 @@
+-- include: prefix locks sender changes
+-- commit: write the changed entries of a block and free its locks: all of it or none.
+-- Keys: live, sent:SENDER, numbers, st:l:KEY, st:e:KEY, st:index, and those of lock for the next in line.
+-- ARGV: space, owner, nonce, count of locks, then key, ticket of each; then for each entry written
+--   put or del, key, value, value as decimal text where it is an int ('' else), version expected ('' any)
+-- Answer: {done, change, version of each entry}; or nothing is written and all stays locked:
+--   {lost, key, owner now} · {held, key} by another, whose lock has to be waited for · {changed, key, version found}
+local space, owner, nonce = ARGV[1], ARGV[2], ARGV[3]
+local kept = repeated(nonce) or guard(holder_of(owner))
+if kept then return kept end
+local first, mine = 5 + 2 * ARGV[4], {}
+for i = 5, first - 1, 2 do
+  local l = redis.call('HMGET', T .. space .. 'l:' .. ARGV[i], 't', 'o')
+  if l[1] ~= of_ticket(ARGV[i + 1]) then return {'lost', ARGV[i], l[2] or ''} end
+  mine[ARGV[i]] = true
+end
+for i = first, #ARGV, 5 do
+  local key, expected = ARGV[i + 1], ARGV[i + 4]
+  if not mine[key] then
+    local other = lock_now(space .. 'l:' .. key)[1]
+    if other and other ~= owner then return {'held', key} end
+  end
+  local found = expected ~= '' and (redis.call('HGET', T .. space .. 'e:' .. key, 'n') or '0')
+  if found and found ~= expected then return {'changed', key, found} end
+end
+local change = next_change()
+local answer = {'done', change}
+for i = first, #ARGV, 5 do
+  local key, e, put = ARGV[i + 1], T .. space .. 'e:' .. ARGV[i + 1], ARGV[i] == 'put'
+  if put and ARGV[i + 3] ~= '' and redis.call('HGET', e, 'k') == 'c' then
+    redis.call('HSET', e, 'v', ARGV[i + 3])
+  elseif put then
+    redis.call('HSET', e, 'v', ARGV[i + 2], 'k', 'v')
+  end
+  answer[#answer + 1] = put and changed(space, key, change, owner) or removed(space, key, change)
+end
+for i = 5, first - 1, 2 do unlock(space .. 'l:' .. ARGV[i], ARGV[i + 1]) end
+return said(nonce, answer)

@@ -1,0 +1,99 @@
+-- Locks, first come first served. A lock is named SPACE .. 'l:' .. KEY, e.g. st:l:rates; KEY '' is the root.
+--   T .. st:l:KEY       hash  o owner, t token, n number of arrival, at ms, until ms (0: no limit)
+--   T .. st:w:KEY       zset  the line: tickets by number of arrival
+--   T .. locks:HOLDER   set   'TICKET NAME' of all that a holder has or waits for
+--   T .. waits          hash  owner -> name of the lock, or p:N of the process, that it waits for
+--   T .. wake:TOKEN     list  pushed when the token gets the lock: {yours, value, version, kind, change} or {again …}; 60 s
+-- A ticket is 'TOKEN OWNER LIMIT': limit in ms after which the next in line may take the lock away, 0 for none.
+-- Whenever a lock falls it goes to the first living one in line, in the same script: a lock that is free has no line.
+local WAKE_BYTES = 65536
+local function of_ticket(ticket) return string.match(ticket, '^(%S+) (%S+) (%d+)$') end
+local function holder_of(owner) return string.match(owner, '^[^/]+') end
+local function line_of(name)
+  local space, key = string.match(name, '^(.-:)l:(.*)$')
+  return T .. space .. 'w:' .. key, space, key
+end
+-- what the owner of a lock gets: {value, version, kind, change}; for the root its names as the value, in the second form
+local function entry_of(space, key)
+  local e = redis.call('HMGET', T .. space .. 'e:' .. key, 'v', 'n', 'k')
+  return e[1] or '', e[2] or '0', e[3] or '', redis.call('HGET', T .. 'numbers', 'change') or '0'
+end
+local function yours(name)
+  local _, space, key = line_of(name)
+  if key ~= '' then return {'yours', entry_of(space, key)} end
+  local change = redis.call('HGET', T .. 'numbers', 'change') or '0'
+  return {'yours', redis.call('SMEMBERS', T .. space .. 'index'), '0', 'root', change}
+end
+local function forget(name, ticket, owner)
+  redis.call('SREM', T .. 'locks:' .. holder_of(owner), ticket .. ' ' .. name)
+end
+local function grant(name, ticket, n)
+  local token, owner, limit = of_ticket(ticket)
+  local at = now()
+  redis.call('HSET', T .. name, 'o', owner, 't', token, 'x', ticket, 'n', n, 'at', at,
+    'until', limit == '0' and '0' or at + limit)
+  redis.call('SADD', T .. 'locks:' .. holder_of(owner), ticket .. ' ' .. name)
+  return token, owner
+end
+-- the lock is free: the first in line who lives gets it and is woken
+local function pass_on(name)
+  local line, space, key = line_of(name)
+  local head = redis.call('ZPOPMIN', line)
+  while head[1] do
+    local token, owner = of_ticket(head[1])
+    redis.call('HDEL', T .. 'waits', owner)
+    if fenced(holder_of(owner)) then
+      forget(name, head[1], owner)
+    else
+      grant(name, head[1], head[2])
+      local wake = T .. 'wake:' .. token
+      local value, version, kind, change = entry_of(space, key)
+      if key == '' or #value > WAKE_BYTES then
+        redis.call('RPUSH', wake, 'again', '', '', '', '')
+      else
+        redis.call('RPUSH', wake, 'yours', value, version, kind, change)
+      end
+      redis.call('PEXPIRE', wake, 60000)
+      return
+    end
+    head = redis.call('ZPOPMIN', line)
+  end
+end
+-- the lock falls, if it is still the token's
+local function unlock(name, ticket)
+  local token, owner = of_ticket(ticket)
+  if redis.call('HGET', T .. name, 't') ~= token then return false end
+  redis.call('DEL', T .. name)
+  forget(name, ticket, owner)
+  pass_on(name)
+  return true
+end
+-- the lock as it is now, {owner, token, at, until}: first it falls, if its owner is dead or has had it for too long
+local function lock_now(name)
+  local l = redis.call('HMGET', T .. name, 'o', 't', 'at', 'until', 'x')
+  if l[1] and (fenced(holder_of(l[1])) or (l[4] ~= '0' and now() > tonumber(l[4]))) then
+    unlock(name, l[5])
+    l = redis.call('HMGET', T .. name, 'o', 't', 'at', 'until', 'x')
+  end
+  return l
+end
+local function leave_line(name, ticket)
+  local token, owner = of_ticket(ticket)
+  if redis.call('ZREM', (line_of(name)), ticket) == 1 then
+    forget(name, ticket, owner)
+    redis.call('HDEL', T .. 'waits', owner)
+  end
+  redis.call('DEL', T .. 'wake:' .. token)
+end
+-- everything that a dead holder had or waited for
+local function drop_locks(holder)
+  local all = redis.call('SMEMBERS', T .. 'locks:' .. holder)
+  for _, one in ipairs(all) do
+    local ticket, name = string.match(one, '^(%S+ %S+ %d+) (.*)$')
+    leave_line(name, ticket)
+  end
+  for _, one in ipairs(all) do
+    local ticket, name = string.match(one, '^(%S+ %S+ %d+) (.*)$')
+    unlock(name, ticket)
+  end
+end

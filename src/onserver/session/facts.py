@@ -1,0 +1,36 @@
+"""What errors say about a lock's owner: text made when somebody asks, at the price of a trip."""
+
+import re
+
+from onserver.redis.store import Store
+
+
+def who(store: Store, owner: str) -> str:
+    """Describe the owner of a lock: "#1042 nightly_invoices on web-2", or "web-2" for a program outside of runs.
+
+    Args:
+        owner: as in the lock's record, "member.incarnation/number.delivery" or "member.incarnation/tSERIAL".
+    """
+    holder, _, part = owner.partition("/")
+    member = holder.partition(".")[0]
+    number = part.partition(".")[0]
+    node, name, procedure, alive = store.pipeline(
+        [
+            ("HGET", store.key(f"member:{member}"), "node"),
+            ("HGET", store.key(f"p:{number}"), "n"),
+            ("HGET", store.key(f"p:{number}"), "t"),
+            ("SISMEMBER", store.key("live"), holder),
+        ]
+    )
+    place = f"{node.decode() if node else f'member {member}'} ({'alive' if alive else 'gone'})"
+    if not number.isdecimal():
+        return f"a {'task' if part.startswith('a') else 'thread'} of {place}"
+    called = name or procedure
+    return f"#{number} {called.decode()} on {place}" if called else f"#{number} on {place}"
+
+
+def entry_of(wanted: str) -> str:
+    """Name what somebody waits for: an entry, empty for the root, or "the end of #1043"."""
+    if process := re.fullmatch(r"p:(\d+)", wanted):
+        return f"the end of #{process[1]}"
+    return wanted.partition(":l:")[2]

@@ -1,0 +1,78 @@
+"""The pytest plug-in: it needs no configuration, and finds the project as every program does.
+
+| fixture | gives |
+|---|---|
+| `onserver_redis` | the address of a private, real Redis, started once per run (per worker of xdist) |
+| `onserver` | the project on it under a fresh server name; processes run inline when they are started |
+| `onserver_live` | the same with one real worker, in a thread of the test's program |
+| `onserver_cluster` | makes clusters of real workers, each a program of the operating system |
+
+Every one of them ends within two seconds, or the test fails and shows where the threads were. A key that is left
+without owner or lifetime, or a program that is left running, is a failure of the test that left it.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from onserver.errors import ProjectNotFound
+from onserver.redis.embedded import Embedded
+from onserver.settings import find_project
+from onserver.testing.cluster import Cluster, open_cluster
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the tests of a project import its `tasks`."""
+    try:
+        project = str(find_project(config.rootpath))
+    except ProjectNotFound:
+        return  # these tests are of something else
+    if project not in sys.path:
+        sys.path.insert(0, project)
+
+
+@pytest.fixture(scope="session")
+def onserver_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a private, real Redis, shared by all tests of this run, each under a server name of its own."""
+    with Embedded(tmp_path_factory.mktemp("redis"), linger_seconds=0) as embedded:
+        embedded.start()
+        yield f"unix://{embedded.home.socket}"
+
+
+class MakeCluster(Protocol):
+    """Makes a cluster of `workers` real workers; see `onserver.testing.cluster.open_cluster`."""
+
+    def __call__(
+        self,
+        workers: int = 1,
+        *,
+        pool: str = "",
+        project: Path | None = None,
+        tasks: str = "",
+        executors: int = 2,
+        crash_at: str = "",
+        settings: Mapping[str, object] | None = None,
+    ) -> Cluster:
+        """Make it and wait until every worker is ready."""
+        ...
+
+
+@pytest.fixture
+def onserver_cluster(onserver_redis: str, tmp_path: Path) -> Iterator[MakeCluster]:
+    """Make clusters of real workers, which are ended with the test."""
+    with ExitStack() as opened:
+
+        def make(
+            workers: int = 1, *, pool: str = "", project: Path | None = None, tasks: str = "", executors: int = 2,
+            crash_at: str = "", settings: Mapping[str, object] | None = None,
+        ) -> Cluster:  # fmt: skip
+            cluster = opened.enter_context(open_cluster(onserver_redis, tmp_path, project, tasks, settings))
+            if workers:
+                cluster.start(workers, pool=pool, executors=executors, crash_at=crash_at)
+            return cluster
+
+        yield make

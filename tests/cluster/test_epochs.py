@@ -1,0 +1,93 @@
+"""The life of a server: each hook once per epoch, whoever starts, dies and comes again."""
+
+from __future__ import annotations
+
+import signal
+
+from onserver import execute_on_server
+from tests.cluster.conftest import Open
+
+FAILING = '''
+from onserver import on_server_startup, procedure
+
+@on_server_startup
+def broken():
+    raise RuntimeError("no rates today")
+
+@procedure
+def work():
+    return 1
+'''
+
+
+def test_four_workers_of_one_instant_run_each_hook_once(cluster_of: Open) -> None:
+    cluster = cluster_of(4)
+    with cluster.as_current():
+        assert execute_on_server("jobs.work", 1).result(timeout=10) == 1
+    assert cluster.ledger.count("hook", "first", 1) == 1
+    assert cluster.ledger.count("hook", "second", 1) == 1
+    hooks_end = max(i for i, words in enumerate(cluster.ledger) if words[0].startswith("hook"))
+    assert all(i > hooks_end for i, words in enumerate(cluster.ledger) if words[0] == "started")
+
+
+def test_after_a_crash_of_everything_the_next_start_has_the_storage(cluster_of: Open) -> None:
+    cluster = cluster_of(2)
+    for worker in cluster.workers:
+        worker.signal(signal.SIGKILL, group=True)
+    for worker in cluster.workers:
+        worker.wait()
+    cluster.start(1)
+    assert cluster.ledger.count("hook", "first", 2, "crashed") == 1
+    assert cluster.storage["started"] == 2
+
+
+def test_after_a_clean_stop_the_storage_is_empty(cluster_of: Open) -> None:
+    cluster = cluster_of(2)
+    for worker in cluster.workers:
+        worker.signal(signal.SIGTERM)
+    assert [worker.wait() for worker in cluster.workers] == [0, 0]
+    assert cluster.state() == "stopped"
+    assert cluster.ledger.count("shutdown", 1) == 1
+    assert cluster.ledger.count("drained", 1) == 1
+    cluster.start(1)
+    assert cluster.ledger.count("hook", "first", 2, "clean") == 1
+    assert cluster.storage["started"] == 1
+
+
+def test_a_hook_whose_runner_died_is_run_again_and_can_see_it(cluster_of: Open) -> None:
+    cluster = cluster_of(1, crash_at="mid_hook@executor")
+    assert [words[4] for words in cluster.ledger.of("hook") if words[1] == "first"] == ["1", "2"]
+    assert cluster.ledger.count("hook", "second", 1) == 1
+    assert cluster.state() == "running"
+
+
+def test_a_failing_start_up_hook_ends_every_waiting_worker_with_its_traceback_last(cluster_of: Open) -> None:
+    cluster = cluster_of(0, tasks=FAILING)
+    workers = cluster.start(3, ready=False)
+    assert [worker.wait(20) for worker in workers] == [1, 1, 1]
+    for worker in workers:
+        assert worker.output.rstrip().splitlines()[-1] == "RuntimeError: no rates today"
+        assert "ONS-5301" in worker.output
+    assert cluster.state() == "failed"
+
+
+def test_a_worker_leaves_and_the_epoch_goes_on(cluster_of: Open) -> None:
+    cluster = cluster_of(2)
+    cluster.worker(0).signal(signal.SIGTERM)
+    assert cluster.worker(0).wait() == 0
+    assert cluster.state() == "running"
+    with cluster.as_current():
+        assert execute_on_server("jobs.work", 1).result(timeout=10) == 1
+    assert cluster.ledger.count("shutdown") == 0
+
+
+def test_what_runs_at_a_stop_is_drained(cluster_of: Open) -> None:
+    cluster = cluster_of(1, grace=15.0)
+    with cluster.as_current():
+        running = execute_on_server("jobs.work", 1, 1.0)
+        cluster.wait_for(lambda: cluster.ledger.count("started", running.number))
+        cluster.worker(0).signal(signal.SIGTERM)
+        assert cluster.worker(0).wait(20) == 0
+        assert running.result(timeout=5) == 1
+    words = [line[0] for line in cluster.ledger]
+    assert words.index("shutdown") < words.index("ended") < words.index("drained")
