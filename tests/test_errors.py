@@ -86,6 +86,7 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.NotSendable('rates["a b"]', problem="is too deep"), '`rates["a b"]` is too deep.'),
     (errors.ProcessNotFound(1042), "No process #1042: it never was, or its record has expired."),
+    (errors.ProcessNotFound(), "No process is running here. Ask for it in what a procedure or a hook calls."),
     (errors.AlreadyRunning("totals", 1042, AT), "`totals` is running as #1042 since 14:02:11; nothing was started."),
     (
         errors.ProcedureFailed(7, "shop.add", "ValueError", "no", "Traceback: line 1\n"),
@@ -226,9 +227,10 @@ def test_errors_are_what_people_already_catch(error: type[Exception], builtin: t
 
 def test_facts_that_do_not_fit_are_refused() -> None:
     anything: Any = errors.ProcessNotFound
+    unsendable: Any = errors.NotSendable
     with pytest.raises(TypeError, match="no fact 'name'"):
         anything(1, name="x")
     with pytest.raises(TypeError, match="takes 1 facts, 2 were given"):
         anything(1, 2)
-    with pytest.raises(AttributeError, match="number"):
-        anything()
+    with pytest.raises(AttributeError, match="no attribute 'where'"):
+        unsendable()

@@ -76,7 +76,7 @@ def test_verbs_that_the_compose_file_uses_exist(compose: dict[str, Any]) -> None
     for service in compose["services"].values():
         for command in (service["command"], service["healthcheck"]["test"][1:]):
             if command[0] == "onserver":
-                told = tool("onserver", command[1], "--help")
+                told = tool("python", "-m", "onserver.cli", command[1], "--help")
                 assert told.returncode == 0, told.stderr
                 for flag in command[2:]:
                     assert not flag.startswith("-") or flag in told.stdout

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from onserver.process.caller import Caller as Caller
     from onserver.process.caller import as_server as as_server
     from onserver.process.caller import caller as caller
-    from onserver.process.execute import as_completed as as_completed
+    from onserver.process.current import process as process
     from onserver.process.execute import execute_many as execute_many
     from onserver.process.execute import execute_on_server as execute_on_server
-    from onserver.process.execute import wait_all as wait_all
     from onserver.process.handle import Process as Process
-    from onserver.process.handle import process as process
     from onserver.process.procedure import Procedure as Procedure
     from onserver.process.procedure import Start as Start
     from onserver.process.procedure import procedure as procedure
+    from onserver.process.waiting import as_completed as as_completed
+    from onserver.process.waiting import wait_all as wait_all
     from onserver.server import Server as Server
     from onserver.session.context import session as session
     from onserver.session.session import Session as Session
@@ -49,7 +49,7 @@ _NAMES: Final = {
     "Start": "onserver.process.procedure:Start",
     "Storage": "onserver.session.storage:Storage",
     "Worker": "onserver.life.worker:Worker",
-    "as_completed": "onserver.process.execute:as_completed",
+    "as_completed": "onserver.process.waiting:as_completed",
     "as_server": "onserver.process.caller:as_server",
     "caller": "onserver.process.caller:caller",
     "errors": "onserver.errors",
@@ -58,10 +58,10 @@ _NAMES: Final = {
     "on_server_shutdown": "onserver.life.hooks:on_server_shutdown",
     "on_server_startup": "onserver.life.hooks:on_server_startup",
     "procedure": "onserver.process.procedure:procedure",
-    "process": "onserver.process.handle:process",
+    "process": "onserver.process.current:process",
     "server_epoch": "onserver.life.epoch:server_epoch",
     "session": "onserver.session.context:session",
-    "wait_all": "onserver.process.execute:wait_all",
+    "wait_all": "onserver.process.waiting:wait_all",
 }
 
 __all__ = [
