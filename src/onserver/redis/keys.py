@@ -1,0 +1,260 @@
+"""Every key of a server: its pattern, its type, who writes it, and how long it lives.
+
+Nothing is left behind: a key that is not in this catalogue, or has neither an owner that is alive nor a lifetime, is a
+defect, and `find_orphans` finds it. In a pattern, N is the number of a process, M that of a member, HOLDER is
+`member.incarnation`; other words in capitals are names. All patterns stand behind the prefix `{onserver:NAME}:`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from onserver.redis.store import Store
+
+_SCAN_COUNT = 500
+_FINAL = frozenset({"done", "failed", "aborted", "lost", "dead"})
+_NO_LIFETIME = -1
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What lives in a server, read once before its keys are judged."""
+
+    store: Store
+    live: frozenset[str]
+    burying: frozenset[str]
+    members: frozenset[str]
+    codes: frozenset[str]
+
+    def holder(self, name: str) -> str:
+        """Nothing, or why this holder owns nothing."""
+        return "" if name in self.live or name in self.burying else f"holder {name} is not alive"
+
+    def process(self, number: str) -> str:
+        """Nothing, or why this process owns nothing."""
+        return "" if self.store.command("EXISTS", self.store.key(f"p:{number}")) else f"there is no process {number}"
+
+
+#: A judge gets the facts, the full key, and the word that the pattern's placeholder stands for; it answers why the key
+#: is an orphan, or nothing. It is asked only about keys without a lifetime of their own.
+Judge = Callable[[Facts, str, str], str]
+
+
+@dataclass(frozen=True)
+class Key:
+    """One line of the catalogue."""
+
+    pattern: str
+    type: str
+    writers: str
+    lifetime: str
+    judge: Judge
+
+
+def _kept(_facts: Facts, _key: str, _word: str) -> str:
+    return ""
+
+
+def _timed(_facts: Facts, _key: str, _word: str) -> str:
+    return "it has no lifetime"
+
+
+def _of_holder(facts: Facts, _key: str, word: str) -> str:
+    return facts.holder(word)
+
+
+def _of_member(facts: Facts, _key: str, word: str) -> str:
+    return "" if word in facts.members else f"member {word} is not there"
+
+
+def _of_code(facts: Facts, _key: str, word: str) -> str:
+    return "" if word in facts.codes else f"no holder has code {word}"
+
+
+def _naming(facts: Facts, key: str, _word: str) -> str:
+    return facts.process(facts.store.command("GET", key).decode())
+
+
+def _of_holders(facts: Facts, key: str, _word: str) -> str:
+    return next(filter(None, (facts.holder(name) for name in _texts(facts.store.command("SMEMBERS", key)))), "")
+
+
+def _lock(facts: Facts, key: str, _word: str) -> str:
+    return facts.holder(_holder_of(facts.store.command("HGET", key, "o").decode()))
+
+
+def _line(facts: Facts, _key: str, word: str) -> str:
+    locked = facts.store.command("EXISTS", facts.store.key(f"st:l:{word}"))
+    return "" if locked else "a line before a lock that nobody has"
+
+
+def _entry(facts: Facts, _key: str, word: str) -> str:
+    indexed = facts.store.command("SISMEMBER", facts.store.key("st:index"), word)
+    return "" if indexed else "it is not in the index of its storage"
+
+
+def _waits(facts: Facts, key: str, _word: str) -> str:
+    owners = _texts(facts.store.command("HKEYS", key))
+    return next(filter(None, (facts.holder(_holder_of(owner)) for owner in owners)), "")
+
+
+def _record(facts: Facts, key: str, word: str) -> str:
+    """A record is kept while its process lives: in the place where one in its state belongs."""
+    found = facts.store.command("HMGET", key, "s", "q", "t", "x", "o")
+    state, queue, procedure, _, holder = ((text or b"").decode() for text in found)
+    if state in _FINAL:
+        return f"its process is {state}, and it has no lifetime"
+    if state == "queued" and queue:
+        places = (f"q:{queue}", f"r:{queue}", f"parked:{queue}:{procedure}")
+        scores = facts.store.pipeline([("ZSCORE", facts.store.key(place), word) for place in places])
+        return "" if any(score is not None for score in scores) else "it is queued, and in no queue"
+    if state == "delayed":
+        due = facts.store.command("ZSCORE", facts.store.key("due"), word)
+        return "" if due is not None else "it is delayed, and never due"
+    return facts.holder(holder) if holder else ("" if state == "queued" else f"it is {state or 'nothing'} and nobody's")
+
+
+CATALOGUE: tuple[Key, ...] = (
+    # the server and its epochs
+    Key("server", "hash", "greet, open_epoch and the other steps of an epoch, beat", "for ever", _kept),
+    Key("numbers", "hash", "whoever needs a number that is never used again", "for ever", _kept),
+    Key("hooks:EPOCH", "hash", "claim_hook, step", "30 days", _timed),
+    Key("procedures", "hash", "register", "for ever: a name outlives its workers", _kept),
+    Key("clock", "string", "the test plug-in", "as long as the tests", _kept),
+    # members and holders
+    Key("members", "zset", "join, beat, leave, bury_member", "while it has members", _kept),
+    Key("member:M", "hash", "join, bury_member", "the member, then process.keep_failed_seconds", _of_member),
+    Key("orders:M", "list", "whoever orders something", "the member", _of_member),
+    Key("m:M", "set", "enlist, bury", "the member's holders", _of_holders),
+    Key("workers", "set", "open_epoch, leave, bury_member", "while there are workers", _kept),
+    Key("leaving", "set", "leaving, leave, bury_member", "until they have left", _kept),
+    Key("drained", "set", "drained, leave", "until they have left", _kept),
+    Key("live", "set", "enlist, bury", "while there are holders", _kept),
+    Key("burying", "hash", "bury", "until all that a dead holder held has fallen", _kept),
+    Key("h:HOLDER", "hash", "enlist, bury", "the holder", _of_holder),
+    Key("held:HOLDER", "list", "put, step, bury", "the holder", _of_holder),
+    Key("x:HOLDER", "list", "put, step, due, beat", "the holder", _of_holder),
+    Key("codes", "hash", "enlist, bury", "while there are holders", _kept),
+    Key("code:CODE", "set", "register", "the holders that have the code, then one hour", _of_code),
+    Key("serve:QUEUE", "set", "enlist, retire, bury", "the holders in it", _of_holders),
+    Key("idle:QUEUE:CODE", "set", "step, put, bury", "the holders in it", _of_holders),
+    # processes
+    Key("p:N", "hash", "put, step and all that moves a process", "the process, then process.keep_seconds", _record),
+    Key("q:QUEUE", "zset", "put, due, step, bury", "while processes wait", _kept),
+    Key("r:QUEUE", "zset", "put, due, step, bury", "while processes of hooks wait", _kept),
+    Key("parked:QUEUE:PROCEDURE", "zset", "put, due, step, bury", "while processes wait for a worker", _kept),
+    Key("special:QUEUE", "set", "put, step", "until a claim finds its queues empty", _kept),
+    Key("due", "zset", "put, due", "while processes are delayed", _kept),
+    Key("ended", "zset", "step, trim", "process.keep_count and process.keep_seconds", _kept),
+    Key("dead", "zset", "step, bury, trim", "process.keep_failed_seconds", _kept),
+    Key("name:NAME", "string", "put, step", "the process of that name", _naming),
+    Key("id:UUID", "string", "put, step", "the process, then process.keep_seconds", _naming),
+    Key("key:KEY", "string", "put", "the time that the caller gave", _timed),
+    Key("once:NONCE", "string", "put, join and other one-trip writes", "60 s", _timed),
+    Key("sent:SENDER", "string", "commit, add", "60 s", _timed),
+    Key("w:N", "set", "await, celery_results", "until the end of the process, one day at most", _timed),
+    Key("wu:UUID", "set", "celery_results", "60 s", _timed),
+    # Celery
+    Key("note:UUID", "hash", "note", "process.keep_seconds", _timed),
+    Key("chord:GROUP", "hash", "chord_open, chord_part, chord_close", "process.keep_seconds", _timed),
+    Key("group:GROUP", "string", "the result backend", "process.keep_seconds", _timed),
+    Key("mq:QUEUE", "list", "the transport, for what is no task", "the queue's x-expires, or one hour", _timed),
+    Key("bind:EXCHANGE", "set", "the transport", "one week", _timed),
+    # the storage of the server
+    Key("st:index", "set", "commit, add, empty_storage", "while it has entries", _kept),
+    Key("st:e:ENTRY", "hash", "commit, add, empty_storage", "until it is removed or the storage emptied", _entry),
+    Key("st:l:ENTRY", "hash", "lock, unlock, commit, bury", "its owner's holder", _lock),
+    Key("st:w:ENTRY", "zset", "lock, unlock, commit, bury", "the lock", _line),
+    Key("locks:HOLDER", "set", "lock, unlock, commit, bury", "the holder", _of_holder),
+    Key("waits", "hash", "lock, unlock, commit, bury", "those who wait", _waits),
+    Key("wake:TOKEN", "list", "unlock, commit, bury", "60 s", _timed),
+)
+
+_PLACEHOLDERS = {"N": r"\d+", "M": r"\d+", "HOLDER": r"\d+\.\d+", "EPOCH": r"\d+"}
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A key that should not be there, and why."""
+
+    key: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.reason}"
+
+
+def key_of(suffix: str) -> tuple[Key, str] | None:
+    """The line of the catalogue for a key without its prefix, and the last word of it; None when it has none."""
+    for key, pattern in _patterns():
+        match = pattern.fullmatch(suffix)
+        if match:
+            return key, match[match.lastindex or 0]
+    return None
+
+
+def find_orphans(store: Store) -> list[Orphan]:
+    """The keys of a server that are not in the catalogue, of another type, or without owner and lifetime.
+
+    For tests and `doctor`: it reads every key, and what changes meanwhile may be reported by mistake.
+    """
+    facts = Facts(
+        store,
+        live=frozenset(_texts(store.command("SMEMBERS", store.key("live")))),
+        burying=frozenset(_texts(store.command("HKEYS", store.key("burying")))),
+        members=frozenset(_texts(store.command("ZRANGE", store.key("members"), 0, -1))),
+        codes=frozenset(_texts(store.command("HKEYS", store.key("codes")))),
+    )
+    orphans: list[Orphan] = []
+    for name in all_keys(store):
+        reason = _judge(facts, name)
+        if reason:
+            orphans.append(Orphan(name.removeprefix(store.prefix), reason))
+    return orphans
+
+
+def all_keys(store: Store) -> Iterator[str]:
+    """The full names of all keys of a server."""
+    pattern = re.sub(r"([\[\]*?\\])", r"\\\1", store.prefix) + "*"
+    seen: set[str] = set()
+    cursor = b"0"
+    while True:
+        cursor, names = store.command("SCAN", cursor, "MATCH", pattern, "COUNT", _SCAN_COUNT)
+        fresh = set(_texts(names)) - seen
+        seen |= fresh
+        yield from sorted(fresh)
+        if cursor == b"0":
+            return
+
+
+def _judge(facts: Facts, name: str) -> str:
+    found = key_of(name.removeprefix(facts.store.prefix))
+    kind, left_ms = facts.store.pipeline([("TYPE", name), ("PTTL", name)])
+    kind = kind.decode()
+    if kind == "none":
+        return ""
+    if found is None:
+        return f"it is not in the catalogue (a {kind})"
+    key, word = found
+    if kind != key.type:
+        return f"it is a {kind}, not a {key.type}"
+    return key.judge(facts, name, word) if left_ms == _NO_LIFETIME else ""
+
+
+@cache
+def _patterns() -> list[tuple[Key, re.Pattern[str]]]:
+    def group(match: re.Match[str]) -> str:
+        return f"({_PLACEHOLDERS.get(match[0], '.*')})"
+
+    return [(key, re.compile(re.sub(r"[A-Z]+", group, key.pattern), re.DOTALL)) for key in CATALOGUE]
+
+
+def _texts(values: list[bytes]) -> list[str]:
+    return [value.decode() for value in values]
+
+
+def _holder_of(owner: str) -> str:
+    return owner.partition("/")[0]
