@@ -136,7 +136,7 @@ class Crew:
     def next_deadline(self) -> float | None:
         """Seconds until something may become overdue, or None."""
         if any(child.page.current or child.ended for child in self.children.values()):
-            return min(0.1, self._lease / 20)
+            return float(min(0.1, self._lease / 20))
         return None
 
     # -- ending

@@ -73,7 +73,7 @@ class Executor:
         self._settlements: list[Settlement] = []
         self._unsent_since = 0.0
         self._resume = False
-        self._batching = False
+        self._batching: bool = False
         self._generation = page.generation
         self._cut_seconds = CUT_SHARE * server.settings.member.lease_seconds
 

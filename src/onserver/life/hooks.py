@@ -134,8 +134,8 @@ def on_server_shutdown(
     4D: On Server Shutdown (specification 6.3); there other processes go on while it runs, as with `when="running"`.
     """
     if when not in ("running", "drained"):
-        name = name or getattr(function, "__qualname__", "on_server_shutdown")
-        raise BadDeclaration(name, f"has when={when!r}", "It is 'running' or 'drained'.")
+        called: str = name or getattr(function, "__qualname__", "on_server_shutdown")
+        raise BadDeclaration(called, f"has when={when!r}", "It is 'running' or 'drained'.")
     kind = SHUTDOWN if when == "running" else SHUTDOWN_DRAINED
     if function is not None:
         return _declare(kind, function, name, timeout)

@@ -38,7 +38,7 @@ from onserver.life.running_hook import run_hook
 from onserver.life.worker import Worker
 from onserver.redis.answers import LinkError
 from onserver.redis.store import Store
-from onserver.server import Server
+from onserver.server import SPACE, Server
 from onserver.session.storage import empty_storage
 
 Phase = Literal["joining", "starting", "running", "stopping", "draining", "last", "gone"]
@@ -342,7 +342,7 @@ class Supervisor:
             self._ready()
             return
         if self._opening.emptying:
-            empty_storage(self._store)
+            empty_storage(self._store, SPACE, self.epoch)
             self._store.run("emptied", self.epoch)
         outcome = self._run_hooks(stop_at_failure=True)
         if outcome == "done":
