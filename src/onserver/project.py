@@ -6,6 +6,7 @@ folder goes to the front of `sys.path`, as if Python had been started there. A p
 """
 
 import importlib
+import importlib.util
 import pkgutil
 import sys
 import traceback
@@ -45,6 +46,27 @@ def import_worker(folder: Path, name: str = DEFAULT_WORKER) -> ModuleType:
         ImportFailed: ONS-1002, there is none, or it raised.
     """
     return import_module(folder, f"workers.{name.removesuffix('.py').replace('/', '.')}")
+
+
+def load_worker(folder: Path, name: str = DEFAULT_WORKER) -> ModuleType:
+    """Load `workers/NAME.py` by itself, without `workers/__init__.py`, which brings Celery for those who want it.
+
+    Raises:
+        ImportFailed: ONS-1002, there is none, or it raised.
+    """
+    put_on_path(folder)
+    stem = Path(name).stem
+    path = folder / "workers" / f"{stem}.py"
+    spec = importlib.util.spec_from_file_location(f"workers_{stem}", path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        there = sorted(found.stem for found in (folder / "workers").glob("*.py") if found.stem != "__init__")
+        raise ImportFailed(f"workers.{stem}", f"there is no such file; there are: {', '.join(there) or 'none'}", str(path))
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise _failed(folder, f"workers.{stem}", error) from error
+    return module
 
 
 def import_module(folder: Path, name: str) -> ModuleType:

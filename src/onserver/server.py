@@ -1,208 +1,252 @@
-"""The server of this program: settings, connection and registry, and the one piece of module-level state.
+"""The server that this program works with: its settings, its Redis, what it can run, its storage.
 
-A program has one current server: the one that was loaded or made last, or, when nothing was, the project that is found
-from the current folder upwards at the first use. Connections are made when something is first asked of Redis, so that
-loading costs no trip.
+A program has one current server: the project that it loads, the one that it names, or else the project that it is in,
+found when it is first needed. That is the one piece of state that belongs to the program and not to an object.
+
+Nothing is connected before it is used. What other modules keep for as long as a server lives (an inbox, the signing
+keys) they keep in its parts; a child that was forked begins with none of them.
 """
 
 import os
 import socket
+import sys
 import threading
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
-from onserver import settings as settings_files
+from onserver import project as projects
 from onserver.cluster.client import ClientMember
 from onserver.errors import NotConnected, ProjectNotFound
-from onserver.project import put_on_path
 from onserver.redis.address import Address, parse
 from onserver.redis.embedded import Embedded
 from onserver.redis.store import Store
 from onserver.registry import Registry
-from onserver.session.context import outside
 from onserver.session.session import Session
 from onserver.session.storage import Storage
-from onserver.settings import Settings, find_project
+from onserver.settings import Settings, find_project, load
 
 T = TypeVar("T")
 
-#: The key prefix of the stored-procedure session's storage, behind the server's own.
-SPACE = "st:"
+_EMBEDDED = "embedded"
+#: Prefix of the keys of the stored-procedure session's storage.
+_SPACE = "st:"
 
 
 class Server:
-    """A server as this program sees it: what it is called, where its Redis is, what it knows how to run.
+    """A server: a name and a place in Redis, as this program sees it.
 
     Args:
-        name: the server's name; all its keys begin with it.
-        redis: `embedded`, or a URL: redis://, rediss://, unix://, redis+sentinel://, redis+cluster://.
-        settings: all settings, instead of the two above with defaults for the rest.
-        project: the project's folder, None for a program without one.
+        name: the server's name; all its keys have it.
+        redis: where its Redis is: an address, or `embedded` where a project folder is given.
+        project: the project's folder, for its tasks and its signing key; None for a program without one.
+        settings: all settings; `name` and `redis` are then taken from them.
 
-    Making one makes it the current server of this program.
+    Making one makes it the current server of the program.
 
     Example:
-        >>> server = Server("doctest", redis="redis://127.0.0.1:6379/0")
-        >>> server.name, Server.current() is server
-        ('doctest', True)
-        >>> server.close()
+        >>> Server("shop", redis="redis://redis.example:6379/0").name
+        'shop'
     """
 
     def __init__(
-        self, name: str = "", redis: str = "", *, settings: Settings | None = None, project: Path | None = None
+        self,
+        name: str,
+        *,
+        redis: str = _EMBEDDED,
+        project: str | Path | None = None,
+        settings: Settings | None = None,
     ) -> None:
-        self.settings = settings or Settings(name=name, redis=redis or "embedded", project=project)
-        self.name = self.settings.name
-        self.project = project
+        folder = Path(project).resolve() if project is not None else None
+        if settings is None:
+            settings = Settings(name=name, redis=redis, project=folder)
+        self.settings = settings
+        self.name = settings.name
+        self.project = folder
         self.registry = Registry()
-        self.embedded = self.settings.redis == "embedded"
-        self._making = threading.RLock()
-        self._redis: Embedded | None = None
-        self._store: Store | None = None
-        self._storage: Storage | None = None
-        self._client: ClientMember | None = None
-        self._session: Session | None = None
-        self._parts: dict[type[Any], Any] = {}
-        _Current.server = self
+        self._embedded: Embedded | None = None
+        self._tasks_loaded = False
+        self._forget()
+        _servers.add(self)
+        self.make_current()
 
     @classmethod
-    def load(cls, project: str | Path | None = None, *, environ: Mapping[str, str] = os.environ) -> "Server":
-        """Load a project's settings and make its server the current one.
+    def load(cls, project: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read a project's settings and make its server the current one; its tasks are imported by `load_tasks`.
 
         Args:
-            project: its folder; None: ONSERVER_PROJECT, else the nearest folder with `config/onserver.toml`, from the
-                current one upwards.
-            environ: where `ONSERVER_*` are read from.
+            project: its folder; None for the one of ONSERVER_PROJECT, or the nearest from the current folder upwards.
+            environ: variables that win over the settings file.
 
         Raises:
-            ProjectNotFound: ONS-1001, there is none.
-            UnknownSetting: ONS-1003, a setting or variable does not exist.
-            BadSetting: ONS-1007, one has a wrong value.
+            ProjectNotFound: ONS-1001.
+            UnknownSetting: ONS-1003.
+            BadSetting: ONS-1007.
         """
         folder = find_project(explicit=project, environ=environ)
-        put_on_path(folder)
-        return cls(settings=settings_files.load(folder, environ), project=folder)
+        settings = load(folder, environ)
+        return cls(settings.name, project=folder, settings=settings)
 
     @classmethod
     def current(cls) -> "Server":
-        """Answer this program's server, loading the project around the current folder at the first use.
+        """Answer the current server of this program, that of the project that it is in if none was made.
 
         Raises:
-            NotConnected: ONS-1005, none was loaded, and there is no project here.
+            NotConnected: ONS-1005, no server was made and there is no project here.
         """
-        if _Current.server is None:
-            try:
-                return cls.load()
-            except ProjectNotFound as error:
-                raise NotConnected from error
-        return _Current.server
+        if _current:
+            return _current[-1]
+        with _finding:
+            if not _current:
+                try:
+                    cls.load()
+                except ProjectNotFound as error:
+                    raise NotConnected from error
+            return _current[-1]
+
+    def make_current(self) -> None:
+        """Let `execute_on_server` and all else that names no server mean this one."""
+        _current[:] = [self]
+
+    @contextmanager
+    def as_current(self) -> Iterator[Self]:
+        """Be the current server until the block ends."""
+        before = list(_current)
+        self.make_current()
+        try:
+            yield self
+        finally:
+            _current[:] = before
+
+    def load_tasks(self) -> None:
+        """Import the project's `tasks/`, and bind all procedures and hooks to their names. Done once.
+
+        Raises:
+            ImportFailed: ONS-1002, a module raised; the error is the cause.
+            DuplicateName: ONS-1006, two procedures, or two hooks of one kind, have one name.
+        """
+        if self.project is not None and not self._tasks_loaded:
+            projects.import_tasks(self.project)
+        self._tasks_loaded = True
+        self.registry.bind()
+
+    # -- what it is made of, connected when first used
 
     @property
-    def store(self) -> Store:
-        """The connection to this server's keys; the embedded Redis is started when it is first asked for."""
-        with self._making:
-            if self._store is None:
-                settings = self.settings
-                self._store = Store(
-                    self._address(),
-                    self.name,
-                    connect_seconds=settings.redis_connect_seconds,
-                    command_seconds=settings.redis_command_seconds,
-                    wait_for_replicas=settings.wait_for_replicas,
-                    testing=os.environ.get("ONSERVER_TESTING") == "1",
-                )
-            return self._store
+    def embedded(self) -> bool:
+        """Whether its Redis is the project's own."""
+        return self.settings.redis == _EMBEDDED
 
-    def _address(self) -> Address:
+    @property
+    def address(self) -> Address:
+        """Where its Redis is; an embedded one is started.
+
+        Raises:
+            NoRedis: ONS-1203, there is none to start.
+        """
         if not self.embedded:
             return parse(self.settings.redis)
-        self._redis = Embedded(self.project or Path.cwd(), server=self.settings.redis_server)
-        return self._redis.start()
+        if self._embedded is None:
+            if self.project is None:
+                raise NotConnected  # an embedded Redis belongs to a project
+            self._embedded = Embedded(self.project, server=self.settings.redis_server)
+        return self._embedded.start()
 
-    @property
-    def redis(self) -> Embedded | None:
-        """The embedded Redis that this program uses, if it is one."""
-        return self._redis
+    @cached_property
+    def store(self) -> Store:
+        """Its keys in Redis."""
+        settings = self.settings
+        return Store(
+            self.address,
+            self.name,
+            connect_seconds=settings.redis_connect_seconds,
+            command_seconds=settings.redis_command_seconds,
+            wait_for_replicas=settings.wait_for_replicas,
+            testing=os.environ.get("ONSERVER_TESTING") == "1",
+        )
 
-    @property
+    @cached_property
     def client(self) -> ClientMember:
-        """This program's membership, for what it holds outside of processes."""
-        with self._making:
-            if self._client is None:
-                self._client = ClientMember(self.store, self.settings, f"{socket.gethostname()}:{os.getpid()}")
-            return self._client
+        """This program as a member, in whose name it locks outside of processes."""
+        return ClientMember(self.store, self.settings, f"{_program()}@{socket.gethostname()}")
 
-    @property
+    @cached_property
     def storage(self) -> Storage:
-        """The storage of the server: that of its stored-procedure session, reached from any program."""
-        with self._making:
-            if self._storage is None:
-                self._storage = Storage(self.store, SPACE, self.settings, self.client.holder, self.client.holding)
-            return self._storage
+        """The storage of the stored-procedure session; it belongs to the server, and is there while no worker is."""
+        settings = self.settings
+        return Storage(self.store, _SPACE, settings, self.client.holder, self.client.holding)
 
     def session(self) -> Session:
-        """The stored-procedure session of the present epoch.
+        """Answer the one session in which procedures and hooks run: that of the epoch at its first use here."""
+        return self.part(_stored_procedure_session)
 
-        4D: the session of the virtual user, one for all stored procedures and hooks (specification 3.3).
-        """
-        with self._making:
-            if self._session is None:
-                fields = self.store.command("HMGET", self.store.key("server"), "session", "opened")
-                identity, opened = ((fields[0] or b"").decode(), int(fields[1] or 0))
-                self._session = Session(
-                    identity,
-                    self.settings.session.user_name,
-                    self.storage,
-                    machine=socket.gethostname(),
-                    created_ms=opened,
-                )
-            return self._session
-
-    def part(self, kind: Callable[["Server"], T]) -> T:
-        """Answer the one instance of a class that belongs to this server, making it from the server if need be."""
-        found = self._parts.get(cast("type[Any]", kind))
+    def part(self, make: Callable[["Server"], T]) -> T:
+        """Answer what `make` makes of this server; the same one until the program ends, or forks."""
+        found = self._parts.get(make)
         if found is None:
             with self._making:
-                found = self._parts.get(cast("type[Any]", kind))
+                found = self._parts.get(make)
                 if found is None:
-                    found = kind(self)
-                    self._parts[cast("type[Any]", kind)] = found
+                    found = self._parts[make] = make(self)
         return cast("T", found)
 
-    def forget_epoch(self) -> None:
-        """Another epoch has begun: its session is to be read."""
-        self._session = None
-
     def close(self) -> None:
-        """Let go of Redis: what this program holds falls, its connections are closed."""
-        with self._making:
-            if self._client is not None:
-                self._client.close()
-            if self._storage is not None:
-                self._storage.close()
-            if self._store is not None:
-                self._store.close()
-            if self._redis is not None:
-                self._redis.close()
-            self._client = self._storage = self._store = self._redis = self._session = None
-            self._parts.clear()
-        if _Current.server is self:
-            _Current.server = None
+        """Leave the cluster and close all connections of this process; the server may be used again."""
+        if "client" in self.__dict__:
+            self.client.close()
+        if "store" in self.__dict__:
+            self.store.close()
+        for part in list(self._parts.values()):
+            close = getattr(part, "close", None)
+            if close is not None:
+                close()
+        self._forget()
+        for name in ("client", "storage", "store"):
+            self.__dict__.pop(name, None)
+        if self._embedded is not None:
+            self._embedded.close()
+            self._embedded = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
-        return f"<Server {self.name} at {self.settings.redis}>"
+        return f"<Server {self.name}>"
+
+    def _forget(self) -> None:
+        self._parts: dict[Callable[[Server], Any], Any] = {}
+        self._making = threading.RLock()
 
 
-class _Current:
-    """The one piece of module-level state: this program's server."""
-
-    server: Server | None = None
-
-
-def _outside() -> None:
-    """`session()` outside of every run: None in a client program; `NotConnected` where there is no server."""
-    Server.current()
+def _stored_procedure_session(server: Server) -> Session:
+    store, user = server.store, server.settings.session.user_name
+    identity, opened_ms = store.command("HMGET", store.key("server"), "session", "opened")
+    return Session(
+        (identity or b"").decode(), user, server.storage, machine=socket.gethostname(), created_ms=int(opened_ms or 0)
+    )
 
 
-outside.answer = _outside
+def _program() -> str:
+    """Answer a short name of this program, for people."""
+    return Path(sys.argv[0] if sys.argv else "").stem or "client"
+
+
+_current: list[Server] = []
+_finding = threading.Lock()
+_servers: weakref.WeakSet[Server] = weakref.WeakSet()
+
+
+def _forget_in_child() -> None:
+    global _finding  # the parent may have been finding its project in another thread
+    _finding = threading.Lock()
+    for server in list(_servers):
+        server._forget()  # the child has its own inbox and locks
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

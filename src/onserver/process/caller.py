@@ -1,7 +1,7 @@
 """Who asks: the caller of a process, as a snapshot that travels signed.
 
-A start inside a process passes on that process' caller, so that who asked first is known at any depth. A program outside
-of every session asks as the server itself; its operating-system user and machine are kept for people to see.
+A start inside a process passes on that process' caller, so that who asked first is known at any depth. A program
+outside of every session asks as the server itself; its operating-system user and machine are kept for people to see.
 """
 
 import getpass

@@ -31,8 +31,8 @@ def execute_on_server(procedure: Any, /, *args: Any, **kwargs: Any) -> Process[A
     It runs in the server's one stored-procedure session, whoever started it, and goes on when this program ends.
 
     Args:
-        procedure: a procedure, one with options (`add.options(…)`), or its name; of a name the last part will do, where
-            no other procedure's name ends so.
+        procedure: a procedure, one with options (`add.options(…)`), or its name; of a name the last part will do,
+            where no other procedure's name ends so.
         args: arguments by position, copied; what can be sent is listed at `onserver.values`.
         kwargs: arguments by name.
 
@@ -68,8 +68,8 @@ def execute_many(procedure: str, items: Iterable[Any], /) -> list[Process[Any]]:
 def execute_many(procedure: Any, items: Iterable[Any], /) -> list[Process[Any]]:
     """Start one process for each item, a hundred in one round trip.
 
-    All items are checked and encoded before the first is sent, so that wrong arguments start nothing. When Redis is lost
-    midway, what was sent by then is kept and runs.
+    All items are checked and encoded before the first is sent, so that wrong arguments start nothing. When Redis is
+    lost midway, what was sent by then is kept and runs.
 
     Args:
         procedure: as in `execute_on_server`.
@@ -90,7 +90,7 @@ def execute_many(procedure: Any, items: Iterable[Any], /) -> list[Process[Any]]:
     """
     server = Server.current()
     order, sender = order_of(server, procedure), server.part(Sender)
-    calls = [cast("tuple[Any, ...]", item) if isinstance(item, tuple) else (item,) for item in items]
+    calls = [item if isinstance(item, tuple) else (item,) for item in items]
     if order.plain:
         return sender.put_many(order, [(args, {}) for args in calls])
     return [sender.put(order, args, {}) for args in calls]
@@ -154,5 +154,5 @@ class Names:
 def _decorated(function: object) -> tuple[str, ...]:
     """Answer the procedure that a plain function was made into, if there is one: for the error's hint."""
     module = sys.modules.get(getattr(function, "__module__", ""))
-    found = [p.name for p in vars(module).values() if isinstance(p, Procedure) and p.function is function] if module else []
-    return tuple(found) if inspect.isfunction(function) else ()
+    names = vars(module) if module and inspect.isfunction(function) else {}
+    return tuple(made.name for made in names.values() if isinstance(made, Procedure) and made.function is function)

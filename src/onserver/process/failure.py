@@ -1,11 +1,11 @@
 """How an exception travels: from the run that raised it to whoever asks for the result.
 
-The record keeps it as values: type, module, message, arguments (where they can be sent), the traceback as text, and the
-exception that caused it. At the caller it is raised again as the type that it was, if that class can be imported from an
-allowed module: builtins, onserver's own errors, the project's modules, and those of the setting
-`process.exception_modules`. Its cause is then a `ProcedureFailed` that carries the remote traceback. Any other type is a
-`ProcedureFailed` itself. Only exceptions are made this way, by their own class and their own arguments; nothing else in
-a record is ever called.
+The record keeps it as values: type, module, message, arguments (where they can be sent), the traceback as text, and
+the exception that caused it. At the caller it is raised again as the type that it was, if that class can be imported
+from an allowed module: builtins, onserver's own errors, the project's modules, and those of the setting
+`process.exception_modules`. Its cause is then a `ProcedureFailed` that carries the remote traceback. Any other type is
+a `ProcedureFailed` itself. Only exceptions are made this way, by their own class and their own arguments; nothing else
+in a record is ever called.
 """
 
 import builtins
@@ -15,7 +15,7 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from onserver.errors import (
     NotSendable,
@@ -113,7 +113,7 @@ def _rebuilt(server: Server, module: str, kind: str, facts: Mapping[str, Any]) -
     if found is None:
         return None
     try:
-        return found(*cast("list[Any]", arguments))
+        return found(*arguments)
     except Exception:  # noqa: BLE001  # a class that is made in its own way: `ProcedureFailed` tells all there is
         return None
 

@@ -7,15 +7,15 @@ publishes "TOKEN NUMBER STATE payload" there, for the token that `put` was given
 rings the watches of those who wait for it. When it has what it came for it leaves, and on leaving rings one other
 waiting thread, which then finds `_reading` free. A thread enters `_waiting` before it tries to read, and whoever leaves
 looks into `_waiting` after it has stopped reading; so of two threads one always sees the other. Coroutines cannot read
-without blocking their loop, nor could all loops be asked to watch a socket that threads read as well: one thread (`Pump`)
-waits on their behalf, started by the first `await` and gone after some seconds without one.
+without blocking their loop, nor could all loops be asked to watch a socket that threads read as well: one thread
+(`Pump`) waits on their behalf, started by the first `await` and gone after some seconds without one.
 
 *What can be missed.* A message published while the connection was away, or cut by Redis because nobody read for long.
 After a reconnect all open waits are looked up again; besides, each is looked up every `LOOK_SECONDS`. A look is the
 script `await`, which answers the end or registers the token, and may run any number of times.
 
-*What it costs.* Tokens are given with `put` only in a program that waits: nobody has to publish to one that never reads.
-A program that stops waiting and goes on starting stops giving tokens after `UNREAD` messages that nobody wanted.
+*What it costs.* Tokens are given with `put` only in a program that waits: nobody has to publish to one that never
+reads. A program that stops waiting and goes on starting stops giving tokens after `UNREAD` messages that nobody wanted.
 
 *Fork.* The child has its own inbox, with its own channel; handles made before the fork are registered anew.
 """

@@ -1,8 +1,8 @@
 """`@procedure`: a function that a server can run; and `Start`, one way of starting it.
 
-A procedure is still its function: called, it runs in place. Started, it becomes a process. What is said of the procedure
-belongs to the decorator, what is said of one start to `options`, and neither is ever mixed with the function's own
-arguments.
+A procedure is still its function: called, it runs in place. Started, it becomes a process. What is said of the
+procedure belongs to the decorator, what is said of one start to `options`, and neither is ever mixed with the
+function's own arguments.
 
 It is a Celery task as well, without this module knowing Celery: `.s`, `.delay` and the like ask the Celery part of
 onserver, loaded when first used, for the task of this procedure.
@@ -73,7 +73,8 @@ class Procedure(Generic[P, R_co]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function here and now, in the caller's own process."""
-        result: R_co = self.function(process(), *args, **kwargs) if self.pass_process else self.function(*args, **kwargs)
+        given = (process(), *args) if self.pass_process else args
+        result: R_co = self.function(*given, **kwargs)
         return result
 
     @functools.cached_property
@@ -260,11 +261,12 @@ def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> 
 
     Args:
         function: the function, where the decorator has no arguments.
+        options: these:
         name: its name; by default the module below `tasks` and the function's own, as in `shop.add`.
         aliases: earlier names, which waiting processes may still carry.
         rerun: whether it runs again when its worker died; False makes it at-most-once: the process ends `LOST`.
-        when_cut: what happens to a run while Redis is silent: `"end"`, it is ended in time and runs again; `"finish"`, it
-            runs on, and its result counts if nobody was given the process meanwhile.
+        when_cut: what happens to a run while Redis is silent: `"end"`, it is ended in time and runs again; `"finish"`,
+            it runs on, and its result counts if nobody was given the process meanwhile.
         batch: claim and settle several at a time: faster, but one kill runs up to a batch of them again.
         pass_process: pass the process as the first argument of the body, which callers do not see.
         redact: show its arguments nowhere.
@@ -290,7 +292,7 @@ def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> 
 
 def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Procedure[..., Any]:
     name = _name_for_errors(function, options)
-    if not callable(function) or isinstance(function, type | staticmethod | classmethod | Procedure):
+    if not inspect.isroutine(function) or isinstance(function, staticmethod | classmethod):
         raise BadDeclaration(name, "is no function", "Decorate a plain function of a module.")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise BadDeclaration(name, "is `async def`, which needs async executors", "They come with process control.")

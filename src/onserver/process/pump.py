@@ -1,10 +1,10 @@
 """Coroutines that wait for processes: one thread waits on their behalf.
 
-A loop must not block on the inbox, and it cannot watch its socket, since threads read there too and there may be several
-loops. So the first `await` starts a thread that takes part in the inbox like any waiting thread; what has ended is told
-to its loop by `call_soon_threadsafe`. Looking a process up is a trip to Redis, and done in a second thread, so that a
-coroutine never waits for the reader to come back. Both need no loop and make none; the reader ends after some seconds
-in which nobody awaits.
+A loop must not block on the inbox, and it cannot watch its socket, since threads read there too and there may be
+several loops. So the first `await` starts a thread that takes part in the inbox like any waiting thread; what has ended
+is told to its loop by `call_soon_threadsafe`. Looking a process up is a trip to Redis, and done in a second thread, so
+that a coroutine never waits for the reader to come back. Both need no loop and make none; the reader ends after some
+seconds in which nobody awaits.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """*put*: one start of a process, from arguments to number.
 
-What does not change between two starts of a procedure is worked out once (`Order`); a start then is: bind, encode, sign,
-one script. The script is sent again with the same nonce when its reply is lost, so it is done once however often it is
-sent. Redis' clock is what counts for the age of a signature; where this program's idea of it turns out wrong, the
+What does not change between two starts of a procedure is worked out once (`Order`); a start then is: bind, encode,
+sign, one script. The script is sent again with the same nonce when its reply is lost, so it is done once however often
+it is sent. Redis' clock is what counts for the age of a signature; where this program's idea of it turns out wrong, the
 refusal says by how much, and the message is signed once more.
 """
 
@@ -88,7 +88,7 @@ class Sender:
         process: Process[Any] = Process(self._server, 0, name=order.name, procedure=order.procedure)
         inbox = self._inbox.early_address(process)
         number, how, served = self._fresh(lambda: self._put_words(order, body, inbox), many=False)
-        process._number = number  # noqa: SLF001  # known only now, and its token had to be known before
+        process._number = number  # known only now, and its token had to be known before
         if how != b"new":
             self._inbox.withdraw(process)
             process.how = how.decode()
@@ -98,7 +98,7 @@ class Sender:
         return process
 
     def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
-        """Start many processes of one procedure, `CHUNK` in one script; all are bound and encoded before any is sent."""
+        """Start many processes, `CHUNK` in one script; all are bound and encoded before any is sent."""
         bodies = [self._body(order, args, kwargs) for args, kwargs in calls]
         processes: list[Process[Any]] = []
         for start in range(0, len(bodies), CHUNK):
@@ -108,7 +108,7 @@ class Sender:
             words = (order, chunk, inboxes)
             first, _, served = self._fresh(lambda words=words: self._put_many_words(*words), many=True)
             for number, process in enumerate(made, first):
-                process._number = number  # noqa: SLF001  # as in `put`
+                process._number = number  # as in `put`
             if served != b"ok":
                 self._warn(order, first, served)
             processes += made
@@ -200,7 +200,7 @@ class Sender:
             return
         self._warned[order.procedure, order.queue] = monotonic()
         queues = queues_with_workers(self._server)
-        procedure = order.procedure if served == b"noproc" or not queues and order.shape is None else ""
+        procedure = order.procedure if served == b"noproc" or (not queues and order.shape is None) else ""
         warnings.warn(NoWorker(number, order.queue, queues, procedure), stacklevel=4)
 
 

@@ -1,14 +1,14 @@
 """The short runner: one lean process, from its claim to what is said of it.
 
-Everything is decided by what is in the claim and in this program: nothing here talks to Redis. The one who claimed sends
-the settlement, together with the next claim.
+Everything is decided by what is in the claim and in this program: nothing here talks to Redis. The one who claimed
+sends the settlement, together with the next claim.
 
-An outcome is a value, not an exception, from the moment that the body has returned or raised; so what may go wrong after
-the run (a result that cannot be sent, or is too large) ends the process as `FAILED` and nothing else. What is raised to
-end the run from outside (`Interrupted`, Ctrl-C) is no outcome and passes through: the process is not settled here.
+An outcome is a value, not an exception, from the moment that the body has returned or raised; so what may go wrong
+after the run (a result that cannot be sent, or is too large) ends the process as `FAILED` and nothing else. What is
+raised to end the run from outside (`Interrupted`, Ctrl-C) is no outcome and passes through: the process is not settled
+here.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import time
 from typing import Any, NamedTuple, Protocol, TypeAlias

@@ -7,10 +7,10 @@ An envelope is what the record carries beside procedure and body:
 The HMAC is over server and procedure, these facts and the body, each of which ends by itself, so that nothing can be
 moved from one to the other. The nonce comes first: it is where `put` can compare it with its own.
 
-*put* takes a message within 30 s of its making and each nonce once. *verify* runs before the process does: the key must
-be known, the HMAC right, and the message made when the record says that it was accepted; so an envelope that was copied
-into another record proves nothing. A record may then wait, be delayed, retried or replayed as long as it likes: it keeps
-its envelope.
+*put* takes a message within 30 s of its making and each nonce once. *verify* runs before the process does: the key
+must be known, the HMAC right, and the message made when the record says that it was accepted; so an envelope that was
+copied into another record proves nothing. A record may then wait, be delayed, retried or replayed as long as it likes:
+it keeps its envelope.
 
 Keys are in one JSON file, mode 0600: `{"active": ID, "keys": {ID: hex}}`. The active one signs, all of them verify; an
 unknown id makes the file be read again, so a new key may be brought to all machines first and made active then.
