@@ -14,7 +14,6 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
@@ -25,6 +24,7 @@ from onserver.redis.address import Address, parse
 from onserver.redis.embedded import Embedded
 from onserver.redis.store import Store
 from onserver.registry import Registry
+from onserver.session.context import outside
 from onserver.session.session import Session
 from onserver.session.storage import Storage
 from onserver.settings import Settings, find_project, load
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 _EMBEDDED = "embedded"
 #: Prefix of the keys of the stored-procedure session's storage.
-_SPACE = "st:"
+SPACE = "st:"
 
 
 class Server:
@@ -54,21 +54,21 @@ class Server:
 
     def __init__(
         self,
-        name: str,
-        *,
+        name: str = "",
         redis: str = _EMBEDDED,
+        *,
         project: str | Path | None = None,
         settings: Settings | None = None,
     ) -> None:
-        folder = Path(project).resolve() if project is not None else None
-        if settings is None:
-            settings = Settings(name=name, redis=redis, project=folder)
-        self.settings = settings
-        self.name = settings.name
-        self.project = folder
+        self.project = Path(project).resolve() if project is not None else None
+        self.settings = settings or Settings(name=name, redis=redis, project=self.project)
+        self.name = self.settings.name
         self.registry = Registry()
-        self._embedded: Embedded | None = None
         self._tasks_loaded = False
+        self._redis: Embedded | None = None
+        self._store: Store | None = None
+        self._client: ClientMember | None = None
+        self._storage: Storage | None = None
         self._forget()
         _servers.add(self)
         self.make_current()
@@ -87,8 +87,8 @@ class Server:
             BadSetting: ONS-1007.
         """
         folder = find_project(explicit=project, environ=environ)
-        settings = load(folder, environ)
-        return cls(settings.name, project=folder, settings=settings)
+        projects.put_on_path(folder)
+        return cls(project=folder, settings=load(folder, environ))
 
     @classmethod
     def current(cls) -> "Server":
@@ -141,47 +141,53 @@ class Server:
         return self.settings.redis == _EMBEDDED
 
     @property
-    def address(self) -> Address:
-        """Where its Redis is; an embedded one is started.
+    def redis(self) -> Embedded | None:
+        """The embedded Redis that this program uses, once it does."""
+        return self._redis
+
+    @property
+    def store(self) -> Store:
+        """Its keys in Redis; an embedded one is started when this is first asked for.
 
         Raises:
             NoRedis: ONS-1203, there is none to start.
         """
-        if not self.embedded:
-            return parse(self.settings.redis)
-        if self._embedded is None:
-            if self.project is None:
-                raise NotConnected  # an embedded Redis belongs to a project
-            self._embedded = Embedded(self.project, server=self.settings.redis_server)
-        return self._embedded.start()
+        with self._making:
+            if self._store is None:
+                settings = self.settings
+                self._store = Store(
+                    self._address(),
+                    self.name,
+                    connect_seconds=settings.redis_connect_seconds,
+                    command_seconds=settings.redis_command_seconds,
+                    wait_for_replicas=settings.wait_for_replicas,
+                    testing=os.environ.get("ONSERVER_TESTING") == "1",
+                )
+            return self._store
 
-    @cached_property
-    def store(self) -> Store:
-        """Its keys in Redis."""
-        settings = self.settings
-        return Store(
-            self.address,
-            self.name,
-            connect_seconds=settings.redis_connect_seconds,
-            command_seconds=settings.redis_command_seconds,
-            wait_for_replicas=settings.wait_for_replicas,
-            testing=os.environ.get("ONSERVER_TESTING") == "1",
-        )
-
-    @cached_property
+    @property
     def client(self) -> ClientMember:
         """This program as a member, in whose name it locks outside of processes."""
-        return ClientMember(self.store, self.settings, f"{_program()}@{socket.gethostname()}")
+        with self._making:
+            if self._client is None:
+                self._client = ClientMember(self.store, self.settings, f"{_program()}@{socket.gethostname()}")
+            return self._client
 
-    @cached_property
+    @property
     def storage(self) -> Storage:
         """The storage of the stored-procedure session; it belongs to the server, and is there while no worker is."""
-        settings = self.settings
-        return Storage(self.store, _SPACE, settings, self.client.holder, self.client.holding)
+        with self._making:
+            if self._storage is None:
+                self._storage = Storage(self.store, SPACE, self.settings, self.client.holder, self.client.holding)
+            return self._storage
 
     def session(self) -> Session:
         """Answer the one session in which procedures and hooks run: that of the epoch at its first use here."""
         return self.part(_stored_procedure_session)
+
+    def forget_epoch(self) -> None:
+        """Another epoch has begun: its session is to be read."""
+        self._parts.pop(_stored_procedure_session, None)
 
     def part(self, make: Callable[["Server"], T]) -> T:
         """Answer what `make` makes of this server; the same one until the program ends, or forks."""
@@ -194,21 +200,16 @@ class Server:
         return cast("T", found)
 
     def close(self) -> None:
-        """Leave the cluster and close all connections of this process; the server may be used again."""
-        if "client" in self.__dict__:
-            self.client.close()
-        if "store" in self.__dict__:
-            self.store.close()
-        for part in list(self._parts.values()):
-            close = getattr(part, "close", None)
-            if close is not None:
-                close()
-        self._forget()
-        for name in ("client", "storage", "store"):
-            self.__dict__.pop(name, None)
-        if self._embedded is not None:
-            self._embedded.close()
-            self._embedded = None
+        """Let go of Redis: what this program holds falls, its connections are closed."""
+        with self._making:
+            for part in (self._client, self._storage, self._store, *self._parts.values(), self._redis):
+                close = getattr(part, "close", None)
+                if close is not None:
+                    close()
+            self._client = self._storage = self._store = self._redis = None
+            self._parts.clear()
+        if self in _current:
+            _current.remove(self)
 
     def __enter__(self) -> Self:
         return self
@@ -217,7 +218,15 @@ class Server:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Server {self.name}>"
+        return f"<Server {self.name} at {self.settings.redis}>"
+
+    def _address(self) -> Address:
+        if not self.embedded:
+            return parse(self.settings.redis)
+        if self.project is None:
+            raise NotConnected  # an embedded Redis belongs to a project
+        self._redis = Embedded(self.project, server=self.settings.redis_server)
+        return self._redis.start()
 
     def _forget(self) -> None:
         self._parts: dict[Callable[[Server], Any], Any] = {}
@@ -250,3 +259,11 @@ def _forget_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_forget_in_child)
+
+
+def _outside() -> None:
+    """`session()` outside of every run: None in a client program, `NotConnected` where there is no server."""
+    Server.current()
+
+
+outside.answer = _outside

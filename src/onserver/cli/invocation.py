@@ -8,6 +8,7 @@ import click
 
 from onserver.cli import words
 from onserver.cli.screen import Screen
+from onserver.server import Server
 from onserver.settings import find_project
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,6 +34,15 @@ class Invocation:
             if self._project.resolve() != Path.cwd():
                 self.screen.say(f"project {self._project}")
         return self._project
+
+
+    def server(self) -> Server:
+        """The server of the project, which becomes this program's current one.
+
+        Raises:
+            ProjectNotFound: There is none.
+        """
+        return Server.load(self.project)
 
 
 class Seconds(click.ParamType[float]):

@@ -120,6 +120,12 @@ class Member:
             heads=tuple(head.decode() for head in heads),
         )
 
+    def note_reload(self, outcome: str) -> None:
+        """Keep in this member's record how it took new code, for whoever asked."""
+        key = self.store.key(f"member:{self.number}")
+        self.store.command("HSET", key, "reloaded", outcome)
+        self.store.command("HINCRBY", key, "reloads", 1)
+
     def leave(self, *, hooks_run: bool = False) -> str:
         """Go in good order, after the holders were buried. Returns the state of the server then.
 

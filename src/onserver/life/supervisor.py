@@ -442,14 +442,21 @@ class Supervisor:
             self._reload_project()
             code = self._load()
         except Exception as error:  # noqa: BLE001  # whatever a task file raises: the old code goes on, and it is shown why
-            self._say(f"reload failed, the old code goes on:\n{error}")
+            notes = "\n".join(getattr(error, "__notes__", ()))
+            self._say(f"reload failed, the old code goes on: {error}\n{notes}".rstrip())
+            self.member.note_reload(f"reload failed, the old code goes on: {error}")
             return
         self.member.register(code.digest, code.described)
         self._say(f"{self.node}: code {self.code.digest} → {code.digest}")
         self.code = code
         old = self.crew.executors()
-        self.crew.fill(2 * len(old), code.digest, self._worker.queues) if old else None
+        for child in old:
+            child.draining = True
+        self.crew.fill(self._executors, code.digest, self._worker.queues)
+        for child in old:
+            child.draining = False
         self.crew.drain(old)
+        self.member.note_reload(f"code {code.digest}, {len(old)} executors new, {len(old)} old ones draining")
 
 
 def _short(store: Store, deadline: float) -> Store:
