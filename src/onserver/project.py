@@ -24,8 +24,8 @@ DEFAULT_WORKER = "server"
 def put_on_path(folder: Path) -> None:
     """Let `import tasks` find this project's."""
     path = str(folder)
-    if path not in sys.path:
-        sys.path.insert(0, path)
+    if sys.path[:1] != [path]:
+        sys.path[:] = [path, *(other for other in sys.path if other != path)]
 
 
 def import_tasks(folder: Path) -> list[ModuleType]:
@@ -60,7 +60,9 @@ def load_worker(folder: Path, name: str = DEFAULT_WORKER) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"workers_{stem}", path)
     if not path.is_file() or spec is None or spec.loader is None:
         there = sorted(found.stem for found in (folder / "workers").glob("*.py") if found.stem != "__init__")
-        raise ImportFailed(f"workers.{stem}", f"there is no such file; there are: {', '.join(there) or 'none'}", str(path))
+        raise ImportFailed(
+            f"workers.{stem}", f"there is no such file; there are: {', '.join(there) or 'none'}", str(path)
+        )
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -112,7 +112,7 @@ class Server:
         _current[:] = [self]
 
     @contextmanager
-    def as_current(self) -> Iterator[Self]:
+    def as_current(self) -> Generator[Self]:
         """Be the current server until the block ends."""
         before = list(_current)
         self.make_current()

@@ -7,7 +7,7 @@ outside of every session asks as the server itself; its operating-system user an
 import getpass
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -80,7 +80,7 @@ _as_server: ContextVar[bool] = ContextVar("onserver_as_server", default=False)
 
 
 @contextmanager
-def as_server() -> Iterator[None]:
+def as_server() -> Generator[None]:
     """Start processes in the server's own name: who asked for this one is dropped on purpose.
 
     Example:

@@ -90,7 +90,7 @@ def execute_many(procedure: Any, items: Iterable[Any], /) -> list[Process[Any]]:
     """
     server = Server.current()
     order, sender = order_of(server, procedure), server.part(Sender)
-    calls = [item if isinstance(item, tuple) else (item,) for item in items]
+    calls = [_arguments(item) for item in items]
     if order.plain:
         return sender.put_many(order, [(args, {}) for args in calls])
     return [sender.put(order, args, {}) for args in calls]
@@ -108,6 +108,11 @@ def order_of(server: Server, procedure: Procedure[..., Any] | Start[..., Any] | 
         asked = getattr(procedure, "__qualname__", None) or repr(procedure)
         raise ProcedureNotFound(asked, _decorated(procedure), len(server.registry.names()))
     return server.part(Names).order(procedure)
+
+
+def _arguments(item: Any) -> tuple[Any, ...]:
+    arguments: tuple[Any, ...] = item if isinstance(item, tuple) else (item,)
+    return arguments
 
 
 class Names:

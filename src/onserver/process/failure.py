@@ -113,7 +113,7 @@ def _rebuilt(server: Server, module: str, kind: str, facts: Mapping[str, Any]) -
     if found is None:
         return None
     try:
-        return found(*arguments)
+        return found(*facts["args"])
     except Exception:  # noqa: BLE001  # a class that is made in its own way: `ProcedureFailed` tells all there is
         return None
 

@@ -85,9 +85,7 @@ class Procedure(Generic[P, R_co]):
     @functools.cached_property
     def order(self) -> Order:
         """What a start without options puts."""
-        return Order(
-            procedure=self.name, shape=self.shape, flags=self._flags, queue=self.queue, priority=self.priority
-        )
+        return Order(procedure=self.name, shape=self.shape, flags=self._flags, queue=self.queue, priority=self.priority)
 
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:
         """Start a process; the same as `execute_on_server(procedure, …)`, which see."""
@@ -287,12 +285,16 @@ def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> 
     """
     if function is not None:
         return _declared(function, {})
-    return lambda decorated: _declared(decorated, options)
+
+    def declare_with_options(function: Callable[..., Any]) -> Procedure[..., Any]:
+        return _declared(function, options)
+
+    return declare_with_options
 
 
 def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Procedure[..., Any]:
     name = _name_for_errors(function, options)
-    if not inspect.isroutine(function) or isinstance(function, staticmethod | classmethod):
+    if not inspect.isfunction(function):
         raise BadDeclaration(name, "is no function", "Decorate a plain function of a module.")
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise BadDeclaration(name, "is `async def`, which needs async executors", "They come with process control.")

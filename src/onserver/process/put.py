@@ -8,9 +8,10 @@ refusal says by how much, and the message is signed once more.
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import monotonic
 from typing import Any, Final, Literal
 
@@ -87,7 +88,7 @@ class Sender:
         body = self._body(order, args, kwargs)
         process: Process[Any] = Process(self._server, 0, name=order.name, procedure=order.procedure)
         inbox = self._inbox.early_address(process)
-        number, how, served = self._fresh(lambda: self._put_words(order, body, inbox), many=False)
+        number, how, served = self._fresh(partial(self._put_words, order, body, inbox), many=False)
         process._number = number  # known only now, and its token had to be known before
         if how != b"new":
             self._inbox.withdraw(process)
@@ -105,8 +106,7 @@ class Sender:
             chunk = bodies[start : start + CHUNK]
             made: list[Process[Any]] = [Process(self._server, 0, procedure=order.procedure) for _ in chunk]
             inboxes = [self._inbox.early_address(process) for process in made]
-            words = (order, chunk, inboxes)
-            first, _, served = self._fresh(lambda words=words: self._put_many_words(*words), many=True)
+            first, _, served = self._fresh(partial(self._put_many_words, order, chunk, inboxes), many=True)
             for number, process in enumerate(made, first):
                 process._number = number  # as in `put`
             if served != b"ok":
@@ -160,7 +160,7 @@ class Sender:
             return "", fields
         return run.holder, fields if run.root is None else (*fields, "x", str(run.root))
 
-    def _fresh(self, words: Any, *, many: bool) -> Any:
+    def _fresh(self, words: Callable[[], list[Word]], *, many: bool) -> Any:
         script = self._put_many if many else self._put
         try:
             return self._store.run(script, *words())

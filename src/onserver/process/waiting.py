@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from onserver.errors import OnServerError, ProcessTimeout
 from onserver.process.handle import Process, refuse_in_loop
@@ -66,9 +66,9 @@ class Completed(Generic[R]):
             return
         began, left = monotonic(), dict.fromkeys(self._processes)
         for one in self._processes[0].server.part(Inbox).ends(self._processes, self._timeout):
-            if isinstance(one, Process):
-                left.pop(one, None)
-                yield one
+            process = cast("Process[R]", one)
+            left.pop(process, None)
+            yield process
         if left:
             raise self._late(next(iter(left)), began)
 

@@ -1,6 +1,6 @@
 """A process that waits for another one says so in its record."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from onserver.process.record import State
@@ -9,7 +9,7 @@ from onserver.session.context import Run
 
 
 @contextmanager
-def shown_as_waiting(server: Server, run: Run, what: str) -> Iterator[None]:
+def shown_as_waiting(server: Server, run: Run, what: str) -> Generator[None]:
     """While the block lasts, the process of `run` is `WAITING` for `what`.
 
     Raises:
