@@ -122,8 +122,8 @@ def parse(url: str) -> Address:
         BadSetting: the text is none of the spellings at the top of this module. The text of the error repeats no
             password.
     """
-    scheme, _, rest = url.partition("://")
-    if scheme not in _KINDS or not rest:
+    scheme, separator, rest = url.partition("://")
+    if scheme not in _KINDS or not (separator and (rest or scheme == "redis")):
         raise _bad(url, f"an address is one of: {_spellings()}")
     kind, tls = _KINDS[scheme]
     parts = urlsplit("x://" + rest)

@@ -1,0 +1,36 @@
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from onserver.redis.address import Address, unix_address
+from onserver.redis.embedded import Embedded
+from onserver.redis.store import Store
+from onserver.testing.proxy import Proxy
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
+    """A real Redis for the tests that only need one; whoever stops or kills one makes one of its own."""
+    with Embedded(tmp_path_factory.mktemp("embedded"), appendfsync="always", linger_seconds=0) as embedded:
+        embedded.start()
+        yield embedded
+
+
+@pytest.fixture
+def redis_address(embedded: Embedded) -> Address:
+    return unix_address(str(embedded.home.socket))
+
+
+@pytest.fixture
+def store(redis_address: Address) -> Iterator[Store]:
+    """The keys of a server of a fresh name."""
+    with Store(redis_address, f"t{uuid4().hex[:8]}", testing=True) as store:
+        yield store
+
+
+@pytest.fixture
+def proxy(redis_address: Address, tmp_path: Path) -> Iterator[Proxy]:
+    with Proxy(redis_address, tmp_path / "proxy.sock") as proxy:
+        yield proxy
