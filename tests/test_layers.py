@@ -53,6 +53,7 @@ LAZY_USERS = {
     "onserver",
     "onserver.cli.command",
     "onserver.cli.version",
+    "onserver.cli.worker",
     "onserver.process.procedure",
     "onserver.server",
 }
