@@ -163,8 +163,8 @@ class Server:
                     wait_for_replicas=settings.wait_for_replicas,
                     testing=os.environ.get("ONSERVER_TESTING") == "1",
                 )
-                if self._embedded is not None:
-                    self._store.on_refused.append(self._embedded.revive)
+                if self._redis is not None:
+                    self._store.on_refused.append(self._redis.revive)
             return self._store
 
     @property

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 import signal
 
-from onserver import execute_on_server
+from onserver import execute_on_server, procedure
 from onserver.testing.cluster import LEASE
 from tests.cluster.conftest import Open
 from tests.cluster.jobs import overlaps, runs
+
+
+@procedure(name="jobs.work")
+def work(n: int, seconds: float = 0.0) -> int:
+    """Stands for the project's procedure of that name, which this program does not load."""
+    raise NotImplementedError(n, seconds)
 
 
 def test_a_worker_stopped_for_longer_than_its_lease_changes_nothing_any_more(cluster_of: Open) -> None:
@@ -48,17 +54,7 @@ def test_work_that_outlives_the_lease_runs_exactly_once(cluster_of: Open) -> Non
     cluster = cluster_of(2)
     with cluster.as_current():
         long = execute_on_server("jobs.work", 1, 4 * LEASE)
-        delayed = execute_on_server(_delayed("jobs.work", 1.5 * LEASE), 2)
+        delayed = execute_on_server(work.options(delay=1.5 * LEASE), 2)
         assert delayed.result(timeout=20) == 2
         assert long.result(timeout=20) == 1
     assert {number: len(spans) for number, spans in runs(cluster.ledger).items()} == {long.number: 1, delayed.number: 1}
-
-
-def _delayed(name: str, seconds: float):
-    from onserver import procedure
-
-    @procedure(name=name)
-    def stand_in(n: int, seconds: float = 0.0) -> int:
-        return n
-
-    return stand_in.options(delay=seconds)

@@ -1,6 +1,5 @@
 """The Celery application of a project: `app` in `workers/__init__.py`, and what `.delay` of a procedure goes through."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from celery import Celery, _state
@@ -78,7 +77,7 @@ def task_of(procedure: Procedure[..., Any]) -> Any:
     return task
 
 
-def task_names(app: Celery) -> Iterable[str]:
+def task_names(app: Celery) -> tuple[str, ...]:
     """Names of all tasks of an application, Celery's own included: what its workers can run."""
     app.finalize(auto=True)
     return tuple(app.tasks)
@@ -90,7 +89,7 @@ _apps: dict[str, Application] = {}
 def _configuration(server: Server) -> dict[str, Any]:
     process = server.settings.process
     return {
-        "broker_url": f"onserver+{server.store.address.celery_url()}",
+        "broker_url": f"onserver+{server.store.address.celery_url().partition(chr(59))[0]}",  # of several nodes, one
         "broker_transport_options": {OPTION: server.name},
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

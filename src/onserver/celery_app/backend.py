@@ -18,6 +18,7 @@ from typing import Any
 
 from celery import states
 from celery.backends.base import BaseBackend
+from celery.exceptions import Reject
 from celery.exceptions import TimeoutError as CeleryTimeout
 from celery.result import result_from_tuple
 from kombu.exceptions import EncodeError
@@ -29,7 +30,7 @@ from onserver.celery_app.desk import Desk, desk_of
 from onserver.celery_app.failures import stored_error
 from onserver.celery_app.holding import holding_of, mark_of
 from onserver.celery_app.meta import FINAL, STORED, Row, ended, meta_of
-from onserver.errors import NotSendable
+from onserver.errors import NotSendable, ReachError
 from onserver.values import encode
 
 _KNOWN = frozenset({"status", "result", "traceback", "date_done", "task_id"})
@@ -93,16 +94,23 @@ class Backend(BaseBackend):
         payload = self._payload(result, state, traceback)
         extras = self._extras(result, state, traceback, request)
         if self._own(task_id, request):
-            mark = mark_of(request)
-            assert mark is not None
-            kind = "end" if stored in FINAL and not self._something_follows(request, state) else "store"
-            holding = holding_of(mark, self.desk.store, self.desk.settings)
-            holding.settle(int(mark["number"]), kind, stored, payload, extras)
+            self._settle(request, state, stored, payload, extras)
         else:
             field = "e" if state in self.EXCEPTION_STATES else "r"
             words = (self.desk.key_of(str(task_id)), stored, field, payload, extras, self._keep(state))
             self.desk.store.run("note", *words)
         return result
+
+    def _settle(self, request: Any, state: str, stored: str, payload: bytes, extras: str) -> None:
+        mark = mark_of(request)
+        assert mark is not None
+        kind = "end" if stored in FINAL and not self._something_follows(request, state) else "store"
+        holding = holding_of(mark, self.desk.store, self.desk.settings)
+        try:
+            holding.settle(int(mark["number"]), kind, stored, payload, extras)
+        except ReachError as error:
+            # any other exception would make Celery's tracer call a task failed that has ended well
+            raise Reject(error, requeue=True) from error
 
     def _something_follows(self, request: Any, state: str) -> bool:
         return bool(request.chord or (state != states.SUCCESS and (request.chain or request.errbacks)))

@@ -210,7 +210,7 @@ class Channel(virtual.Channel):
         caller = self.desk.caller_of(claim, self.seat)
         if caller is None:
             return
-        message = rebuild(claim, self.desk.task_id(claim), self.seat.holder, caller)
+        message = rebuild(claim, self.desk.task_id(claim), self.seat.holder, caller, self.seat.change)
         queue = claim.queue if claim.queue in self._consumed else self._tasks()[0]
         self.connection._deliver(message, queue)
 

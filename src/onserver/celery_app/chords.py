@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from celery.canvas import _regen, maybe_signature
-from celery.exceptions import ChordError
+from celery.exceptions import ChordError, Reject
 from celery.result import GroupResult, result_from_tuple
 from celery.utils.log import get_logger
 from kombu.utils.json import dumps, loads
@@ -112,7 +112,7 @@ def send_callback(chords: Chords, backend: Any, request: Any, state: str, payloa
         if values is None:
             return
         app.amqp._retry_publish(callback.delay, values)
-    except ReachError:
+    except (ReachError, Reject):
         raise  # nothing is known to have gone wrong but the way to Redis: this part runs again
     except ChordError as error:
         logger.error("Chord %s failed: %s", request.group, error)

@@ -89,7 +89,9 @@ def shorten(message: Mapping[str, Any]) -> Stored:
     )
 
 
-def rebuild(claim: Claim, task_id: str, holder: str, caller: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def rebuild(
+    claim: Claim, task_id: str, holder: str, caller: Mapping[str, Any] | None = None, change: int = 0
+) -> dict[str, Any]:
     """Make the message of a claimed process, as Kombu's virtual transports pass it on.
 
     Args:
@@ -97,6 +99,7 @@ def rebuild(claim: Claim, task_id: str, holder: str, caller: Mapping[str, Any] |
         task_id: its id.
         holder: in whose name.
         caller: the verified snapshot of who asked.
+        change: the storage's change number that its run must have seen.
 
     A delay is over when a process is claimed, so `eta` is None: Celery would park the message in the worker's timer.
     """
@@ -120,6 +123,7 @@ def rebuild(claim: Claim, task_id: str, holder: str, caller: Mapping[str, Any] |
         "name": claim.name,
         "root": claim.root,
         "caller": caller,
+        "change": change,
     }
     return {
         "body": body,

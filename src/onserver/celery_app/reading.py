@@ -9,7 +9,7 @@ that is broken closes its link and raises; Celery then makes a new connection, a
     Fanout    broadcast (remote control, events): pattern subscriptions
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from time import monotonic
 from typing import Any, Final, Protocol
 
@@ -118,7 +118,7 @@ class Claims(_Asking):
         if self.seat.unsent or (claim and not self.seat.idle):
             self._step(claim if not self.seat.idle else 0)
         elif self.seat.idle:
-            self.ask(WAIT_SECONDS, "BLMPOP", WAIT_SECONDS, 1, self._list, "LEFT", "COUNT", WIDTH)
+            self.ask(WAIT_SECONDS, "BLMPOP", WAIT_SECONDS, 1, self._list, "LEFT", "COUNT", WIDTH + 1)
 
     @property
     def _list(self) -> str:
@@ -148,7 +148,7 @@ class Claims(_Asking):
             self._undo()
             raise
         if self._carried is None:
-            claims = self._handed(reply)
+            claims = [] if reply is None else self.seat.handed(reply[1])
         else:
             claims = self.seat.answered(reply, self._claim)
         self._carried = None
@@ -160,12 +160,6 @@ class Claims(_Asking):
         if self._carried is not None:
             self.seat.unsend(self._carried)
             self._carried = None
-
-    def _handed(self, reply: Sequence[Any] | None) -> list[Claim]:
-        if reply is None:
-            return []
-        self.seat.idle = False
-        return self.seat.read(reply[1])
 
     def close(self) -> None:
         self._undo()

@@ -51,7 +51,8 @@ def _enter(sender: Any = None, task: Any = None, **_: Any) -> None:
     current = current_run()
     if run is None or (current is not None and current.number == run.number):
         return
-    desk.server.storage.cache.require(_change_number(desk.server))
+    mark = mark_of(task.request)
+    desk.server.storage.cache.require(int(mark["change"]) if mark else 0)
     block = ExitStack()
     block.enter_context(entered(run))
     task.request.__dict__[_ENTERED] = block
@@ -62,7 +63,3 @@ def _leave(sender: Any = None, task: Any = None, **_: Any) -> None:
     if block is not None:
         block.close()
 
-
-def _change_number(server: Server) -> int:
-    """Whatever was written to the storage before this process was started must be seen by it."""
-    return int(server.store.command("HGET", server.store.key("numbers"), "change") or 0)

@@ -71,24 +71,26 @@ class Seat:
     def answered(self, reply: Sequence[bytes | int], claim: int) -> list[Claim]:
         """Read the answer of a `step`: what is to be run."""
         _refused, change, again, *texts = reply
-        self.change = int(change)
+        self.change = max(self.change, int(change))
         if claim:
             self.resume = False
             self.idle = not texts and not again
-        return self.read(texts)
+        return self._taken([Claim.read(texts[start : start + WIDTH]) for start in range(0, len(texts), WIDTH)])
 
-    def read(self, texts: Sequence[bytes | int]) -> list[Claim]:
-        """Read claimed or handed-over messages; what runs here already is left out."""
-        claims: list[Claim] = []
-        for start in range(0, len(texts), WIDTH):
-            message = texts[start : start + WIDTH]
-            if message[0] == b"wake":
-                continue
-            claim = Claim.read(message)
-            if claim.number not in self.running:
-                self.running.add(claim.number)
-                claims.append(claim)
-        return claims
+    def handed(self, texts: Sequence[bytes]) -> list[Claim]:
+        """Read what was found in the hand-off list: a message and the change number, or a word to look up."""
+        self.idle = False
+        *message, change = texts
+        if message[0] == b"wake":
+            return []
+        self.change = max(self.change, int(change))
+        return self._taken([Claim.read(message)])
+
+    def _taken(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Take over what does not run here already."""
+        fresh = [claim for claim in claims if claim.number not in self.running]
+        self.running.update(claim.number for claim in fresh)
+        return fresh
 
     def flush(self) -> None:
         """Send what was settled, by itself.

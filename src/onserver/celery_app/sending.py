@@ -9,7 +9,10 @@ from typing import Any
 
 from celery.app.amqp import AMQP
 from celery.canvas import _chain, maybe_signature
+from celery.exceptions import Reject
 from celery.utils.functional import maybe_list
+
+from onserver.errors import ReachError
 
 
 class NamingAMQP(AMQP):
@@ -20,6 +23,13 @@ class NamingAMQP(AMQP):
         return super().as_task_v2(
             *args, callbacks=self._named(callbacks), errbacks=self._named(errbacks), **kwargs
         )
+
+    def _retry_publish(self, publish: Any, *args: Any, **kwargs: Any) -> Any:
+        """Send what follows a task that has ended well; where Redis is out of reach, the task is not failed by that."""
+        try:
+            return super()._retry_publish(publish, *args, **kwargs)
+        except ReachError as error:
+            raise Reject(error, requeue=True) from error
 
     def _named(self, signatures: Any) -> Any:
         if not signatures:

@@ -10,6 +10,7 @@ import click
 from onserver.cli import exits, words
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.cli.members import members
+from onserver.cli.screen import readable
 from onserver.process.execute import order_of
 from onserver.process.put import Order, Sender
 
@@ -50,6 +51,8 @@ def call(
     if unique and not name:
         raise click.UsageError("--unique needs --name: it is the name that is unique.")
     args, kwargs = _arguments(arguments, args_json)
+    if not server.store.command("EXISTS", server.store.key("procedures")):
+        server.load_tasks()  # no worker has ever come to say what there is: the project's files do
     order = _with_options(order_of(server, procedure), name, unique, queue, priority, delay)
     process = server.part(Sender).put(order, args, kwargs)
     if detach:
@@ -57,7 +60,8 @@ def call(
         return exits.DONE
     if not any(member.kind == "worker" for member in members(server.store)):
         invocation.screen.complaint(
-            f"No worker is up: #{process.number} is kept and waits.", "`onserver worker` starts one; --detach does not wait."
+            f"No worker is up: #{process.number} is kept and waits.",
+            "`onserver worker` starts one; --detach does not wait.",
         )
         return exits.NO_WORKER
     result = process.result(timeout=timeout)
@@ -94,5 +98,5 @@ def _with_options(
     return replace(order, **changed)
 
 
-def _text(result: Any) -> str | None:
-    return None if not isinstance(result, bytes) else result.hex()
+def _text(result: Any) -> str:
+    return result.hex() if isinstance(result, bytes) else readable(result)

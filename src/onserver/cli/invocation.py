@@ -35,7 +35,6 @@ class Invocation:
                 self.screen.say(f"project {self._project}")
         return self._project
 
-
     def server(self) -> Server:
         """The server of the project, which becomes this program's current one.
 

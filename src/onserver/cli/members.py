@@ -42,5 +42,13 @@ def _member(store: Store, number: int, silence_ms: float) -> MemberRow:
     executors = [fact for fact in known if fact[1]]
     queues = sorted({queue for fact in executors for queue in (fact[0] or b"").decode().split()})
     return MemberRow(
-        number, kind, node, host, int(pid or 0), " ".join(queues), len(executors), sum(held), max(0.0, silence_ms / 1000)
+        number,
+        kind,
+        node,
+        host,
+        int(pid or 0),
+        " ".join(queues),
+        len(executors),
+        sum(held),
+        max(0.0, silence_ms / 1000),
     )

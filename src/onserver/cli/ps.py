@@ -22,7 +22,13 @@ from onserver.cli.screen import columns, duration
 @common_options
 @pass_invocation
 def ps(
-    invocation: Invocation, pattern: str, ended: bool, state: str | None, procedures: bool, list_members: bool, limit: int
+    invocation: Invocation,
+    pattern: str,
+    ended: bool,
+    state: str | None,
+    procedures: bool,
+    list_members: bool,
+    limit: int,
 ) -> int:
     """List processes, with the reason why those that wait do.
 
@@ -56,16 +62,18 @@ def _procedures(invocation: Invocation, pattern: str) -> int:
     store = invocation.server().store
     answer = store.command("HGETALL", store.key("procedures"))
     known = {name.decode(): json.loads(meta) for name, meta in zip(answer[::2], answer[1::2], strict=True)}
-    rows = [
-        {"name": name, **meta} for name, meta in sorted(known.items()) if not pattern or pattern in name
-    ]
+    rows = [{"name": name, **meta} for name, meta in sorted(known.items()) if not pattern or pattern in name]
     shown = columns(("name", "signature", "doc"), [_procedure_cells(row) for row in rows])
     invocation.screen.result(rows, shown if rows else "no procedure is registered: `onserver worker` registers them")
     return exits.NOT_FOUND if pattern and not rows else exits.DONE
 
 
 def _procedure_cells(row: dict[str, Any]) -> dict[str, str]:
-    return {"name": row["name"], "signature": row.get("signature", ""), "doc": (row.get("doc") or "").partition("\n")[0]}
+    return {
+        "name": row["name"],
+        "signature": row.get("signature", ""),
+        "doc": (row.get("doc") or "").partition("\n")[0],
+    }
 
 
 def _members(invocation: Invocation) -> int:

@@ -27,7 +27,9 @@ def reload(invocation: Invocation, node: str | None) -> int:
     store = invocation.server().store
     found = [member for member in members(store) if member.kind == "worker" and node in {None, member.node}]
     if not found:
-        invocation.screen.complaint(f"No worker {f'is called `{node}`' if node else 'is up'}.", "See `onserver ps --members`.")
+        invocation.screen.complaint(
+            f"No worker {f'is called `{node}`' if node else 'is up'}.", "See `onserver ps --members`."
+        )
         return exits.NOT_FOUND
     before = {member.number: _reloads(store, member) for member in found}
     for member in found:

@@ -26,7 +26,11 @@ def storage() -> None:
 def ls(invocation: Invocation, prefix: str) -> int:
     """List the entries, with kind and version."""
     found = invocation.server().storage
-    rows = [{"key": key, "version": found.version(key), "value": _short(found[key])} for key in found if key.startswith(prefix)]
+    rows = [
+        {"key": key, "version": found.version(key), "value": _short(found[key])}
+        for key in found
+        if key.startswith(prefix)
+    ]
     shown = columns(("key", "version", "value"), rows, right=("version",)) if rows else "the storage is empty"
     invocation.screen.result([{"key": row["key"], "version": row["version"]} for row in rows], shown)
     return exits.DONE

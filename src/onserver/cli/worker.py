@@ -16,6 +16,7 @@ from onserver.life.executor import Executor, Tracer
 from onserver.life.supervisor import Supervisor
 from onserver.life.worker import Worker
 from onserver.process.claim import Claim
+from onserver.process.signing import Signer
 from onserver.project import DEFAULT_WORKER, import_tasks, load_worker, reimport_tasks
 from onserver.redis.checks import check
 from onserver.server import Server
@@ -88,6 +89,7 @@ def run_worker(
     seconds = grace if grace is not None else declared.grace_seconds
     import_tasks(folder)
     server.registry.bind()
+    server.part(Signer)  # a project without a signing key could not start anything
     checked = check(server.store, development=development)
     for text in checked.warnings:
         invocation.screen.say(f"warning  {text}")
@@ -106,7 +108,11 @@ def run_worker(
     )
     if "celery" in sys.modules:  # the project has tasks of Celery's own: executors share what it takes to run them
         lazy.load("onserver.celery_app.tracer:tracer_of")(server)
-    control = lazy.load("onserver.celery_app.control:Control")(server, supervisor.node, gate) if _wants_control(server) else None
+    control = (
+        lazy.load("onserver.celery_app.control:Control")(server, supervisor.node, gate)
+        if _wants_control(server)
+        else None
+    )
     if control is not None:
         control.start()
     try:

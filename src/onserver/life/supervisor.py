@@ -95,6 +95,7 @@ class Supervisor:
         self._status = 0
         self._stopping = False
         self._forced = False
+        self._stillborn = 0
         self._deadline = 0.0
         self.phase: Phase = "joining"
         self.code = load()
@@ -301,6 +302,7 @@ class Supervisor:
             with suppress(KeyError):
                 self._selector.unregister(pipe.reader)
         if os.WIFSIGNALED(child.status) or os.WEXITSTATUS(child.status):
+            self._stillborn += child.role == "hook" and not child.page.current
             self._say(f"{child.role} {child.holder} {describe_end(child)}")
 
     # -- duties and phases
@@ -349,7 +351,7 @@ class Supervisor:
             epochs.run_epoch(self._store, self.epoch)
             self._ready()
         elif outcome == "failed":
-            hook, number = next(iter(self._hooks.failed.items()))
+            hook, number = next(iter(self._hooks.failed.items()), (self._hooks.hooks[0], 0))
             error = self._store.command("HGET", self._store.key(f"p:{number}"), "e")
             epochs.fail_epoch(self._store, self.epoch, failure_value(hook, error or b""))
             self._fail()
@@ -366,6 +368,8 @@ class Supervisor:
         step = self._hooks.look(stop_at_failure=stop_at_failure)
         if not isinstance(step, Hook):
             return step
+        if self._stillborn >= self.server.settings.process.deliveries:
+            return "failed" if stop_at_failure else "done"  # its children die before they can claim it
         epoch = self.epoch
         self._say(hook_line(step, epoch))
         self.crew.run_hook(lambda executor: run_hook(executor, epoch, step))

@@ -111,8 +111,7 @@ def order_of(server: Server, procedure: Procedure[..., Any] | Start[..., Any] | 
 
 
 def _arguments(item: Any) -> tuple[Any, ...]:
-    arguments: tuple[Any, ...] = item if isinstance(item, tuple) else (item,)
-    return arguments
+    return item if isinstance(item, tuple) else (item,)  # pyright: ignore[reportUnknownVariableType]
 
 
 class Names:

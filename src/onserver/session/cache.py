@@ -146,7 +146,12 @@ class Cache:
             return
         try:
             self._drain()
-            if self._link is not None and self._link.connected and not self._pings and monotonic() - self._heard > self._beat / 2:
+            if (
+                self._link is not None
+                and self._link.connected
+                and not self._pings
+                and monotonic() - self._heard > self._beat / 2
+            ):
                 self._ping()
         except LinkError:
             self._lose()

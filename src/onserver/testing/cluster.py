@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,15 @@ T = TypeVar("T")
 LEASE, BEAT = 2.0, 0.4
 #: Seconds within which a worker says that it is ready; the machine that runs tests may be busy.
 READY = 30.0
+
+#: `workers/__init__.py` of the projects that are made for a test.
+CELERY_APP = """from onserver import Server
+from onserver.celery_app.app import make_app
+
+server = Server.load()
+server.load_tasks()
+app = make_app(server)
+"""
 
 
 class Cluster:
@@ -50,8 +59,13 @@ class Cluster:
         given: dict[str, object] = {"name": name, "redis": redis, "member.lease_seconds": LEASE,
                                     "member.beat_seconds": BEAT} | dict(settings or {})  # fmt: skip
         self.variables = {f"ONSERVER_{key.replace('.', '_').upper()}": str(value) for key, value in given.items()}
-        self.variables |= {"ONSERVER_TESTING": "1", "ONSERVER_PROJECT": str(project)}
+        self.variables |= {"ONSERVER_TESTING": "1", "ONSERVER_PROJECT": str(project),
+                           "ONSERVER_SIGNING_KEY": secrets.token_hex(16)}  # fmt: skip
         self.server = Server.load(project, environ=os.environ | self.variables)
+
+    def as_current(self) -> AbstractContextManager[Server]:
+        """Let `execute_on_server` and all else in this program mean this cluster's server."""
+        return self.server.as_current()
 
     # ---- workers
 
@@ -80,7 +94,7 @@ class Cluster:
         for _ in range(workers):
             node = f"w{len(self.workers) + 1}"
             command = _command(node, pool, executors, grace)
-            started.append(WorkerProgram(node, command, environment, self.folder / f"{node}.log"))
+            started.append(WorkerProgram(node, command, environment, self.folder / f"{node}.log", self.project))
             self.workers.append(started[-1])
         if ready:
             for worker in started:

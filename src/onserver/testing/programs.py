@@ -17,12 +17,15 @@ ENDS = 2.0
 class WorkerProgram:
     """One worker: a program with a process group of its own, and the file that its output goes to."""
 
-    def __init__(self, node: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, node: str, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
+    ) -> None:
         self.node = node
         self.log = log
         with log.open("ab") as output:
             self.program = subprocess.Popen(
-                command, env=environment, process_group=0, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                command, env=environment, process_group=0, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                cwd=folder,
             )
         self.pid = self.program.pid
 

@@ -1,0 +1,270 @@
+import os
+import threading
+import time
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from onserver.errors import BrokerUnavailable, MemberFenced
+from onserver.redis.address import Address, unix_address
+from onserver.redis.answers import Lost, OutOfMemory, Refused, ScriptRefused, Silent
+from onserver.redis.link import Link
+from onserver.redis.scripts import Script, assemble, read_fragment
+from onserver.redis.store import LAYOUT, Store
+from onserver.testing.proxy import Proxy, Words
+from onserver.testing.wait import wait_for
+
+# A write that may be sent twice, as every script must be: its nonce brings the first answer back.
+_COUNT = assemble(
+    "count",
+    "-- include: prefix once\nlocal kept = answered(ARGV[1]) if kept then return kept end\n"
+    "return answer(ARGV[1], redis.call('INCR', T .. 'name:t'))",
+)
+_READ = assemble("read", "-- include: prefix\n-- flags: no-writes\nreturn redis.call('GET', T .. 'name:t')")
+_NOW = "-- include: prefix\nreturn now()"
+_GUARDED = assemble("guarded", "-- include: prefix\nlocal no = guard(ARGV[1]) if no then return no end return 1")
+
+
+@pytest.fixture
+def through(proxy: Proxy) -> Iterator[Store]:
+    """A store behind the proxy."""
+    with Store(proxy.address, f"t{uuid4().hex[:8]}", connect_seconds=0.5, command_seconds=1) as store:
+        store.run(_COUNT, "")
+        yield store
+
+
+def _is_script(words: Words) -> bool:
+    return words[0] == b"EVALSHA"
+
+
+def test_a_store_knows_its_server(store: Store) -> None:
+    assert store.prefix == f"{{onserver:{store.name}}}:"
+    assert store.key("p:1") == f"{{onserver:{store.name}}}:p:1"
+    assert len(store.birth) == 15
+    int(store.birth, 16)
+    assert store.layout == LAYOUT
+    again = Store(store.address, store.name)
+    assert again.birth == store.birth
+    assert abs(store.now_ms() - time.time() * 1000) < 1000
+    again.close()
+
+
+def test_nonces_are_unique_in_programs_threads_and_children(store: Store) -> None:
+    nonces = [store.nonce() for _ in range(1000)]
+    threads = [threading.Thread(target=lambda: nonces.extend(store.nonce() for _ in range(1000))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(write, store.nonce().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    nonces.append(os.read(read, 100).decode())
+    os.close(read)
+    os.close(write)
+    assert len(set(nonces)) == 5001
+
+
+def test_the_guard_refuses_who_is_not_alive(store: Store) -> None:
+    with pytest.raises(MemberFenced) as fenced:
+        store.run(_GUARDED, "1.1")
+    assert fenced.value.member == "1.1"
+    store.command("SADD", store.key("live"), "1.1")
+    assert store.run(_GUARDED, "1.1") == 1
+
+
+def test_tests_can_move_the_clock_on(store: Store) -> None:
+    plain, testing = assemble("now", _NOW), assemble("now", _NOW, testing=True)
+    store.command("SET", store.key("clock"), 60_000)
+    assert 59_000 < store.run(testing) - store.run(plain) < 61_000
+
+
+def test_a_lost_reply_is_asked_for_again_with_the_same_bytes(through: Store, proxy: Proxy) -> None:
+    proxy.swallow_reply(matching=_is_script)
+    assert through.run(_COUNT, through.nonce()) == 2
+    assert proxy.broken == 1
+    first, second = [words for words in proxy.commands if _is_script(words) and words[1] == _COUNT.sha][-2:]
+    assert first == second
+    assert through.run(_READ) == b"2"
+
+
+@pytest.mark.parametrize("after", [0, 1, 50, 100])
+def test_a_request_that_was_cut_is_sent_again(through: Store, proxy: Proxy, after: int) -> None:
+    proxy.cut_request(after)
+    assert through.run(_COUNT, through.nonce()) == 2
+
+
+def test_a_connection_that_is_half_open_is_left_before_the_deadline(through: Store, proxy: Proxy) -> None:
+    proxy.black_hole(new=False)
+    began = time.monotonic()
+    assert through.run(_COUNT, through.nonce()) == 2
+    assert time.monotonic() - began < 1
+
+
+def test_a_black_hole_ends_in_a_named_error(through: Store, proxy: Proxy) -> None:
+    proxy.black_hole()
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable) as unavailable:
+        through.run(_COUNT, through.nonce())
+    assert time.monotonic() - began < 2
+    assert isinstance(unavailable.value.__cause__, Silent)
+    assert unavailable.value.address == proxy.address.describe()
+    assert unavailable.value.tries >= 2
+    proxy.heal()
+    assert through.run(_READ) == b"1"
+
+
+def test_refused_is_tried_three_times_and_ends_in_a_named_error(through: Store, proxy: Proxy) -> None:
+    through.on_refused.append(lambda: told.append(1))
+    told: list[int] = []
+    proxy.refuse()
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable, match="refused the connection") as unavailable:
+        through.run(_READ)
+    assert time.monotonic() - began < 2
+    assert unavailable.value.tries >= 3
+    assert isinstance(unavailable.value.__cause__, Refused)
+    assert told == [1]
+    proxy.heal()
+    assert through.run(_READ) == b"1"
+
+
+def test_a_redis_that_comes_back_in_time_is_no_error(through: Store, proxy: Proxy) -> None:
+    proxy.refuse()
+    refused = threading.Event()
+    through.on_refused.append(refused.set)
+    healer = threading.Thread(target=lambda: refused.wait(5) and proxy.heal())
+    healer.start()
+    assert through.run(_READ) == b"1"
+    healer.join()
+
+
+def test_a_deadline_of_the_callers_own_holds(through: Store, proxy: Proxy) -> None:
+    proxy.black_hole()
+    began = time.monotonic()
+    with pytest.raises(BrokerUnavailable):
+        through.run(_READ, deadline=0.2)
+    assert time.monotonic() - began < 0.6
+
+
+def test_reset_connections_are_made_again(through: Store, proxy: Proxy) -> None:
+    for _ in range(3):
+        proxy.reset()
+        assert through.command("PING") == b"PONG"
+        assert through.pipeline([("PING",), ("ECHO", 1)]) == [b"PONG", b"1"]
+
+
+def test_client_kill_and_script_flush_are_survived(store: Store, redis_address: Address) -> None:
+    assert store.run(_COUNT, "") == 1
+    with Link(redis_address) as other:
+        other.command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        other.command("SCRIPT", "FLUSH")
+    assert store.run(_COUNT, "") == 2
+
+
+def test_out_of_memory_is_named_at_once_and_ending_still_works(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from_here = assemble("free", "-- include: prefix\n-- flags: allow-oom\nreturn redis.call('SET', T .. 'name:f', '1')")
+    with _own_server(tmp_path_factory) as store:
+        store.run(_COUNT, "")
+        store.command("CONFIG", "SET", "maxmemory", "1mb")
+        began = time.monotonic()
+        with pytest.raises(OutOfMemory, match="maxmemory") as full:
+            store.run(_COUNT, store.nonce())
+        assert time.monotonic() - began < 1
+        assert full.value.answered
+        assert "onserver dev" not in str(full.value)
+        assert store.run(from_here) == b"OK"
+        assert store.run(_READ) == b"1"
+        store.close()
+        with pytest.raises(OutOfMemory):
+            store.run(_COUNT, store.nonce())
+
+
+def test_a_server_that_loads_its_data_is_waited_for(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with _own_server(tmp_path_factory) as store:
+        store.command("CONFIG", "SET", "key-load-delay", "300")
+        store.pipeline([("SET", store.key(f"name:{n}"), n) for n in range(2000)])
+        store.command("CONFIG", "SET", "loading-process-events-interval-bytes", "1024")
+        running = threading.Thread(target=lambda: Link(store.address).command("DEBUG", "RELOAD", timeout=20))
+        running.start()
+        wait_for(lambda: b"loading:1" in Link(store.address).command("INFO", "persistence"), what="LOADING")
+        assert store.run(_COUNT, "") == 1
+        running.join()
+
+
+def test_replicas_that_do_not_confirm_are_told(redis_address: Address) -> None:
+    with Store(redis_address, f"t{uuid4().hex[:8]}", command_seconds=0.5, wait_for_replicas=1) as store:
+        with pytest.raises(BrokerUnavailable, match="0 of 1 replicas"):
+            store.run(_COUNT, store.nonce())
+
+
+def test_an_answer_of_a_script_of_its_own_kind_is_raised_at_once(store: Store) -> None:
+    with pytest.raises(ScriptRefused) as refused:
+        store.run(assemble("x", "return redis.error_reply('ONS 4106 old')"))
+    assert (refused.value.word, refused.value.rest) == ("ONS", "4106 old")
+
+
+def test_each_thread_has_a_connection_and_each_child(store: Store) -> None:
+    ids = [store.command("CLIENT", "ID")]
+    thread = threading.Thread(target=lambda: ids.append(store.command("CLIENT", "ID")))
+    thread.start()
+    thread.join()
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(write, str(store.command("CLIENT", "ID")).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    ids.append(int(os.read(read, 100)))
+    os.close(read)
+    os.close(write)
+    assert len(set(ids)) == 3
+    assert store.command("CLIENT", "ID") == ids[0]
+
+
+def test_connections_of_ended_threads_are_closed(store: Store, redis_address: Address) -> None:
+    with Link(redis_address) as watcher:
+        before = watcher.command("CLIENT", "LIST").count(b"\n")
+        threads = [threading.Thread(target=lambda: store.command("PING")) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        wait_for(lambda: watcher.command("CLIENT", "LIST").count(b"\n") <= before, what="the connections to go")
+
+
+def test_a_link_of_ones_own_is_greeted(store: Store) -> None:
+    with store.link() as link:
+        assert link.run(store.script("greet"), store.prefix, "0" * 15, LAYOUT)[0] == 0
+        assert link.command("HEXISTS", store.key("server"), "run") == 1
+
+
+def test_a_fragment_says_how_it_is_used() -> None:
+    assert "local no = guard(holder) if no then return no end" in read_fragment("prefix")
+
+
+def test_a_script_is_named_or_given(store: Store) -> None:
+    assert isinstance(store.script("greet"), Script)
+    assert store.script("greet") is store.script("greet")
+    with pytest.raises(FileNotFoundError):
+        store.run("no such script")
+
+
+def test_lost_is_no_answer() -> None:
+    assert not Lost("unix:///x", 1, 0.0, "closed").answered
+    assert unix_address("/x").describe() == "unix:///x"
+
+
+def _own_server(factory: pytest.TempPathFactory) -> "_Own":
+    return _Own(factory)
+
+
+class _Own:
+    """A server of its own for a test that breaks it, and a store on it."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        raise NotImplementedError
