@@ -36,13 +36,14 @@ def test_what_was_accepted_is_finished_when_an_executor_dies(cluster_of: Open, s
 
 
 def test_a_supervisor_that_dies_before_it_buries_its_executor_loses_nothing(cluster_of: Open) -> None:
-    cluster = cluster_of(1, executors=1, crash_at="before_bury@supervisor")
+    cluster = cluster_of(1, executors=0)  # runs the hooks, whose children are buried too
+    (worker,) = cluster.start(1, executors=1, crash_at="before_bury@supervisor")
     with cluster.as_current():
         running = execute_on_server("jobs.work", 99, 1.0)
         waiting = execute_many("jobs.work", range(5))
         cluster.wait_for(lambda: cluster.ledger.count("started", running.number))
         os.kill(int(cluster.ledger.of("started")[0][3]), signal.SIGKILL)
-        cluster.worker(0).wait()
+        worker.wait()
         cluster.start(1)
         assert set(all_ended(cluster, [running, *waiting])) == {"done"}
     assert overlaps(cluster.ledger) == []
@@ -104,13 +105,15 @@ def test_neighbours_of_a_crash_are_not_counted(cluster_of: Open) -> None:
 
 @pytest.mark.parametrize("step", ["in_use", "before_commit", "after_commit"])
 def test_a_block_is_written_whole_or_not_at_all(cluster_of: Open, step: str) -> None:
-    cluster = cluster_of(1, crash_at=f"{step}@executor")
+    cluster = cluster_of(1, executors=0)  # runs the hooks, which use the storage too
+    (worker,) = cluster.start(1, crash_at=f"{step}@executor")
     with cluster.as_current():
         processes = execute_many("jobs.transfer", [1] * 10)
         assert set(all_ended(cluster, processes)) == {"done"}
         x = cluster.storage["x"]
         assert x["left"] + x["right"] == 0
         assert x["right"] == (11 if step == "after_commit" else 10)
+        assert "was killed by SIGKILL" in worker.output
 
 
 def test_what_a_killed_executor_started_is_ended_with_it(cluster_of: Open) -> None:

@@ -13,8 +13,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Raw
+
 from onserver.server import Server
-from onserver.session.context import current_run
+from onserver.session.context import Run, current_run
+from onserver.values import encode
 
 #: `Caller.kind` of a program that asks in the server's own name.
 SERVER = "server"
@@ -73,7 +76,7 @@ class OwnCaller:
 
     def __init__(self, server: Server) -> None:
         self.caller = Caller(user=server.settings.session.user_name, os_user=_os_user(), host=socket.gethostname())
-        self.snapshot: Mapping[str, Any] = self.caller.snapshot()
+        self.sent = Raw(encode(self.caller.snapshot()))
 
 
 _as_server: ContextVar[bool] = ContextVar("onserver_as_server", default=False)
@@ -106,12 +109,11 @@ def caller() -> Caller:
     return Caller.read(run.caller)
 
 
-def snapshot_to_send(server: Server) -> Mapping[str, Any]:
-    """Answer the snapshot that a start made here and now carries."""
-    run = current_run()
+def snapshot_to_send(server: Server, run: Run | None) -> Raw:
+    """Answer the snapshot that a start made in this run, or outside of all, carries; encoded."""
     if run is None or run.caller is None or _as_server.get():
-        return server.part(OwnCaller).snapshot
-    return run.caller
+        return server.part(OwnCaller).sent
+    return Raw(encode(run.caller))
 
 
 def _os_user() -> str:

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cached_property, partial
 from time import monotonic
 from typing import Any, Final, Literal
 
@@ -24,7 +24,7 @@ from onserver.process.signing import Signer
 from onserver.redis.answers import ScriptRefused
 from onserver.redis.resp import Word
 from onserver.server import Server
-from onserver.session.context import current_run
+from onserver.session.context import Run, current_run
 from onserver.values import encode
 
 #: How often the same warning about missing workers is given, in seconds.
@@ -62,6 +62,12 @@ class Order:
     key: str = ""
     key_window: float = 86_400.0
     delay: Delay = 0.0
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """Field, value … of the record that do not depend on the arguments."""
+        fields = ("t", self.procedure, *(("v", self.flags) if self.flags else ()))
+        return (*fields, "k", self.key) if self.key else fields
 
     @property
     def plain(self) -> bool:
@@ -132,33 +138,24 @@ class Sender:
         return self._store.now_ms() + self._ahead_ms
 
     def _put_words(self, order: Order, body: bytes, inbox: str) -> list[Word]:
-        now, nonce = self._now_ms(), self._store.nonce()
-        envelope = self._signer.sign(nonce, now, order.procedure, body, snapshot_to_send(self._server))
+        now, nonce, run = self._now_ms(), self._store.nonce(), current_run()
+        envelope = self._signer.sign(nonce, now, order.procedure, body, snapshot_to_send(self._server, run))
         unique = "1" if order.unique else ""
         due = due_ms(order.delay, now) if order.delay else 0
-        holder, fields = self._context(order)
+        holder, fields = _context(order, run)
         return [
             nonce, holder, now, order.queue, order.priority, due, order.name, unique, "", order.key,
             int(order.key_window * 1000), "b", body, "c", envelope, *(("i", inbox) if inbox else ()), *fields,
         ]  # fmt: skip
 
     def _put_many_words(self, order: Order, bodies: Sequence[bytes], inboxes: Sequence[str]) -> list[Word]:
-        now, nonce, snapshot = self._now_ms(), self._store.nonce(), snapshot_to_send(self._server)
-        holder, fields = self._context(order)
+        now, nonce, run = self._now_ms(), self._store.nonce(), current_run()
+        snapshot = snapshot_to_send(self._server, run)
+        holder, fields = _context(order, run)
         words: list[Word] = [nonce, holder, now, order.queue, order.priority, len(fields), *fields]
         for index, (body, inbox) in enumerate(zip(bodies, inboxes, strict=True)):
             words += (body, self._signer.sign(f"{nonce}/{index}", now, order.procedure, body, snapshot), inbox)
         return words
-
-    def _context(self, order: Order) -> tuple[str, tuple[str, ...]]:
-        """Answer in whose name is written, and the fields that do not depend on the arguments."""
-        fields = ("t", order.procedure, *(("v", order.flags) if order.flags else ()))
-        if order.key:
-            fields = (*fields, "k", order.key)
-        run = current_run()
-        if run is None:
-            return "", fields
-        return run.holder, fields if run.root is None else (*fields, "x", str(run.root))
 
     def _fresh(self, words: Callable[[], list[Word]], *, many: bool) -> Any:
         script = self._put_many if many else self._put
@@ -202,6 +199,13 @@ class Sender:
         queues = queues_with_workers(self._server)
         procedure = order.procedure if served == b"noproc" or (not queues and order.shape is None) else ""
         warnings.warn(NoWorker(number, order.queue, queues, procedure), stacklevel=4)
+
+
+def _context(order: Order, run: Run | None) -> tuple[str, tuple[str, ...]]:
+    """Answer in whose name is written, and the fields that do not depend on the arguments."""
+    if run is None:
+        return "", order.fields
+    return run.holder, order.fields if run.root is None else (*order.fields, "x", str(run.root))
 
 
 def due_ms(delay: Delay, now_ms: int) -> int:

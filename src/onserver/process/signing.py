@@ -27,11 +27,12 @@ from pathlib import Path
 from time import time
 from typing import Any, Final
 
-from msgspec import DecodeError
+from msgspec import DecodeError, Raw, msgpack
 
 from onserver.errors import BadSetting, BadSignature, NoSigningKey
 from onserver.process.caller import snapshot_to_send
 from onserver.server import Server
+from onserver.session.context import current_run
 from onserver.values import decode, encode
 
 #: How far making and accepting of a message may lie apart, in seconds; `put` has the same number.
@@ -39,6 +40,8 @@ FRESH_SECONDS: Final = 30.0
 _MAC_BYTES: Final = 32
 _KEY_BYTES: Final = 32
 _SHORTEST: Final = 16
+#: Texts, a number and what is encoded already: nothing here needs the care that `values.encode` takes.
+_encoder: Final = msgpack.Encoder()
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ class Signer:
         self._keys = self._load()
         self._contexts: dict[str, bytes] = {}
 
-    def sign(self, nonce: str, made_ms: int, procedure: str, body: bytes, caller: Mapping[str, Any]) -> bytes:
+    def sign(self, nonce: str, made_ms: int, procedure: str, body: bytes, caller: Raw) -> bytes:
         """Make the envelope of a message; see the top of this module.
 
         Args:
@@ -105,10 +108,10 @@ class Signer:
             made_ms: now, by the clock of Redis.
             procedure: full name.
             body: as it is sent.
-            caller: snapshot of who asks.
+            caller: snapshot of who asks, encoded.
         """
         active = self._keys.active
-        facts = encode([nonce, active, made_ms, 0, caller])
+        facts = _encoder.encode((nonce, active, made_ms, 0, caller))
         return facts + hmac.digest(self._keys.keys[active], self._context(procedure) + facts + body, "sha256")
 
     def verify(self, envelope: bytes, procedure: str, body: bytes, accepted_ms: int) -> dict[str, Any]:
@@ -173,7 +176,7 @@ def make_first_key(path: Path) -> None:
 
 def sign_now(server: Server, procedure: str, body: bytes, nonce: str, made_ms: int) -> bytes:
     """Sign a message in the name of whoever asks here and now."""
-    return server.part(Signer).sign(nonce, made_ms, procedure, body, snapshot_to_send(server))
+    return server.part(Signer).sign(nonce, made_ms, procedure, body, snapshot_to_send(server, current_run()))
 
 
 def _from_text(secret: str) -> Keys:

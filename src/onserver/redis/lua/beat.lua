@@ -12,7 +12,8 @@ if t - tonumber(s[4] or 0) > lease / 2 then redis.call('HSET', T .. 'server', 'g
 redis.call('HSET', T .. 'server', 'heard', t)
 redis.call('ZADD', T .. 'members', t, m)
 local leader = s[3]
-if ARGV[5] == '1' and not (leader and redis.call('ZSCORE', T .. 'members', leader)) then
+local led = leader and tonumber(redis.call('ZSCORE', T .. 'members', leader) or 0)
+if ARGV[5] == '1' and not (led and t - led < lease) then   -- a leader that is silent leads no longer: it is to be buried
   leader = m
   redis.call('HSET', T .. 'server', 'leader', m)
 end

@@ -1,0 +1,18 @@
+"""Ours and stock Celery, in turn, on the same private Redis program: `make bench`, or `python -m benchmarks --help`.
+
+| file | what |
+|---|---|
+| `__main__` | options, the repetitions, the time they may take |
+| `measures` | what is measured, and what of it is a row of the table |
+| `engine` | one private Redis for one measurement, and what it counted |
+| `programs` | workers and clients, as programs; the memory and CPU time of a tree |
+| `counter` | the body that every system runs, and how it is counted |
+| `clients` | how a client program enqueues, calls and reports; the same code for both sides |
+| `stock`, `ours` | the two clients, and Celery's application |
+| `shared` | the shared state: eight programs that change one entry |
+| `report` | medians, ratios, the table, the JSON file |
+| `project/` | the project that our workers run |
+
+Both sides run on one machine, one after the other, within one repetition; a row's ratio is the median of the ratios of
+the repetitions. A body that does nothing exaggerates every difference: with a body of 10 ms hardly any of it is left.
+"""

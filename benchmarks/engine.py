@@ -1,0 +1,95 @@
+"""One private Redis for one measurement: the program and the configuration of the embedded one, empty."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from onserver.redis.search import find_server
+
+#: As the keeper of an embedded Redis configures it.
+_CONFIGURATION = {
+    "port": "0",
+    "unixsocketperm": "700",
+    "save": "",
+    "appendonly": "yes",
+    "appendfsync": "everysec",
+    "maxmemory-policy": "noeviction",
+    "hash-max-listpack-value": "1024",
+    "loglevel": "warning",
+}
+_START_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What Redis counted up to one moment."""
+
+    #: Requests that were read from a connection: one for each round trip, however many commands it brought.
+    trips: int
+    #: Commands, those that scripts ran included.
+    commands: int
+    #: Seconds of CPU time.
+    cpu: float
+    #: Calls by command.
+    calls: dict[str, int]
+
+    def since(self, before: "Counts") -> "Counts":
+        """Return what was counted since then; this program's own questions are left out."""
+        calls = {name: n - before.calls.get(name, 0) for name, n in self.calls.items()}
+        own = 1
+        return Counts(
+            self.trips - before.trips - own,
+            self.commands - before.commands - own,
+            self.cpu - before.cpu,
+            {name: n for name, n in calls.items() if n and name != "info"},
+        )
+
+
+class Engine:
+    """A running Redis, and what it counts."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self.client = redis.Redis(unix_socket_path=str(socket), protocol=2)
+
+    def counts(self) -> Counts:
+        """Ask for all counters, in one trip."""
+        said: Any = self.client.info("everything")
+        calls = {name.removeprefix("cmdstat_"): int(found["calls"]) for name, found in said.items() if name.startswith("cmdstat_")}
+        cpu = said["used_cpu_user"] + said["used_cpu_sys"]
+        return Counts(said["total_reads_processed"], said["total_commands_processed"], cpu, calls)
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Engine]:
+    """Run an empty Redis in this folder, and end it with the block."""
+    folder.mkdir(parents=True)
+    socket = folder / "s"
+    options = _CONFIGURATION | {"dir": str(folder), "unixsocket": str(socket), "logfile": str(folder / "log")}
+    words = [word for name, value in options.items() for word in (f"--{name}", value)]
+    with subprocess.Popen([str(find_server().path), *words], stdin=subprocess.DEVNULL) as server:
+        try:
+            engine = Engine(socket)
+            _wait_until_up(engine, server)
+            yield engine
+        finally:
+            server.kill()
+
+
+def _wait_until_up(engine: Engine, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            engine.client.ping()
+        except redis.ConnectionError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return

@@ -1,0 +1,184 @@
+"""What is measured: each measure takes a side and a scale, and answers figures by name.
+
+A measure has a Redis of its own, empty at first. Queues are filled before a worker starts, so that a drain is of what
+was queued; its rate is that from 5 % done to the last, so that starting is no part of it.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+from benchmarks import engine
+from benchmarks.programs import Failed, Place, Worker
+
+Figures = dict[str, float]
+
+_PROJECT = Path(__file__).parent / "project"
+#: Command lines of the workers, after the interpreter.
+_WORKERS = {
+    "stock": ["-m", "celery", "-A", "benchmarks.stock", "worker", "-l", "WARNING", "-P", "prefork", "-c", "2"],
+    "ours": ["-m", "onserver.cli", "worker"],
+    "ordinary": ["-m", "onserver.cli", "worker"],
+}
+_SETTLE_SECONDS = 0.5
+_CALLERS = 32
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is done; everything is in numbers of tasks, or seconds."""
+
+    drain: dict[str, int]
+    calls: dict[str, int]
+    callers: dict[str, int]
+    one: int
+    many: dict[str, int]
+    idle_seconds: float
+    shared_seconds: float
+
+
+FULL = Scale(
+    drain={"stock": 4000, "ours": 10_000, "ordinary": 5000},
+    calls={"stock": 400, "ours": 1500},
+    callers={"stock": 640, "ours": 4800},
+    one=2000,
+    many={"stock": 4000, "ours": 20_000},
+    idle_seconds=4.0,
+    shared_seconds=1.0,
+)
+QUICK = Scale(
+    drain={"stock": 60, "ours": 60, "ordinary": 60},
+    calls={"stock": 10, "ours": 10},
+    callers={"stock": 32, "ours": 32},
+    one=30,
+    many={"stock": 60, "ours": 60},
+    idle_seconds=0.5,
+    shared_seconds=0.1,
+)
+
+
+class Bench:
+    """One side of one repetition, in a folder whose files are in memory."""
+
+    def __init__(self, folder: Path, side: str, scale: Scale) -> None:
+        self.side = side
+        self.scale = scale
+        self._folder = folder
+        self._serial = 0
+
+    @contextmanager
+    def open(self) -> Iterator[tuple[engine.Engine, Place]]:
+        """Give a new Redis, and the place where its programs run."""
+        self._serial += 1
+        folder = self._folder / f"{self.side}{self._serial}"
+        with engine.running(folder / "redis") as redis:
+            left_out = ["ordinary.py"] if self.side != "ordinary" else []
+            project = copytree(_PROJECT, folder / "project", ignore=ignore_patterns("__pycache__", *left_out))
+            variables = {
+                "BENCH_SOCKET": str(redis.socket),
+                "ONSERVER_PROJECT": str(project),
+                "ONSERVER_REDIS": f"unix://{redis.socket}",
+                "ONSERVER_SIGNING_KEY": "a key for nothing but this measurement",
+            }
+            place = Place(project, folder / "count", variables)
+            place.reset()
+            yield redis, place
+
+    def worker(self, place: Place) -> Worker:
+        """Start this side's worker, with two executors."""
+        return Worker(place, _WORKERS[self.side])
+
+    # ---- the measures
+
+    def drain(self, variant: str = "many") -> Figures:
+        """So many queued, then a worker: rate, and what each cost."""
+        total = self.scale.drain[self.side]
+        with self.open() as (redis, place):
+            place.client(self.side, "enqueue", variant, total)
+            with self.worker(place) as worker:
+                worker.wait_count(total // 20)
+                before, cpu, first, began = redis.counts(), worker.cpu(), place.count(), time.perf_counter()
+                seconds = worker.wait_count(total) - began
+                counts, cpu, done = redis.counts().since(before), worker.cpu() - cpu, total - first
+                time.sleep(_SETTLE_SECONDS)
+                figures = worker.memory()
+                _require_once(place, total)
+        return figures | {
+            "per_s": done / seconds,
+            "trips": counts.trips / done,
+            "commands": counts.commands / done,
+            "redis_cpu_us": counts.cpu / done * 1e6,
+            "worker_cpu_us": cpu / done * 1e6,
+        } | {f"calls_{name}": calls / done for name, calls in counts.calls.items() if calls > done / 100}
+
+    def calls(self) -> Figures:
+        """One call after the other, then 32 callers in one program."""
+        with self.open() as (redis, place), self.worker(place) as worker:
+            self._warm(place, worker)
+            before = redis.counts()
+            one = place.client(self.side, "call", "call", total := self.scale.calls[self.side])
+            trips = redis.counts().since(before).trips / (total + max(5, total // 20))
+            several = place.client(self.side, "callers", "call", _CALLERS, self.scale.callers[self.side])
+        figures = {name: one[name] for name in ("p50", "p95", "p99", "client_cpu_us")} | {"trips": trips}
+        return figures | {f"callers_{name}": several[name] for name in ("per_s", "p50", "p95", "client_cpu_us")}
+
+    def enqueue(self) -> Figures:
+        """Nobody takes what is enqueued; the queue is there already."""
+        with self.open() as (_, place):
+            one = place.client(self.side, "enqueue", "one", self.scale.one)
+            many = place.client(self.side, "enqueue", "many", self.scale.many[self.side])
+        figures = {"one_per_s": one["per_s"], "one_cpu_us": one["client_cpu_us"]}
+        return figures | {"many_per_s": many["per_s"], "many_cpu_us": many["client_cpu_us"]}
+
+    def cold(self) -> Figures:
+        """From the start of the worker to its first run; then what it asks of Redis while it has nothing to do."""
+        with self.open() as (redis, place):
+            place.client(self.side, "enqueue", "one", 1)
+            with self.worker(place) as worker:
+                seconds = worker.wait_count(1) - worker.started
+                time.sleep(_SETTLE_SECONDS * 2)
+                before, cpu = redis.counts(), worker.cpu()
+                time.sleep(self.scale.idle_seconds)
+                counts, cpu = redis.counts().since(before), worker.cpu() - cpu
+                memory = worker.memory()
+        idle = self.scale.idle_seconds
+        figures = {"first_s": seconds, "idle_trips_s": counts.trips / idle, "idle_cpu_pct": cpu / idle * 100}
+        return figures | {f"idle_{name}": value for name, value in memory.items()}
+
+    def shared(self) -> Figures:
+        """The shared state, without a worker: one program, and eight."""
+        found: Figures = {}
+        with self.open() as (_, place):
+            for what, programs in (("use", 1), ("use", 8), ("add", 8), ("read", 1)):
+                report = place.client("shared", self.side, what, programs, self.scale.shared_seconds)
+                found |= {f"{what}{programs}_{name}": value for name, value in report.items()}
+        return found
+
+    def _warm(self, place: Place, worker: Worker) -> None:
+        place.client(self.side, "enqueue", "one", 4)
+        worker.wait_count(4)
+
+
+def _require_once(place: Place, total: int) -> None:
+    if place.count() != total:
+        raise Failed(f"{place.count()} runs of {total} tasks")
+
+
+def drain_batched(bench: Bench) -> Figures:
+    """The drain of procedures that say `batch=True`."""
+    return bench.drain("batch")
+
+
+#: Each measure by its name, and the sides that have it.
+MEASURES: dict[str, tuple[Callable[[Bench], Figures], tuple[str, ...]]] = {
+    "drain": (Bench.drain, ("stock", "ours", "ordinary")),
+    "batch": (drain_batched, ("ours",)),
+    "calls": (Bench.calls, ("stock", "ours")),
+    "enqueue": (Bench.enqueue, ("stock", "ours")),
+    "cold": (Bench.cold, ("stock", "ours")),
+    "shared": (Bench.shared, ("stock", "ours")),
+}

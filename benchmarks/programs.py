@@ -1,0 +1,125 @@
+"""Workers and clients as programs of the operating system, and what a tree of them costs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.counter import VARIABLE
+
+ROOT = Path(__file__).resolve().parent.parent
+#: A worker that counts nothing for so long has failed.
+STALL_SECONDS = 15.0
+_CLIENT_SECONDS = 90.0
+_MB = 1 << 20
+
+
+class Failed(Exception):
+    """A program of the measurement failed; the text has its last words."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one measurement happens: its folder and the environment of its programs."""
+
+    folder: Path
+    counter: Path
+    variables: Mapping[str, str]
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment of a program that belongs to the measurement."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ONSERVER_", "CELERY_"))}
+        own = {"PYTHONPATH": str(ROOT), VARIABLE: str(self.counter), "C_FORCE_ROOT": "1"}
+        return kept | own | dict(self.variables)
+
+    def count(self) -> int:
+        """Return how many runs there have been."""
+        return self.counter.stat().st_size if self.counter.exists() else 0
+
+    def reset(self) -> None:
+        """Begin to count at 0 again."""
+        self.counter.write_bytes(b"")
+
+    def client(self, module: str, *words: object) -> dict[str, Any]:
+        """Run a client program and return its report, one line of JSON.
+
+        Raises:
+            Failed: it has ended without one.
+        """
+        command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, words)]
+        ended = subprocess.run(
+            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, check=False,
+            timeout=_CLIENT_SECONDS,
+        )  # fmt: skip
+        lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+        if ended.returncode or not lines:
+            raise Failed(f"{' '.join(command[2:])}: {(ended.stderr or ended.stdout)[-2000:]}")
+        report: dict[str, Any] = json.loads(lines[-1])
+        return report
+
+
+class Worker:
+    """A worker command in a session of its own. `close` kills exactly that session."""
+
+    def __init__(self, place: Place, command: Sequence[str]) -> None:
+        self._place = place
+        self._log = place.folder / "worker.log"
+        self.started = time.perf_counter()
+        with self._log.open("ab") as log:
+            self._program = subprocess.Popen(
+                [sys.executable, *command], cwd=place.folder, env=place.environment(), stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self._process = psutil.Process(self._program.pid)
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(self._program.pid, signal.SIGKILL)
+        self._program.wait()
+
+    @property
+    def pid(self) -> int:
+        """The process id of the program that was started."""
+        return self._program.pid
+
+    def tree(self) -> list[psutil.Process]:
+        """Return the program and all its descendants."""
+        return [self._process, *self._process.children(recursive=True)]
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU time of the tree so far."""
+        times = [process.cpu_times() for process in self.tree()]
+        return float(sum(t.user + t.system + t.children_user + t.children_system for t in times))
+
+    def memory(self) -> dict[str, float]:
+        """Return the memory of the tree in MB: resident, and with what is shared counted once."""
+        found = [process.memory_full_info() for process in self.tree()]
+        return {"rss": sum(m.rss for m in found) / _MB, "pss": sum(m.pss for m in found) / _MB, "programs": len(found)}
+
+    def wait_count(self, wanted: int) -> float:
+        """Wait until so many runs were counted, and return when that was by `perf_counter`.
+
+        Raises:
+            Failed: the worker ended, or nothing was counted for `STALL_SECONDS`.
+        """
+        last, moved = -1, time.perf_counter()
+        while (count := self._place.count()) < wanted:
+            now = time.perf_counter()
+            if count != last:
+                last, moved = count, now
+            if self._program.poll() is not None or now - moved > STALL_SECONDS:
+                raise Failed(f"worker stands at {count} of {wanted}: {self._log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.001)
+        return time.perf_counter()

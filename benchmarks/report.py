@@ -1,0 +1,144 @@
+"""Medians of the repetitions, the ratios between the sides, the table and the JSON file."""
+
+import json
+import os
+import platform
+import statistics
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from benchmarks.measures import Figures
+
+#: figures[measure][side] is a list, one for each repetition.
+Results = dict[str, dict[str, list[Figures]]]
+
+
+class Row(NamedTuple):
+    """One line of the table: a figure of a measure, and how the sides compare in it."""
+
+    label: str
+    measure: str
+    figure: str
+    unit: str
+    better: Literal["more", "less"] = "more"
+    side: str = "ours"
+    #: The measure of stock Celery, where it is another one.
+    against: str = ""
+    #: What this is compared with, where it is not Celery.
+    other: str = ""
+    #: Where the other side is not a like for like.
+    compared: bool = True
+
+
+_LOCK, _HINCRBY, _GET = "redis-py Lock, GET, SET", "HINCRBY", "GET"
+
+ROWS = [
+    Row("drain of queued no-op processes", "drain", "per_s", "/s"),
+    Row("  the same with batch=True", "batch", "per_s", "/s", against="drain"),
+    Row("  ordinary Celery tasks on our transport", "drain", "per_s", "/s", side="ordinary"),
+    Row("one call after the other, p50", "calls", "p50", "ms", "less"),
+    Row("  p95", "calls", "p95", "ms", "less"),
+    Row("32 callers in one program", "calls", "callers_per_s", "/s"),
+    Row("enqueue one by one", "enqueue", "one_per_s", "/s"),
+    Row("enqueue many in one call", "enqueue", "many_per_s", "/s"),
+    Row("round trips of a worker for a task (drain)", "drain", "trips", "", "less"),
+    Row("  commands in Redis for it", "drain", "commands", "", "less"),
+    Row("  CPU time of Redis for it", "drain", "redis_cpu_us", "µs", "less"),
+    Row("  CPU time of the worker tree for it", "drain", "worker_cpu_us", "µs", "less"),
+    Row("  the same, ordinary Celery task", "drain", "worker_cpu_us", "µs", "less", side="ordinary"),
+    Row("round trips of a call, both sides", "calls", "trips", "", "less"),
+    Row("memory of the worker tree, RSS", "drain", "rss", "MB", "less"),
+    Row("  PSS", "drain", "pss", "MB", "less"),
+    Row("  RSS, a project with Celery tasks", "drain", "rss", "MB", "less", side="ordinary"),
+    Row("  PSS, a project with Celery tasks", "drain", "pss", "MB", "less", side="ordinary"),
+    Row("cold start to the first run", "cold", "first_s", "s", "less"),
+    Row("idle worker, round trips a second", "cold", "idle_trips_s", "/s", "less"),
+    Row("use of a 1 KB entry, 1 program", "shared", "use1_per_s", "/s", other=_LOCK),
+    Row("  8 programs", "shared", "use8_per_s", "/s", other=_LOCK),
+    Row("  8 programs, worst wait", "shared", "use8_worst_ms", "ms", "less", other=_LOCK),
+    Row("  8 programs, fairness (least / most)", "shared", "use8_fairness", "", other=_LOCK),
+    Row("counter add, 8 programs", "shared", "add8_per_s", "/s", other=_HINCRBY),
+    Row("read of an entry, cached", "shared", "read1_per_s", "/s", other=_GET),
+]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row with its figures: medians, and the median of the ratios, above 1 where ours is better."""
+
+    label: str
+    unit: str
+    against: str
+    stock: float
+    ours: float
+    lowest: float
+    highest: float
+    ratio: float
+
+
+def lines(results: Results) -> list[Line]:
+    """Work out every row whose figures are there."""
+    found = []
+    for row in ROWS:
+        ours = _values(results, row.measure, row.side, row.figure)
+        stock = _values(results, row.against or row.measure, "stock", row.figure)
+        if not ours or not stock:
+            continue
+        ratios = [_ratio(a, b, row.better) for a, b in zip(stock, ours, strict=False)]
+        middle = statistics.median
+        found.append(
+            Line(row.label, row.unit, row.other or "Celery", middle(stock), middle(ours), min(ours), max(ours), middle(ratios))
+        )
+    return found
+
+
+def table(found: list[Line]) -> str:
+    """Return the rows as text: what is compared, both medians, ours from lowest to highest, and how many times better."""
+    head = ("", "stock Celery", "ours", "(lowest-highest)", "better by", "")
+    body = [
+        (
+            line.label,
+            _number(line.stock, line.unit),
+            _number(line.ours, line.unit),
+            f"({_number(line.lowest)}-{_number(line.highest)})",
+            f"{line.ratio:.2f} x",
+            "" if line.against == "Celery" else f"against {line.against}",
+        )
+        for line in found
+    ]
+    widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if column in (0, 5) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in [head, *body]
+    )
+
+
+def slower(found: list[Line]) -> list[str]:
+    """Return the rows in which stock Celery is better."""
+    return [line.label.strip() for line in found if line.against == "Celery" and line.ratio < 1]
+
+
+def save(path: Path, results: Results, found: list[Line], facts: dict[str, object]) -> None:
+    """Write everything that was measured, to compare runs with each other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    machine = {"python": platform.python_version(), "system": platform.platform(), "cpus": os.cpu_count()}
+    content = {"facts": facts | machine, "rows": [asdict(line) for line in found], "results": results}
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _values(results: Results, measure: str, side: str, figure: str) -> list[float]:
+    return [figures[figure] for figures in results.get(measure, {}).get(side, []) if figure in figures]
+
+
+def _ratio(stock: float, ours: float, better: str) -> float:
+    above, below = (ours, stock) if better == "more" else (stock, ours)
+    return above / max(below, 1e-9)
+
+
+def _number(value: float, unit: str = "") -> str:
+    text = f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{text} {unit}".rstrip() if not unit.startswith("/") else text + unit
