@@ -1,25 +1,27 @@
 """Measure ours and stock Celery in turn and print how they compare.
 
-    python -m benchmarks                       everything, three repetitions, a few minutes
-    python -m benchmarks --only drain,calls    some of it
-    python -m benchmarks --quick               tiny counts: does everything run? The figures mean nothing
+python -m benchmarks                       everything, three repetitions, a few minutes
+python -m benchmarks --only drain,calls    some of it
+python -m benchmarks --quick               tiny counts: does everything run? The figures mean nothing
 """
 
 import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import counter, report
-from benchmarks.measures import FULL, MEASURES, QUICK, Bench, Scale
+from benchmarks.measures import FULL, MEASURES, QUICK, SIDES, Bench, Scale
+from benchmarks.programs import Failed
 from onserver.redis.search import find_server
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what was asked for; the exit status is 1 where stock Celery is better in a row."""
+    """Run what was asked for; the exit status is 1 where stock Celery is better in a row, or something failed."""
     options = _options(arguments)
     began = time.monotonic()
     results: report.Results = {}
@@ -39,31 +41,42 @@ def main(arguments: list[str] | None = None) -> int:
     }
     report.save(options.out, results, found, facts)
     print(f"\n{facts['engine']}, {facts['seconds']} s, {options.reps} repetitions; written to {options.out}")
-    behind = report.slower(found)
-    if behind and not options.quick:
+    behind = [] if options.quick else report.slower(found)
+    if behind:
         print(f"slower than stock Celery: {', '.join(behind)}")
-    return 1 if behind and not options.quick else 0
+    for failure in options.failures:
+        print(f"failed: {failure}")
+    return 1 if behind or options.failures else 0
 
 
 def _measure(results: report.Results, name: str, folder: Path, repetition: int, options: argparse.Namespace) -> None:
     measure, sides = MEASURES[name]
     scale: Scale = QUICK if options.quick else FULL
     for side in sides if repetition % 2 == 0 else sides[::-1]:
+        if side not in options.sides:
+            continue
         began = time.monotonic()
-        figures = measure(Bench(folder, side, scale))
+        try:
+            figures = measure(Bench(folder, side, scale))
+        except Failed as failure:
+            options.failures.append(f"{name} of {side}: {failure}")
+            continue
         results.setdefault(name, {}).setdefault(side, []).append(figures)
         if not options.silent:
             print(f"{repetition + 1} {name} {side}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--only", type=_names, default=list(MEASURES), metavar="M1,M2", help=", ".join(MEASURES))
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--only", type=_some(MEASURES), default=list(MEASURES), metavar="M1,M2", help=", ".join(MEASURES)
+    )
+    parser.add_argument("--sides", type=_some(SIDES), default=list(SIDES), metavar="S1,S2", help=", ".join(SIDES))
     parser.add_argument("--reps", type=int, default=3, help="repetitions (3)")
     parser.add_argument("--quick", action="store_true", help="tiny counts, one repetition")
     parser.add_argument("--silent", action="store_true", help="say nothing until the table")
     parser.add_argument("--out", type=Path, help="the JSON file; by default in .onserver/bench/")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(arguments, argparse.Namespace(failures=[]))
     if options.quick:
         options.reps = 1
     if options.out is None:
@@ -71,11 +84,14 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _names(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in MEASURES:
-            raise argparse.ArgumentTypeError(f"there is no measure {name}; there are {', '.join(MEASURES)}")
+def _some(known: Iterable[str]) -> Callable[[str], list[str]]:
+    def names(text: str) -> list[str]:
+        found = text.split(",")
+        for name in found:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"there is no {name}; there are {', '.join(known)}")
+        return found
+
     return names
 
 

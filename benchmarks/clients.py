@@ -1,8 +1,8 @@
 """What a client program does, the same for both sides: it enqueues or calls, and prints one line of JSON.
 
-    enqueue VARIANT N       so many, in the way that VARIANT names
-    call VARIANT N          call, wait for the result, N times
-    callers VARIANT W N     W threads of one program, N calls together
+enqueue VARIANT N       so many, in the way that VARIANT names
+call VARIANT N          call, wait for the result, N times
+callers VARIANT W N     W threads of one program, N calls together
 """
 
 import json

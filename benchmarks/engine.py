@@ -61,7 +61,11 @@ class Engine:
     def counts(self) -> Counts:
         """Ask for all counters, in one trip."""
         said: Any = self.client.info("everything")
-        calls = {name.removeprefix("cmdstat_"): int(found["calls"]) for name, found in said.items() if name.startswith("cmdstat_")}
+        calls = {
+            name.removeprefix("cmdstat_"): int(found["calls"])
+            for name, found in said.items()
+            if name.startswith("cmdstat_")
+        }
         cpu = said["used_cpu_user"] + said["used_cpu_sys"]
         return Counts(said["total_reads_processed"], said["total_commands_processed"], cpu, calls)
 

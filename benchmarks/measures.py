@@ -5,9 +5,8 @@ was queued; its rate is that from 5 % done to the last, so that starting is no p
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import copytree, ignore_patterns
@@ -21,9 +20,11 @@ _PROJECT = Path(__file__).parent / "project"
 #: Command lines of the workers, after the interpreter.
 _WORKERS = {
     "stock": ["-m", "celery", "-A", "benchmarks.stock", "worker", "-l", "WARNING", "-P", "prefork", "-c", "2"],
-    "ours": ["-m", "onserver.cli", "worker"],
+    "ours": ["-m", "onserver.cli", "worker"],  # its project says two executors
     "ordinary": ["-m", "onserver.cli", "worker"],
 }
+#: Stock Celery; our procedures; ordinary Celery tasks on our transport and result backend.
+SIDES = tuple(_WORKERS)
 _SETTLE_SECONDS = 0.5
 _CALLERS = 32
 
@@ -107,13 +108,17 @@ class Bench:
                 time.sleep(_SETTLE_SECONDS)
                 figures = worker.memory()
                 _require_once(place, total)
-        return figures | {
-            "per_s": done / seconds,
-            "trips": counts.trips / done,
-            "commands": counts.commands / done,
-            "redis_cpu_us": counts.cpu / done * 1e6,
-            "worker_cpu_us": cpu / done * 1e6,
-        } | {f"calls_{name}": calls / done for name, calls in counts.calls.items() if calls > done / 100}
+        return (
+            figures
+            | {
+                "per_s": done / seconds,
+                "trips": counts.trips / done,
+                "commands": counts.commands / done,
+                "redis_cpu_us": counts.cpu / done * 1e6,
+                "worker_cpu_us": cpu / done * 1e6,
+            }
+            | {f"calls_{name}": calls / done for name, calls in counts.calls.items() if calls > done / 100}
+        )
 
     def calls(self) -> Figures:
         """One call after the other, then 32 callers in one program."""

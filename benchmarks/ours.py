@@ -8,9 +8,6 @@ from benchmarks import clients
 from onserver import Procedure, Server, execute_many, execute_on_server
 from onserver.errors import NoWorker
 
-#: The worker: its project says two executors.
-COMMAND = ["-m", "onserver.cli", "worker"]
-
 
 @cache
 def procedure(name: str) -> Procedure[[int], int]:
@@ -19,7 +16,7 @@ def procedure(name: str) -> Procedure[[int], int]:
     server.load_tasks()
     found = server.registry.find(f"noop.{name}")
     if not isinstance(found, Procedure):
-        raise LookupError(name)
+        raise TypeError(name)
     return cast("Procedure[[int], int]", found)
 
 

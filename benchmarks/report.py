@@ -27,8 +27,6 @@ class Row(NamedTuple):
     against: str = ""
     #: What this is compared with, where it is not Celery.
     other: str = ""
-    #: Where the other side is not a like for like.
-    compared: bool = True
 
 
 _LOCK, _HINCRBY, _GET = "redis-py Lock, GET, SET", "HINCRBY", "GET"
@@ -88,13 +86,22 @@ def lines(results: Results) -> list[Line]:
         ratios = [_ratio(a, b, row.better) for a, b in zip(stock, ours, strict=False)]
         middle = statistics.median
         found.append(
-            Line(row.label, row.unit, row.other or "Celery", middle(stock), middle(ours), min(ours), max(ours), middle(ratios))
+            Line(
+                row.label,
+                row.unit,
+                row.other or "Celery",
+                middle(stock),
+                middle(ours),
+                min(ours),
+                max(ours),
+                middle(ratios),
+            )
         )
     return found
 
 
 def table(found: list[Line]) -> str:
-    """Return the rows as text: what is compared, both medians, ours from lowest to highest, and how many times better."""
+    """Return the rows as text: both medians, ours from lowest to highest, and how many times better."""
     head = ("", "stock Celery", "ours", "(lowest-highest)", "better by", "")
     body = [
         (

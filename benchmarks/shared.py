@@ -118,7 +118,7 @@ def main(side: str, what: str, programs: int, seconds: float) -> dict[str, float
     if lost:
         raise SystemExit(f"{side} {what}: {lost} changes were lost")
     unit = _READS if what == "read" else 1
-    return {"per_s": sum(done) * unit / seconds, "worst_ms": worst * 1e3, "fairness": min(done) / max(max(done), 1)}
+    return {"per_s": sum(done) * unit / seconds, "worst_ms": worst * 1e3, "fairness": min(done) / max(*done, 1)}
 
 
 def _program(side: str, what: str, seconds: float, gate: Barrier, counts: Any, index: int) -> None:

@@ -13,9 +13,6 @@ app = Celery("stock", broker=URL, backend=URL)
 app.conf.broker_connection_retry_on_startup = True
 app.conf.worker_hijack_root_logger = False
 
-#: The worker: a prefork pool of two, everything else as it comes.
-COMMAND = ["-m", "celery", "-A", "benchmarks.stock", "worker", "-l", "WARNING", "-P", "prefork", "-c", "2"]
-
 
 @app.task(name="noop")
 def noop(number: int) -> int:

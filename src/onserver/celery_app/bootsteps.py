@@ -1,112 +1,224 @@
-"""Celery's worker joins the server: a bootstep between the pool and the consumer.
+"""`celery -A workers worker` as a member: it joins, beats, runs hooks once in the cluster, and leaves.
 
-On start it takes a seat and waits until the epoch runs; then Celery consumes. A failed start-up hook ends the worker
-with status 1, the hook's traceback last on the screen. On a warm shutdown the shutdown hooks run while the pool still
-works, then Celery drains its pool and, when all is acknowledged, the member leaves (`worker_shutdown`); what was not
-begun is handed back. A cold shutdown ends the pool first, and leaves then.
+The step `Membership` stands between Celery's pool and its consumer: the pool is there, and nothing was taken yet. A thread
+beats, because Celery's main loop may be busy; it shares the interpreter with the pool's threads, so C code that keeps
+the interpreter lock for a whole lease makes this member dead, and what it then says is refused. Hooks run in a program
+of their own (`hook_program`), since a worker's main process runs no tasks.
+
+    start:  join → open or join the epoch → start-up hooks end → the consumer may begin
+    stop:   consumer closed → shutdown hooks, if the server ends with this worker → the pool drains → leave
 """
 
 import os
-import signal
+import subprocess
 import sys
-from contextlib import suppress
+import threading
+from time import monotonic
 from typing import Any
 
-from celery import bootsteps
-from celery.signals import worker_shutdown
+from celery import bootsteps, signals
 from celery.utils.log import get_logger
-from celery.worker import state as worker_state
 
-from onserver.celery_app.membership import WorkerMember
-from onserver.errors import ReachError
+from onserver.celery_app.seat import Seat
+from onserver.cluster.member import Beat, Member
+from onserver.cluster.sweep import bury_gone, release_due, sweep
+from onserver.errors import BrokerUnavailable, MemberFenced
+from onserver.life import epoch as epochs
 from onserver.life.code import Code
+from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookRun
+from onserver.life.narrate import failed_start, failure_value
+from onserver.server import SPACE, Server
+from onserver.session.storage import empty_storage
 
 logger = get_logger(__name__)
 
-#: Exit status of a worker that must end at once.
-LOST_STATUS = 71
-_LEAVE_SECONDS = 10.0
+#: Seconds between two looks at what another worker does.
+_LOOK_SECONDS = 0.1
 
 
-class Membership(bootsteps.StartStopStep):
+class Membership(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyped
     """See the top of this module."""
 
     requires = ("celery.worker.components:Pool",)
-    label = "Onserver"
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
-        self._worker = worker
-        self._member: WorkerMember | None = None
+        self._server: Server = worker.app.desk.server
+        self._member: Member | None = None
+        self._seat: Seat | None = None
+        self._stop = threading.Event()
+        self._changed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._epoch = 0
+        self._emptying = False
+        self._leaving = False
+
+    # -- coming
 
     def start(self, worker: Any) -> None:
-        """Join, and wait until the epoch runs."""
+        """Join, and wait until the server runs; a failed start ends this worker with status 1."""
+        server = self._server
         app = worker.app
-        server = app.desk.server
-        server.load_tasks()
-        app.register_procedures()
-        queues = list(app.amqp.queues.consume_from)
         code = Code.of(server, tuple(app.tasks))
-        member = self._member = WorkerMember(server, worker.hostname, queues, code, _stop, self._end_at_once)
-        app.desk.seat = member.join_server()
-        worker_shutdown.connect(self._after_shutdown, sender=worker, weak=False)
-        member.start()
-        if member.wait_until("running", look=worker_state.maybe_shutdown) == "failed":
-            self._fail(member)
+        bury_gone(server.store, server.settings)
+        member = self._member = Member.join(server.store, server.settings, "worker", str(worker.hostname))
+        member.register(code.digest, code.described)
+        queues = list(app.amqp.queues.consume_from)
+        holder = member.enlist(code.digest, queues)
+        seat = self._seat = app.desk.seat = Seat(server.store, server.settings, holder, code.digest, queues)
+        logger.info("onserver: member %s, holder %s", member.number, seat.holder)
+        self._thread = threading.Thread(target=self._beat, args=(worker,), name="onserver-beat", daemon=True)
+        self._thread.start()
+        signals.worker_shutdown.connect(self._leave, weak=False, dispatch_uid=f"onserver.leave.{id(self)}")
+        self._open(member)
+        if not self._run_hooks(STARTUP, stop_at_failure=True):
+            worker.exitcode = 1
+            print(failed_start(epochs.failure(server.store)), file=sys.stderr, flush=True)  # noqa: T201  # the last words
+            raise SystemExit(1)
+        epochs.run_epoch(server.store, self._epoch)
+        logger.info("%s ready · member %s · epoch %s", worker.hostname, member.number, self._epoch)
 
-    def close(self, worker: Any) -> None:
-        """Take nothing more; the shutdown hooks run, if this is the last worker."""
-        member = self._member
-        if member is None or not member.is_alive():
-            return
-        member.seat.retired = True
-        with suppress(ReachError):  # without Redis nothing is handed to us either
-            member.member.retire(member.seat.holder)
-        member.ask("leaving")
-        member.wait_until("leaving")
+    def _open(self, member: Member) -> None:
+        while True:
+            opening = epochs.open_epoch(member, keep_storage=self._server.settings.storage.keep)
+            if opening.how != "wait":
+                break
+            self._changed.wait(_LOOK_SECONDS)
+        self._epoch = opening.epoch.number
+        if opening.emptying:
+            empty_storage(self._server.store, SPACE, self._epoch)
+            self._server.store.run("emptied", self._epoch)
 
-    def stop(self, worker: Any) -> None:
-        """Celery drains its pool next; we leave when that is done."""
+    def _run_hooks(self, kind: str, *, stop_at_failure: bool) -> bool:
+        """Run the hooks of a kind that nobody runs, and wait for the others. False when one failed."""
+        store = self._server.store
+        hooks = [hook for hook in self._server.registry.all(kind) if isinstance(hook, Hook)]
+        sequence = HookRun(store, self._epoch, hooks)
+        while True:
+            if kind == STARTUP:
+                state = epochs.read(store).state
+                if state in ("running", "failed"):
+                    return state == "running"
+            step = sequence.look(stop_at_failure=stop_at_failure)
+            if step == "done":
+                return not sequence.failed
+            if step == "failed":
+                hook, number = next(iter(sequence.failed.items()))
+                error = store.command("HGET", store.key(f"p:{number}"), "e")
+                epochs.fail_epoch(store, self._epoch, failure_value(hook, error or b""))
+                return False
+            if isinstance(step, Hook):
+                self._run_hook(step)
+            else:
+                self._changed.wait(_LOOK_SECONDS)
 
-    def terminate(self, worker: Any) -> None:
-        """End the pool at once, then leave: what it ran waits again for others."""
-        worker.pool.terminate()
-        self._leave()
-
-    def _after_shutdown(self, **_: Any) -> None:
-        self._leave()
-
-    def _leave(self) -> None:
-        member, self._member = self._member, None
+    def _run_hook(self, hook: Hook) -> None:
+        """Run one hook in a program of its own, in the name of a holder of its own."""
+        member, server = self._member, self._server
         if member is None:
             return
-        with suppress(ReachError):  # what was not said is done again by others; we are declared dead
-            member.seat.flush()
-        if member.is_alive():
-            member.ask("gone")
-            member.join(_LEAVE_SECONDS + self._worker.app.desk.settings.hook.timeout_seconds)
-        self._worker.app.desk.seat = None
+        holder = member.enlist()
+        limit = hook.timeout if hook.timeout is not None else server.settings.hook.timeout_seconds
+        words = [str(server.project or ""), holder, str(self._epoch), hook.kind, hook.name]
+        command = [sys.executable, "-m", "onserver.celery_app.hook_program", *words]
+        began, counted = monotonic(), True
+        with subprocess.Popen(command, env=os.environ.copy(), stdin=subprocess.DEVNULL) as program:
+            while program.poll() is None:
+                if monotonic() - began > limit + 5.0:
+                    program.kill()
+                self._changed.wait(0.02)
+        field = f"hooks:{self._epoch}"
+        stand = server.store.command("HGET", server.store.key(field), hook.field)
+        begun = int(stand) if stand is not None and stand.isdigit() else 0
+        member.bury(holder, begun, counted)
 
-    def _fail(self, member: WorkerMember) -> None:
-        """The start has failed: status 1, and the traceback is the last thing on the screen."""
-        self._member = None
-        self._worker.pool.terminate()
-        sys.stdout.flush()
-        sys.stderr.write(f"{member.failure}\n")
-        sys.stderr.flush()
-        os._exit(1)
+    # -- living
 
-    def _end_at_once(self, why: str) -> None:
-        """End this worker and all that its pool runs, now: somebody else has, or may be given, the work."""
-        logger.critical("%s This worker ends.", why)
-        for child in getattr(getattr(self._worker.pool, "_pool", None), "_pool", ()) or ():
-            with suppress(OSError, AttributeError, TypeError):  # it has ended already
-                os.kill(child.pid, signal.SIGKILL)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(LOST_STATUS)
+    def _beat(self, worker: Any) -> None:
+        member = self._member
+        if member is None:
+            return
+        settings = self._server.settings.member
+        last, due = monotonic(), None
+        while not self._stop.wait(settings.beat_seconds if due is None else min(settings.beat_seconds, due)):
+            sent = monotonic()
+            try:
+                beat = member.beat()
+                last = sent
+                due = self._duties(member, beat)
+                self._heed(worker, beat)
+            except MemberFenced as fenced:
+                logger.critical("%s", fenced)
+                worker.exitcode = 70
+                os.kill(os.getpid(), 3 if hasattr(os, "kill") else 15)  # SIGQUIT: a cold shutdown
+                return
+            except BrokerUnavailable as error:
+                logger.warning("Redis does not answer: %s", error)
+                if monotonic() - last > 0.8 * settings.lease_seconds and not _answered(error):
+                    self._cut(worker)
+
+    def _duties(self, member: Member, beat: Beat) -> float | None:
+        if not beat.leader:
+            return None
+        due = beat.due_seconds
+        if due is not None and due <= 0:
+            due = release_due(member)
+        sweep(member)
+        return due
+
+    def _heed(self, worker: Any, beat: Beat) -> None:
+        self._changed.set()
+        self._changed.clear()
+        if beat.state == "stopping" and beat.epoch == self._epoch and not self._leaving:
+            self._leaving = True
+            os.kill(os.getpid(), 15)  # SIGTERM: a warm shutdown
+
+    def _cut(self, worker: Any) -> None:
+        """Redis has been silent for 0.8 leases: what runs in children is ended, before others are given it."""
+        restart = getattr(worker.pool, "restart", None)
+        if restart is not None and worker.pool_cls.__module__.endswith("prefork"):
+            logger.critical("no answer for 0.8 leases: the pool's children are ended")
+            for process in list(getattr(worker.pool._pool, "_pool", ())):
+                os.kill(process.pid, 9)
+
+    # -- going
+
+    def stop(self, worker: Any) -> None:
+        """The consumer is closed: run the shutdown hooks, if the server ends with this worker."""
+        member, seat = self._member, self._seat
+        if member is None or seat is None or self._epoch == 0:
+            return
+        seat.retired = True
+        member.retire(seat.holder)
+        self._leaving = True
+        if epochs.leaving(member) == "stopping":
+            self._run_hooks(SHUTDOWN, stop_at_failure=False)
+
+    def terminate(self, worker: Any) -> None:
+        """A cold shutdown: nothing is waited for."""
+
+    def _leave(self, **_: Any) -> None:
+        """Everything has stopped: what was settled is sent, what is still held goes back, and the member leaves."""
+        member, seat, self._member = self._member, self._seat, None
+        if member is None or seat is None:
+            return
+        try:
+            seat.flush()
+            hooks_run = False
+            if epochs.read(self._server.store).state == "stopping":
+                if epochs.drained(member) == 0:
+                    self._member = member
+                    self._run_hooks(SHUTDOWN_DRAINED, stop_at_failure=False)
+                    self._member = None
+                hooks_run = True
+            self._stop.set()
+            member.bury(seat.holder, 0, False)
+            member.leave(hooks_run=hooks_run)
+        except (MemberFenced, BrokerUnavailable) as error:
+            logger.warning("onserver: left without a word: %s", error)
+        finally:
+            self._stop.set()
 
 
-def _stop() -> None:
-    """Let Celery shut down warmly."""
-    worker_state.should_stop = 0
+def _answered(error: BrokerUnavailable) -> bool:
+    return bool(getattr(error, "answered", getattr(error.__cause__, "answered", False)))

@@ -228,5 +228,3 @@ def _reply_queue(exchange: str, routing_key: str) -> str | None:
     if exchange.startswith("reply.") and exchange.endswith(".pidbox"):
         return f"{routing_key}.{exchange}"
     return None
-
-

@@ -53,9 +53,7 @@ class Chords:
         """
         index = request.group_index if request.group_index is not None else ""
         part = encode([state, payload])
-        _, _, mine = self._desk.store.run(
-            "chord_part", request.group, f"{request.id}:{index}", part, self._keep
-        )
+        _, _, mine = self._desk.store.run("chord_part", request.group, f"{request.id}:{index}", part, self._keep)
         return self._values(request.group) if mine else None
 
     def close(self, group: str) -> None:

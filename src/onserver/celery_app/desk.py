@@ -79,6 +79,10 @@ class Desk:
         """The task id of a claimed process."""
         return claim.task_id or task_id(self.store.birth, claim.number)
 
+    def task_id_of(self, number: int) -> str:
+        """The task id of a process that was not given one by Celery."""
+        return task_id(self.store.birth, number)
+
     def caller_of(self, claim: Claim, holding: Holding) -> dict[str, Any] | None:
         """The caller for whom a claimed process was put; None when nobody signed for it, and then it has failed."""
         try:

@@ -274,4 +274,3 @@ class WorkerMember(threading.Thread):
     def _go(self) -> None:
         self.member.leave(hooks_run=self._epoch_stops)
         self._become("gone")
-

@@ -7,7 +7,7 @@ from kombu.transport import virtual
 from onserver.values import encode
 
 #: The error of a process whose message the pool refused for good (`Reject`, an unknown task, an invalid message).
-_REFUSED = encode(
+REFUSED = encode(
     {"type": "Reject", "module": "celery.exceptions", "message": "the message was refused", "args": [], "traceback": ""}
 )
 
@@ -41,7 +41,7 @@ class QoS(virtual.QoS):
             lost = seat is not None and str(delivery_tag).isdigit() and int(delivery_tag) in seat.lost
             self._settle(delivery_tag, "back", extra="counted" if lost else "begun")
         else:
-            self._settle(delivery_tag, "end", "failed", _REFUSED, "{}")
+            self._settle(delivery_tag, "end", "failed", REFUSED, "{}")
 
     def _settle(self, tag: Any, kind: str, state: str = "", payload: bytes = b"", extra: str = "") -> None:
         seat = self.channel.seat

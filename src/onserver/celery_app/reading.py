@@ -201,7 +201,9 @@ class Lists(_Asking):
 class Fanout:
     """Pattern subscriptions."""
 
-    def __init__(self, store: Store, patterns: Callable[[], Iterable[str]], deliver: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self, store: Store, patterns: Callable[[], Iterable[str]], deliver: Callable[[str, bytes], None]
+    ) -> None:
         self.store = store
         self._patterns = patterns
         self._deliver = deliver

@@ -41,6 +41,8 @@ def enter_runs() -> None:
 
 
 _ENTERED = "onserver_entered"
+#: How many receivers `enter_runs` connects.
+OWN_RECEIVERS = 2
 
 
 def _enter(sender: Any = None, task: Any = None, **_: Any) -> None:
@@ -62,4 +64,3 @@ def _leave(sender: Any = None, task: Any = None, **_: Any) -> None:
     block = task.request.__dict__.pop(_ENTERED, None)
     if block is not None:
         block.close()
-

@@ -14,15 +14,22 @@ from celery.utils.functional import maybe_list
 
 from onserver.errors import ReachError
 
+#: Where callbacks are among the arguments of `as_task_v2`, which Celery itself passes by position.
+_CALLBACKS = ((11, "callbacks"), (12, "errbacks"))
+
 
 class NamingAMQP(AMQP):
     """Celery's, with named callbacks."""
 
-    def as_task_v2(self, *args: Any, callbacks: Any = None, errbacks: Any = None, **kwargs: Any) -> Any:
+    def as_task_v2(self, *args: Any, **kwargs: Any) -> Any:
         """Make the message of a task; see the top of this module."""
-        return super().as_task_v2(
-            *args, callbacks=self._named(callbacks), errbacks=self._named(errbacks), **kwargs
-        )
+        words = list(args)
+        for place, name in _CALLBACKS:
+            if name in kwargs:
+                kwargs[name] = self._named(kwargs[name])
+            elif place < len(words):
+                words[place] = self._named(words[place])
+        return super().as_task_v2(*words, **kwargs)
 
     def _retry_publish(self, publish: Any, *args: Any, **kwargs: Any) -> Any:
         """Send what follows a task that has ended well; where Redis is out of reach, the task is not failed by that."""

@@ -1,0 +1,43 @@
+"""The program that runs one hook for `celery -A workers worker`: `python -m onserver.celery_app.hook_program …`.
+
+Words: the project's folder, the holder, the epoch, the hook's kind and name. The holder was enlisted by the worker, which
+buries it when this program has ended.
+"""
+
+import os
+import sys
+import threading
+from time import monotonic, sleep
+
+from onserver.errors import ProcedureNotFound
+from onserver.life.executor import Executor
+from onserver.life.hooks import Hook
+from onserver.life.kinship import die_with_parent
+from onserver.life.page import Page
+from onserver.life.running_hook import run_hook
+from onserver.server import Server
+
+
+def main() -> int:
+    """Run the hook; the exit status is the executor's."""
+    folder, holder, epoch, kind, name = sys.argv[1:]
+    server = Server.load(folder)
+    server.load_tasks()
+    page = Page()
+    stamping = threading.Thread(target=_stamp, args=(page,), name="onserver-stamp", daemon=True)
+    stamping.start()  # the worker that started this program beats for it, and ends it when its time is up
+    hook = server.registry.find(name, kind)
+    if not isinstance(hook, Hook):
+        raise ProcedureNotFound(name, (), len(server.registry.names(kind)))
+    return run_hook(Executor(server, holder, page, "", ()), int(epoch), hook)
+
+
+def _stamp(page: Page) -> None:
+    while True:
+        page.stamp(monotonic())
+        sleep(0.1)
+
+
+if __name__ == "__main__":
+    die_with_parent(os.getppid())
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""The benchmarks run from end to end, on tiny counts: whether they measure, not what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks import report
+from benchmarks.measures import Figures
+
+
+def run(out: Path, *words: str) -> dict[str, object]:
+    assert program.main(["--quick", "--silent", "--out", str(out), *words]) == 0
+    written: dict[str, object] = json.loads(out.read_text())
+    return written
+
+
+def test_a_drain_of_both_sides_prints_a_table_and_writes_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = run(tmp_path / "bench" / "out.json", "--only", "drain", "--sides", "stock,ours")
+    assert isinstance(written["rows"], list)
+    labels = [row["label"].strip() for row in written["rows"]]
+    assert "drain of queued no-op processes" in labels
+    assert "memory of the worker tree, PSS" not in labels
+    assert all(row["stock"] > 0 for row in written["rows"])
+    said = capsys.readouterr()
+    assert "stock Celery" in said.out
+    assert said.err == ""
+
+
+def test_the_shared_state_loses_nothing(tmp_path: Path) -> None:
+    written = run(tmp_path / "out.json", "--only", "shared", "--sides", "ours")
+    assert isinstance(written["results"], dict)
+    (figures,) = written["results"]["shared"]["ours"]
+    assert figures["use8_per_s"] > 0
+    assert 0 < figures["use8_fairness"] <= 1
+
+
+def test_an_unknown_measure_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        program.main(["--only", "drian"])
+    assert "there is no drian; there are drain, " in capsys.readouterr().err
+
+
+def results(stock: list[Figures], ours: list[Figures]) -> report.Results:
+    return {"calls": {"stock": stock, "ours": ours}}
+
+
+def test_a_ratio_is_taken_within_a_repetition_and_is_above_one_where_ours_is_better() -> None:
+    (line,) = report.lines(
+        results([{"p50": 4.0}, {"p50": 40.0}, {"p50": 3.0}], [{"p50": 2.0}, {"p50": 10.0}, {"p50": 3.0}])
+    )
+    assert (line.stock, line.ours, line.ratio) == (4.0, 3.0, 2.0)
+    assert not report.slower([line])
+
+
+def test_a_row_in_which_celery_is_better_is_named() -> None:
+    found = report.lines(results([{"callers_per_s": 10.0}], [{"callers_per_s": 5.0}]))
+    assert report.slower(found) == ["32 callers in one program"]
