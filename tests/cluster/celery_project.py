@@ -1,0 +1,58 @@
+"""Written into the project of a test's cluster as `tasks/jobs.py`: procedures and ordinary Celery tasks."""
+
+from celery import shared_task
+
+from onserver import on_server_shutdown, on_server_startup, procedure, process, session
+from onserver.testing.ledger import note
+
+
+@on_server_startup
+def opened():
+    note("hook", "opened")
+
+
+@on_server_shutdown
+def closed():
+    note("hook", "closed")
+
+
+@procedure
+def add(x, y):
+    return x + y
+
+
+@procedure
+def total(values):
+    return sum(values)
+
+
+@shared_task(name="plain_add")
+def plain_add(x, y):
+    return x + y
+
+
+@shared_task(name="plain_total")
+def plain_total(values):
+    return sum(values)
+
+
+@shared_task(name="where")
+def where():
+    return [session().id, process().number]
+
+
+@shared_task(name="flaky", bind=True, max_retries=3)
+def flaky(self, name):
+    if session().storage.counter(name).add(1) < 3:
+        raise self.retry(countdown=0.3)
+    return self.request.retries
+
+
+@shared_task(name="fails")
+def fails():
+    raise ZeroDivisionError("on purpose")
+
+
+@shared_task(name="silent", ignore_result=True)
+def silent(key):
+    session().storage.counter(key).add(1)
