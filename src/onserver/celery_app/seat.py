@@ -6,6 +6,7 @@ still held afterwards, and its acknowledgement comes through whatever connection
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from onserver.celery_app.holding import limits
 from onserver.errors import MemberFenced
@@ -68,14 +69,14 @@ class Seat:
         """Take back settlements whose sending failed: they go with the next step, and may arrive twice."""
         self._settlements[:0] = carried
 
-    def answered(self, reply: Sequence[bytes | int], claim: int) -> list[Claim]:
+    def answered(self, reply: Sequence[Any], claim: int) -> list[Claim]:
         """Read the answer of a `step`: what is to be run."""
         _refused, change, again, *texts = reply
         self.change = max(self.change, int(change))
         if claim:
             self.resume = False
             self.idle = not texts and not again
-        return self._taken([Claim.read(texts[start : start + WIDTH]) for start in range(0, len(texts), WIDTH)])
+        return self._taken([Claim.read(text) for text in texts])
 
     def handed(self, texts: Sequence[bytes]) -> list[Claim]:
         """Read what was found in the hand-off list: a message and the change number, or a word to look up."""
