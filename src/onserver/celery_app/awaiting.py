@@ -41,12 +41,14 @@ class Batch:
         self._tasks = {identifier: AwaitedTask(self, identifier) for identifier in identifiers}
         self._rows: dict[str, Row] = {}
         self._looked = float("-inf")
+        self._untold = dict(self._tasks)
 
     def ends(self, timeout: float | None) -> Iterator[tuple[str, End, int]]:
-        """Yield id, end and number of each task as it ends; stop after `timeout` seconds."""
-        for task in self._inbox.ends(list(self._tasks.values()), timeout):
+        """Yield id, end and number of each task as it ends, each once in all; stop after `timeout` seconds."""
+        for task in self._inbox.ends(list(self._untold.values()), timeout):
             assert isinstance(task, AwaitedTask)
             assert task.end is not None
+            del self._untold[task.identifier]
             row = self._rows.get(task.identifier)
             yield task.identifier, task.end, row.number if row else 0
 

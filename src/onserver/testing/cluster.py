@@ -18,7 +18,7 @@ from onserver.server import Server
 from onserver.session.storage import Storage
 from onserver.settings import find_project
 from onserver.testing.ledger import VARIABLE, Ledger
-from onserver.testing.programs import WorkerProgram, left_in_group
+from onserver.testing.programs import ENDS, WorkerProgram, left_in_group
 from onserver.testing.wait import wait_for
 
 T = TypeVar("T")
@@ -27,6 +27,8 @@ T = TypeVar("T")
 LEASE, BEAT = 2.0, 0.4
 #: Seconds within which a worker says that it is ready; the machine that runs tests may be busy.
 READY = 30.0
+#: Seconds that a worker of Celery's own gets to end: each child of its pool sleeps a second before it exits.
+CELERY_ENDS = 15.0
 
 #: `workers/__init__.py` of the projects that are made for a test.
 CELERY_APP = """from onserver import Server
@@ -94,7 +96,7 @@ class Cluster:
         for _ in range(workers):
             node = f"w{len(self.workers) + 1}"
             command = _command(node, pool, executors, grace)
-            started.append(WorkerProgram(node, command, environment, self.folder / f"{node}.log", self.project))
+            started.append(WorkerProgram(node, command, environment, self.folder / f"{node}.log", self.project, CELERY_ENDS if pool else ENDS))
             self.workers.append(started[-1])
         if ready:
             for worker in started:

@@ -18,10 +18,17 @@ class WorkerProgram:
     """One worker: a program with a process group of its own, and the file that its output goes to."""
 
     def __init__(
-        self, node: str, command: Sequence[str], environment: Mapping[str, str], log: Path, folder: Path
+        self,
+        node: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        folder: Path,
+        ends: float = ENDS,
     ) -> None:
         self.node = node
         self.log = log
+        self._ends = ends
         with log.open("ab") as output:
             self.program = subprocess.Popen(
                 command, env=environment, process_group=0, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -85,7 +92,7 @@ class WorkerProgram:
         self.signal(signal.SIGCONT, group=True)
         self.signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):  # said by the answer
-            self.program.wait(ENDS)
+            self.program.wait(self._ends)
         return not self.alive
 
     def _stacks(self) -> str:
@@ -93,7 +100,7 @@ class WorkerProgram:
         self.signal(signal.SIGABRT, group=True)  # PYTHONFAULTHANDLER makes each write the stacks of its threads
         with suppress(subprocess.TimeoutExpired):  # it is killed next
             self.program.wait(1.0)
-        return f"{self!r} did not end within {ENDS} s of SIGTERM:\n{self.output[before:]}"
+        return f"{self!r} did not end within {self._ends} s of SIGTERM:\n{self.output[before:]}"
 
 
 def left_in_group(group: int, seconds: float = 1.0) -> list[int]:
