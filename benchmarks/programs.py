@@ -40,7 +40,7 @@ class Place:
     def environment(self) -> dict[str, str]:
         """Return the environment of a program that belongs to the measurement."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_OURS)}
-        own = {"PYTHONPATH": str(ROOT), VARIABLE: str(self.counter), "C_FORCE_ROOT": "1"}
+        own = {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", VARIABLE: str(self.counter), "C_FORCE_ROOT": "1"}
         return kept | own | dict(self.variables)
 
     def count(self) -> int:

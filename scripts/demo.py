@@ -49,8 +49,13 @@ class WorkerProgram:
         self.lines: list[str] = []
         self.ready = threading.Event()
         self.program = subprocess.Popen(
-            onserver("worker", "-n", node, "-c", "1"), env=environment, process_group=0, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            onserver("worker", "-n", node, "-c", "1"),
+            env=environment,
+            process_group=0,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

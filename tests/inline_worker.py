@@ -11,6 +11,7 @@ from onserver.life.epoch import open_epoch, run_epoch
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.runner import run
 from onserver.redis.answers import Silent
+from onserver.redis.resp import Word
 from onserver.server import Server
 from onserver.settings import MemberSettings, ProcessSettings, Settings, SigningSettings
 
@@ -42,7 +43,7 @@ class InlineWorker:
         self.holder = self.member.enlist(code.digest, queues)
         process = server.settings.process
         keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
-        self._words = (*keep, code.digest, len(queues), *queues)
+        self._words: tuple[Word, ...] = (*keep, code.digest, len(queues), *queues)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="inline-worker")
 
@@ -68,7 +69,7 @@ class InlineWorker:
                     return
 
     def _step(self, settlements: list[Settlement], claim: int = 1) -> list[Claim]:
-        words = [word for settlement in settlements for word in settlement]
+        words: list[Word] = [word for settlement in settlements for word in settlement]
         answer = self.server.store.run("step", self.holder, claim, 0, *self._words, *words)
         return [Claim.read(message) for message in answer[3:]]
 

@@ -52,7 +52,10 @@ def test_without_a_project_the_text_says_how_to_get_one(words: list[str], capsys
 
 def test_a_project_may_be_named_before_or_after_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["new", "shop"]) == 0
-    for words in (["--project", "shop", "config", "explain", "name"], ["config", "explain", "name", "--project", "shop"]):
+    for words in (
+        ["--project", "shop", "config", "explain", "name"],
+        ["config", "explain", "name", "--project", "shop"],
+    ):
         assert run(words) == 0
         shown = capsys.readouterr()
         assert '"shop"' in shown.out

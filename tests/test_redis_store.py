@@ -1,7 +1,10 @@
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -9,8 +12,10 @@ import pytest
 from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.redis.address import Address, unix_address
 from onserver.redis.answers import Lost, OutOfMemory, Refused, ScriptRefused, Silent
+from onserver.redis.embedded import Embedded
 from onserver.redis.link import Link
 from onserver.redis.scripts import Script, assemble, read_fragment
+from onserver.redis.search import find_server
 from onserver.redis.store import LAYOUT, Store
 from onserver.testing.proxy import Proxy, Words
 from onserver.testing.wait import wait_for
@@ -137,7 +142,12 @@ def test_a_redis_that_comes_back_in_time_is_no_error(through: Store, proxy: Prox
     proxy.refuse()
     refused = threading.Event()
     through.on_refused.append(refused.set)
-    healer = threading.Thread(target=lambda: refused.wait(5) and proxy.heal())
+
+    def heal() -> None:
+        refused.wait(5)
+        proxy.heal()
+
+    healer = threading.Thread(target=heal)
     healer.start()
     assert through.run(_READ) == b"1"
     healer.join()
@@ -167,7 +177,9 @@ def test_client_kill_and_script_flush_are_survived(store: Store, redis_address: 
 
 
 def test_out_of_memory_is_named_at_once_and_ending_still_works(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from_here = assemble("free", "-- include: prefix\n-- flags: allow-oom\nreturn redis.call('SET', T .. 'name:f', '1')")
+    from_here = assemble(
+        "free", "-- include: prefix\n-- flags: allow-oom\nreturn redis.call('SET', T .. 'name:f', '1')"
+    )
     with _own_server(tmp_path_factory) as store:
         store.run(_COUNT, "")
         store.command("CONFIG", "SET", "maxmemory", "1mb")
@@ -184,22 +196,31 @@ def test_out_of_memory_is_named_at_once_and_ending_still_works(tmp_path_factory:
             store.run(_COUNT, store.nonce())
 
 
-def test_a_server_that_loads_its_data_is_waited_for(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with _own_server(tmp_path_factory) as store:
-        store.command("CONFIG", "SET", "key-load-delay", "300")
-        store.pipeline([("SET", store.key(f"name:{n}"), n) for n in range(2000)])
-        store.command("CONFIG", "SET", "loading-process-events-interval-bytes", "1024")
-        running = threading.Thread(target=lambda: Link(store.address).command("DEBUG", "RELOAD", timeout=20))
-        running.start()
-        wait_for(lambda: b"loading:1" in Link(store.address).command("INFO", "persistence"), what="LOADING")
-        assert store.run(_COUNT, "") == 1
-        running.join()
+def test_a_server_that_loads_its_data_is_waited_for(tmp_path: Path) -> None:
+    socket = tmp_path / "s"
+    command = [str(find_server().path), "--port", "0", "--unixsocket", str(socket), "--dir", str(tmp_path)]
+    with subprocess.Popen(
+        [*command, "--save", "", "--enable-debug-command", "yes"], stdout=subprocess.DEVNULL
+    ) as server:
+        try:
+            wait_for(socket.exists)
+            with Store(unix_address(str(socket)), "own", command_seconds=15) as store, store.link() as slow:
+                store.pipeline([("SET", store.key(f"name:{n}"), n) for n in range(2000)])
+                store.command("CONFIG", "SET", "key-load-delay", "300")
+                store.command("CONFIG", "SET", "loading-process-events-interval-bytes", "1024")
+                slow.send("DEBUG", "RELOAD")
+                assert store.run(_COUNT, "") == 1
+                assert slow.receive(15) == b"OK"
+        finally:
+            server.kill()
 
 
 def test_replicas_that_do_not_confirm_are_told(redis_address: Address) -> None:
-    with Store(redis_address, f"t{uuid4().hex[:8]}", command_seconds=0.5, wait_for_replicas=1) as store:
-        with pytest.raises(BrokerUnavailable, match="0 of 1 replicas"):
-            store.run(_COUNT, store.nonce())
+    with (
+        Store(redis_address, f"t{uuid4().hex[:8]}", command_seconds=0.5, wait_for_replicas=1) as store,
+        pytest.raises(BrokerUnavailable, match="0 of 1 replicas"),
+    ):
+        store.run(_COUNT, store.nonce())
 
 
 def test_an_answer_of_a_script_of_its_own_kind_is_raised_at_once(store: Store) -> None:
@@ -259,12 +280,11 @@ def test_lost_is_no_answer() -> None:
     assert unix_address("/x").describe() == "unix:///x"
 
 
-def _own_server(factory: pytest.TempPathFactory) -> "_Own":
-    return _Own(factory)
-
-
-class _Own:
-    """A server of its own for a test that breaks it, and a store on it."""
-
-    def __init__(self, factory: pytest.TempPathFactory) -> None:
-        raise NotImplementedError
+@contextmanager
+def _own_server(factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A store on a Redis of its own, for a test that breaks it."""
+    with Embedded(factory.mktemp("own"), linger_seconds=0) as own:
+        own.start()
+        address = unix_address(str(own.home.socket))
+        with Store(address, "own", connect_seconds=2, command_seconds=10) as store:
+            yield store

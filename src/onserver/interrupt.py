@@ -13,8 +13,9 @@ from types import TracebackType
 
 
 class Interrupted(BaseException):
-    """The supervisor, or Redis' silence, ends what runs here. Not an `Exception`, so that no body
-    swallows it by habit.
+    """The supervisor, or Redis' silence, ends what runs here.
+
+    Not an `Exception`, so that no body swallows it by habit.
     """
 
     def __init__(self, reason: str) -> None:

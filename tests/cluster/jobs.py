@@ -7,6 +7,7 @@ clock, so that runs of one process that overlap are found whatever the system it
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 from onserver.testing.ledger import Ledger
@@ -30,5 +31,5 @@ def overlaps(ledger: Ledger) -> list[int]:
     return [
         number
         for number, spans in runs(ledger).items()
-        if any(later[0] < earlier[1] for earlier, later in zip(spans, spans[1:], strict=False))
+        if any(later[0] < earlier[1] for earlier, later in pairwise(spans))
     ]

@@ -1,9 +1,10 @@
+# mypy: disable-error-code="no-untyped-def,no-untyped-call,misc"
 """Written into the project of a test's cluster as `tasks/jobs.py`."""
 
 import os
 import time
 
-from onserver import on_server_shutdown, on_server_startup, process, procedure, server_epoch, session
+from onserver import on_server_shutdown, on_server_startup, procedure, process, server_epoch, session
 from onserver.crash import crash_point
 from onserver.testing.ledger import note
 

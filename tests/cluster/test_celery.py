@@ -16,8 +16,12 @@ from onserver.testing.cluster import Cluster, open_cluster
 TASKS = (Path(__file__).parent / "celery_project.py").read_text()
 
 
-@pytest.fixture(scope="module", params=["", "solo", "threads", "prefork"], ids=["executors", "solo", "threads", "prefork"])
-def cluster(request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+@pytest.fixture(
+    scope="module", params=["", "solo", "threads", "prefork"], ids=["executors", "solo", "threads", "prefork"]
+)
+def cluster(
+    request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
     with open_cluster(onserver_redis, tmp_path_factory.mktemp("celery"), tasks=TASKS) as opened:
         opened.start(1, pool=request.param)
         with opened.as_current():

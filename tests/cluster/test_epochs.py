@@ -7,7 +7,7 @@ import signal
 from onserver import execute_on_server
 from tests.cluster.conftest import Open
 
-FAILING = '''
+FAILING = """
 from onserver import on_server_startup, procedure
 
 @on_server_startup
@@ -17,7 +17,7 @@ def broken():
 @procedure
 def work():
     return 1
-'''
+"""
 
 
 def test_four_workers_of_one_instant_run_each_hook_once(cluster_of: Open) -> None:

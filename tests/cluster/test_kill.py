@@ -1,4 +1,4 @@
-"""kill -9 at every step: what was accepted is finished or dead-lettered, no two runs overlap, nothing is half written."""
+"""kill -9 at every step: what was accepted is finished or dead-lettered, no runs overlap, nothing is half written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Celery application of a project: `app` in `workers/__init__.py`, and what `.delay` of a procedure goes through."""
+"""The Celery application of a project: `app` in `workers/__init__.py`, and what a procedure's `.delay` goes through."""
 
 from typing import Any
 
@@ -41,11 +41,12 @@ class Application(Celery):
         procedure = self.server.registry.find(name)
         if not isinstance(procedure, Procedure):
             return None
-        task = self.tasks.get(name)
+        task: Any = self.tasks.get(name)
         if not (isinstance(task, ProcedureTask) and task.procedure is procedure):
             self.tasks.pop(name, None)
             task = self.register_task(make_task(procedure, name))
-        return task
+        made: ProcedureTask = task
+        return made
 
 
 def make_app(server: Server) -> Application:

@@ -48,7 +48,7 @@ class Backend(BaseBackend):
         self.desk: Desk = getattr(app, "desk", None) or desk_of(app.connection_for_read())
         self._chords = Chords(self.desk, app)
 
-    def as_uri(self, include_password: bool = False) -> str:  # noqa: ARG002  # never included
+    def as_uri(self, include_password: bool = False) -> str:  # never included
         """Where results are, for people."""
         return f"onserver+{self.desk.store.address.describe()}"
 
@@ -164,7 +164,7 @@ class Backend(BaseBackend):
         return frozenset(type(task).__module__ for task in self.app.tasks.values())
 
     def wait_for(
-        self, task_id: str, timeout: float | None = None, interval: float = 0.5, no_ack: bool = True,  # noqa: ARG002
+        self, task_id: str, timeout: float | None = None, interval: float = 0.5, no_ack: bool = True,
         on_interval: Any = None,
     ) -> dict[str, Any]:  # fmt: skip
         """Wait for the end of one task, of which the inbox tells.
@@ -187,8 +187,8 @@ class Backend(BaseBackend):
         return result.maybe_throw(propagate=propagate, callback=callback)
 
     def get_many(
-        self, task_ids: Any, timeout: float | None = None, interval: float = 0.5, no_ack: bool = True,  # noqa: ARG002
-        on_message: Any = None, on_interval: Any = None, **kwargs: Any,  # noqa: ARG002
+        self, task_ids: Any, timeout: float | None = None, interval: float = 0.5, no_ack: bool = True,
+        on_message: Any = None, on_interval: Any = None, **kwargs: Any,
     ) -> Iterator[tuple[str, dict[str, Any]]]:  # fmt: skip
         """Yield id and meta of each task as it ends; the metas hold status and result only."""
         for task_id, meta in self._ends(list(task_ids), timeout, interval, on_interval, whole=False):
@@ -239,7 +239,7 @@ class Backend(BaseBackend):
 
     # -- chords
 
-    def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:  # noqa: ARG002
+    def apply_chord(self, header_result_args: Any, body: Any, **kwargs: Any) -> None:
         """A chord is about to be sent: keep the shape of its header where that is needed."""
         self._chords.expect_tree(header_result_args)
 
@@ -247,11 +247,11 @@ class Backend(BaseBackend):
         """Keep how many parts a chord has."""
         self._chords.expect(group_id, "size", chord_size)
 
-    def add_to_chord(self, chord_id: str, result: Any) -> None:  # noqa: ARG002
+    def add_to_chord(self, chord_id: str, result: Any) -> None:
         """A running part has added one more."""
         self._chords.expect(chord_id, "more", 1)
 
-    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:  # noqa: ARG002
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> None:
         """A part has ended; the one that completes the chord sends its callback."""
         if not request.group or not request.id:
             return

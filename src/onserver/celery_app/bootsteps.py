@@ -1,9 +1,9 @@
 """`celery -A workers worker` as a member: it joins, beats, runs hooks once in the cluster, and leaves.
 
-The step `Membership` stands between Celery's pool and its consumer: the pool is there, and nothing was taken yet. A thread
-beats, because Celery's main loop may be busy; it shares the interpreter with the pool's threads, so C code that keeps
-the interpreter lock for a whole lease makes this member dead, and what it then says is refused. Hooks run in a program
-of their own (`hook_program`), since a worker's main process runs no tasks.
+The step `Membership` stands between Celery's pool and its consumer: the pool is there, and nothing was taken yet. A
+thread beats, because Celery's main loop may be busy; it shares the interpreter with the pool's threads, so C code that
+keeps the interpreter lock for a whole lease makes this member dead, and what it then says is refused. Hooks run in a
+program of their own (`hook_program`), since a worker's main process runs no tasks.
 
     start:  join → open or join the epoch → start-up hooks end → the consumer may begin
     stop:   consumer closed → shutdown hooks, if the server ends with this worker → the pool drains → leave
@@ -36,7 +36,7 @@ logger = get_logger(__name__)
 _LOOK_SECONDS = 0.1
 
 
-class Membership(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is untyped
+class Membership(bootsteps.StartStopStep):
     """See the top of this module."""
 
     requires = ("celery.worker.components:Pool",)
@@ -73,7 +73,7 @@ class Membership(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery is un
         self._open(member)
         if not self._run_hooks(STARTUP, stop_at_failure=True):
             worker.exitcode = 1
-            print(failed_start(epochs.failure(server.store)), file=sys.stderr, flush=True)  # noqa: T201  # the last words
+            print(failed_start(epochs.failure(server.store)), file=sys.stderr, flush=True)
             raise SystemExit(1)
         epochs.run_epoch(server.store, self._epoch)
         logger.info("%s ready · member %s · epoch %s", worker.hostname, member.number, self._epoch)

@@ -6,8 +6,9 @@
 | to a fanout exchange | PUBLISH on `f:EXCHANGE` or `f:EXCHANGE/KEY` | as long as it travels |
 | any other, to a queue | list `mq:QUEUE` | `x-expires` of the queue (replies: 10 s), else one hour |
 
-Direct and topic exchanges are routed by the bindings that this program declared, else by those in Redis (`bind:EXCHANGE`,
-a week after their last declaration). Celery itself sends to queues by name, so that mostly there is nothing to look up.
+Direct and topic exchanges are routed by the bindings that this program declared, else by those in Redis
+(`bind:EXCHANGE`, a week after their last declaration). Celery itself sends to queues by name, so that mostly there is
+nothing to look up.
 """
 
 from collections.abc import Iterator
@@ -37,10 +38,10 @@ class Channel(virtual.Channel):
     QoS = QoS
     do_restore = False
     supports_fanout = True
-    body_encoding = None  # a body stays what it is; Kombu's default would make base64 of it
+    body_encoding: Any = None  # a body stays what it is; Kombu's default would make base64 of it
     default_priority = PRIORITY
     #: Where an unroutable message would go: nowhere.
-    deadletter_queue = None
+    deadletter_queue: Any = None
 
     def __init__(self, connection: Any, **kwargs: Any) -> None:
         super().__init__(connection, **kwargs)
@@ -187,7 +188,8 @@ class Channel(virtual.Channel):
         return [queue for queue in self._consumed if seat is not None and queue in seat.queues]
 
     def _free(self) -> int:
-        return int(self.qos.free()) if self._tasks() else 0
+        qos: Any = self.qos
+        return int(qos.free()) if self._tasks() else 0
 
     def _topics(self) -> list[str]:
         return [self._topic(*self._fanout_queues[queue]) for queue in self._consumed if queue in self._fanout_queues]

@@ -74,7 +74,7 @@ class Chords:
                 parts[float(index) if index else float("inf"), place] = identifier, self._value(identifier, value)
         values = [value for _, value in sorted(parts.items(), key=lambda part: part[0])]
         if b"tree" in fields:
-            tree = result_from_tuple(loads(fields[b"tree"]), self._app)
+            tree: Any = result_from_tuple(loads(fields[b"tree"]), self._app)
             return _shaped(tree, dict(values))
         return [value for _, value in values]
 
@@ -94,7 +94,8 @@ def _shaped(tree: Any, values: Mapping[str, Any]) -> list[Any]:
 
     def fill(result: Any) -> Any:
         if isinstance(result, GroupResult):
-            return [fill(child) for child in result.results]
+            children: Any = result.results
+            return [fill(child) for child in children]
         return left.pop(result.id, None)
 
     shaped = [fill(child) for child in tree.results]

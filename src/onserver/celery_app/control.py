@@ -8,7 +8,6 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from socket import timeout as SocketTimeout
 from typing import Any
 
 from celery.utils.log import get_logger
@@ -76,7 +75,7 @@ class Control:
             node.listen(callback=lambda body, message: self._handle(node, body, message))
         try:
             while not self._stop.is_set():
-                with suppress(SocketTimeout, TimeoutError):  # nothing arrived: look whether to go on
+                with suppress(TimeoutError):  # nothing arrived: look whether to go on
                     connection.drain_events(timeout=0.5)
         finally:
             with self._gate:

@@ -15,7 +15,7 @@ from onserver.process.failure import error_of
 from onserver.process.number import number_of, task_id
 from onserver.process.procedure import Procedure
 from onserver.process.signing import Signer, sign_now
-from onserver.redis.link import Word
+from onserver.redis.resp import Word
 from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.session.context import current_run

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
 from celery.exceptions import TaskRevokedError
 
@@ -72,6 +72,6 @@ def _known(module: str, kind: str, arguments: Any) -> Exception | None:
     if not (isinstance(found, type) and issubclass(found, Exception) and isinstance(arguments, list)):
         return None
     try:
-        return found(*cast("list[Any]", arguments))
+        return found(*arguments)
     except Exception:  # noqa: BLE001  # a class that is made in its own way: the caller falls back on what is known
         return None

@@ -1,7 +1,7 @@
 """The program that runs one hook for `celery -A workers worker`: `python -m onserver.celery_app.hook_program …`.
 
-Words: the project's folder, the holder, the epoch, the hook's kind and name. The holder was enlisted by the worker, which
-buries it when this program has ended.
+Words: the project's folder, the holder, the epoch, the hook's kind and name. The holder was enlisted by the worker,
+which buries it when this program has ended.
 """
 
 import os

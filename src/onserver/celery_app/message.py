@@ -1,8 +1,9 @@
 """Celery's message, protocol 2, and the record that it becomes: made short on the way in, rebuilt on the way out.
 
 Of the headers only what differs from the defaults is kept. When nothing is left and the body is in our own encoding
-without canvas around it, the record is *lean*: the same bytes that `execute_on_server` writes, and run by the same short
-runner. The header `onserver` is ours: on the way out it says in whose name the message was delivered; it never goes in.
+without canvas around it, the record is *lean*: the same bytes that `execute_on_server` writes, and run by the same
+short runner. The header `onserver` is ours: on the way out it says in whose name the message was delivered; it never
+goes in.
 """
 
 from collections.abc import Mapping

@@ -48,7 +48,7 @@ class QoS(virtual.QoS):
         if seat is not None and str(tag).isdigit():
             seat.settle(int(tag), kind, state, payload, extra)
 
-    def restore_unacked_once(self, stderr: Any = None) -> None:  # noqa: ARG002  # Kombu's signature
+    def restore_unacked_once(self, stderr: Any = None) -> None:  # Kombu's signature
         """Forget what was delivered through this channel; the seat still holds it."""
         self._on_collect.cancel()
         self._delivered.clear()

@@ -16,7 +16,8 @@ from typing import Any, Final, Protocol
 from onserver.celery_app.seat import Seat
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.redis.answers import LinkError, NoScript, Silent
-from onserver.redis.link import Link, Word
+from onserver.redis.link import Link
+from onserver.redis.resp import Word
 from onserver.redis.store import Store
 
 #: Seconds that Redis lets a blocked read wait. Anything put meanwhile ends it at once; it is a sign of life.

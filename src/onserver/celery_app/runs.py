@@ -1,8 +1,8 @@
 """The run of a process inside Celery's tracer: from here on `session()`, `process()` and `caller()` answer.
 
 Celery's pools run a task in another thread or process than the one that claimed it; what a run must know travels in the
-header `onserver`. The run is entered by a receiver of `task_prerun`, left by one of `task_postrun`: between the two lies
-all that the tracer does for a task, its callbacks included, so that what these start has the same caller.
+header `onserver`. The run is entered by a receiver of `task_prerun`, left by one of `task_postrun`: between the two
+lies all that the tracer does for a task, its callbacks included, so that what these start has the same caller.
 """
 
 from contextlib import ExitStack

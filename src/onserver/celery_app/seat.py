@@ -10,8 +10,8 @@ from typing import Any
 
 from onserver.celery_app.holding import limits
 from onserver.errors import MemberFenced
-from onserver.process.claim import WIDTH, Claim, Settlement
-from onserver.redis.link import Word
+from onserver.process.claim import Claim, Settlement
+from onserver.redis.resp import Word
 from onserver.redis.store import Store
 from onserver.settings import Settings
 
@@ -58,8 +58,9 @@ class Seat:
     def step(self, claim: int) -> tuple[list[Word], list[Settlement]]:
         """The arguments of the next `step`, and the settlements that it carries."""
         carried, self._settlements = self._settlements, []
+        resume = int(self.resume and claim > 0)
         words: list[Word] = [
-            self.holder, claim, int(self.resume and claim > 0), *self._limits, self.code, len(self.queues), *self.queues,
+            self.holder, claim, resume, *self._limits, self.code, len(self.queues), *self.queues,
         ]  # fmt: skip
         for settlement in carried:
             words += settlement

@@ -46,7 +46,7 @@ class NamingAMQP(AMQP):
     def _name(self, signature: Any) -> Any:
         if isinstance(signature, Mapping) and (signature.get("options") or {}).get("task_id"):
             return signature
-        named = maybe_signature(signature, app=self.app)
+        named: Any = maybe_signature(signature, app=self.app)
         if isinstance(named, _chain) and not named.tasks:
             return named
         named = named.clone()

@@ -7,7 +7,7 @@ from celery import signals
 from onserver.celery_app.runs import OWN_RECEIVERS
 from onserver.process import runner
 from onserver.process.number import task_id
-from onserver.process.runner import Call, Outcome, Raised, Returned
+from onserver.process.runner import Call, Outcome, Returned
 from onserver.session.context import Run
 
 _ALL = (signals.task_prerun, signals.task_postrun, signals.task_success, signals.task_failure)
@@ -33,7 +33,7 @@ class Signals:
         if isinstance(outcome, Returned):
             value = outcome.value
             signals.task_success.send(sender=task, result=value)
-        elif isinstance(outcome, Raised):
+        else:
             state = "FAILURE"
             signals.task_failure.send(
                 sender=task, task_id=identifier, exception=outcome.error, args=list(call.args),

@@ -1,8 +1,8 @@
 """Celery's tracer in our own executor: for ordinary tasks, and for procedures that came with canvas around them.
 
-The executor has claimed the process and settles it; in between, Celery does all that it promises a task: retries, links,
-chords, signals, custom states, `task.request`. What the tracer stores is the settlement (see `backend`); what it leaves
-open is released here when it has returned, which is when a message would be acknowledged.
+The executor has claimed the process and settles it; in between, Celery does all that it promises a task: retries,
+links, chords, signals, custom states, `task.request`. What the tracer stores is the settlement (see `backend`); what it
+leaves open is released here when it has returned, which is when a message would be acknowledged.
 """
 
 from datetime import UTC, datetime
@@ -98,9 +98,8 @@ class Tracer:
 
     def _request(self, claim: Claim, message: dict[str, Any]) -> dict[str, Any]:
         """The request of a task, as a child of Celery's own pool gets it."""
-        args, kwargs, embed = loads(
-            message["body"], message["content-type"], message["content-encoding"], accept=self._accept
-        )
+        decoded: Any = loads(message["body"], message["content-type"], message["content-encoding"], accept=self._accept)
+        args, kwargs, embed = decoded
         properties = message["properties"]
         return {
             **message["headers"],

@@ -1,4 +1,4 @@
-"""The Kombu transport `onserver+redis`: the message is the process record. Importing this module makes it known to Kombu.
+"""The Kombu transport `onserver+redis`: the message is the process record. Importing this makes it known to Kombu.
 
 A connection is a set of channels; each channel's conversations have sockets of their own, which Celery's event loop
 watches (`register_with_event_loop`), or `drain_events` polls in programs without one. A broken one is an error of the
@@ -33,11 +33,11 @@ class Transport(virtual.Transport):
     """See the top of this module."""
 
     Channel = Channel
-    polling_interval = None
+    polling_interval: Any = None
     driver_type = "redis"  # as which Celery lets it fan out events, mingle, and tell workers from brokers
     driver_name = "onserver"
-    connection_errors = (BrokerUnavailable, ConnectionError)
-    channel_errors = ()
+    connection_errors: Any = (BrokerUnavailable, ConnectionError)
+    channel_errors: Any = ()
     recoverable_connection_errors = connection_errors
     recoverable_channel_errors = ()
     implements = virtual.Transport.implements.extend(
@@ -54,7 +54,7 @@ class Transport(virtual.Transport):
         desk_of(self.client).store.command("PING")
         return super().establish_connection()
 
-    def verify_connection(self, connection: Any) -> bool:  # noqa: ARG002  # Kombu's signature
+    def verify_connection(self, connection: Any) -> bool:  # Kombu's signature
         """Whether the connection can be used: each command sees for itself."""
         return True
 
@@ -64,7 +64,7 @@ class Transport(virtual.Transport):
 
     # -- driven by Celery's event loop
 
-    def register_with_event_loop(self, connection: Any, loop: Any) -> None:  # noqa: ARG002  # Kombu's signature
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:  # Kombu's signature
         """Let the loop call `begin` at each turn, and us when something has arrived."""
 
         def tick() -> None:
@@ -86,7 +86,7 @@ class Transport(virtual.Transport):
         self._leave_loop = leave
         loop.on_tick.add(tick)
 
-    def on_readable(self, descriptor: int) -> int:
+    def on_readable(self, descriptor: int) -> int:  # type: ignore[override]  # as the loop calls it
         """Deliver what has arrived on this descriptor."""
         conversation = self._watched.get(descriptor)
         if conversation is None or conversation.fileno() != descriptor:
@@ -99,7 +99,8 @@ class Transport(virtual.Transport):
     def _begin(self) -> dict[int, Conversation]:
         current: dict[int, Conversation] = {}
         try:
-            for channel in list(self.channels):
+            channels: Any = self.channels
+            for channel in list(channels):
                 channel.begin()
                 current.update(channel.conversations())
         except MemberFenced as error:
@@ -108,7 +109,7 @@ class Transport(virtual.Transport):
 
     # -- without an event loop
 
-    def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:  # noqa: ARG002
+    def drain_events(self, connection: Any, timeout: float | None = None, **kwargs: Any) -> None:
         """Wait until a message was delivered; `TimeoutError` after `timeout` seconds without one."""
         deadline = None if timeout is None else monotonic() + timeout
         while True:

@@ -42,13 +42,12 @@ def from_json(text: str) -> tuple[list[Any], dict[str, Any]]:
     Raises:
         ValueError: It is neither, or no JSON.
     """
-    match json.loads(text, parse_constant=_no_constant):
-        case list() as positional:
-            return positional, {}
-        case dict() as named:
-            return [], named
-        case other:
-            raise ValueError(f"a list or an object is wanted, not {json.dumps(other)}")
+    found: Any = json.loads(text, parse_constant=_no_constant)
+    if type(found) is list:
+        return found, {}
+    if type(found) is dict:
+        return [], found
+    raise ValueError(f"a list or an object is wanted, not {json.dumps(found)}")
 
 
 def seconds(text: str) -> float:

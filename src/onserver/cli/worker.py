@@ -44,9 +44,14 @@ class LateTracer:
 
     def run(self, claim: Claim, holding: Executor) -> None:
         """Run a claim through Celery."""
-        if self._tracer is None:
-            self._tracer = lazy.load("onserver.celery_app.tracer:tracer_of")(self._server)
-        self._tracer.run(claim, holding)
+        tracer = self._tracer
+        if tracer is None:
+            tracer = self._tracer = self._load()
+        tracer.run(claim, holding)
+
+    def _load(self) -> Tracer:
+        made: Tracer = lazy.load("onserver.celery_app.tracer:tracer_of")(self._server)
+        return made
 
 
 @click.command()

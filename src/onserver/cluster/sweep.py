@@ -37,7 +37,7 @@ def release_due(member: Member) -> float | None:
 
 def bury_gone(store: Store, settings: Settings) -> list[int]:
     """Bury the members of this machine whose program is proved to have ended: no lease needs to run out for them."""
-    buried = []
+    buried: list[int] = []
     for raw in store.command("ZRANGE", store.key("members"), 0, -1):
         number = int(raw)
         fields = store.command("HGETALL", store.key(f"member:{number}"))

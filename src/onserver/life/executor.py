@@ -23,6 +23,7 @@ from onserver.life.page import Page
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.runner import run
 from onserver.redis.answers import LinkError
+from onserver.redis.resp import Word
 from onserver.registry import PROCEDURE
 from onserver.server import Server
 
@@ -68,7 +69,7 @@ class Executor:
         self._prefix = server.store.prefix
         process = server.settings.process
         keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
-        self._words = (*keep, code, len(queues), *queues)
+        self._words: tuple[Word, ...] = (*keep, code, len(queues), *queues)
         self._inbox = server.store.key(f"x:{holder}")
         self._settlements: list[Settlement] = []
         self._unsent_since = 0.0
@@ -83,9 +84,11 @@ class Executor:
         """Claim and run until the page says to drain. Returns the exit status."""
         try:
             while not self.page.draining:
-                claims = self._step(BATCH if self._batching else 1) or self._wait()
+                claims = self._step(BATCH if self._batching else 1)
+                if not claims:
+                    claims = self._wait()
                 for index, claim in enumerate(claims):
-                    if self.page.draining or not self._perform(claim):
+                    if not self._perform(claim):
                         self._hand_back(claims[index:])
                         break
             self._step(0)
@@ -112,6 +115,8 @@ class Executor:
 
     def _perform(self, claim: Claim) -> bool:
         """Run one process. False when it must not begin here: the lease is in doubt, or it was handed back."""
+        if self.page.draining:
+            return False
         if self.page.beat_age > self._cut_seconds:
             self._await_beat()
             return False
@@ -161,7 +166,7 @@ class Executor:
     def _step(self, claim: int) -> list[Claim]:
         pause = 0.02
         while True:
-            words = [word for settlement in self._settlements for word in settlement]
+            words: list[Word] = [word for settlement in self._settlements for word in settlement]
             try:
                 refused, change, again, *messages = self._link.run(
                     self._script, self._prefix, self.holder, claim, int(self._resume), *self._words, *words

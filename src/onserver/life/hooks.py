@@ -53,6 +53,15 @@ class Hook:
         return {"kind": self.kind, "timeout": self.timeout, "doc": inspect.getdoc(self.function) or ""}
 
 
+def _decorated(kind: str, function: Callable[..., Any] | None, name: str | None, timeout: float | None) -> Any:
+    """What a decorator answers: the function, or where it was called with options, what takes the function."""
+
+    def decorate(declared: Callable[..., Any]) -> Callable[..., Any]:
+        return _declare(kind, declared, name, timeout)
+
+    return decorate if function is None else decorate(function)
+
+
 def _declare(kind: str, function: Callable[P, R], name: str | None, timeout: float | None) -> Callable[P, R]:
     declare(kind, Hook(kind, function, name, timeout))
     return function
@@ -91,9 +100,7 @@ def on_server_startup(
 
     4D: On Server Startup (specification 6.2).
     """
-    if function is not None:
-        return _declare(STARTUP, function, name, timeout)
-    return lambda decorated: _declare(STARTUP, decorated, name, timeout)
+    return _decorated(STARTUP, function, name, timeout)
 
 
 @overload
@@ -134,12 +141,10 @@ def on_server_shutdown(
     4D: On Server Shutdown (specification 6.3); there other processes go on while it runs, as with `when="running"`.
     """
     if when not in ("running", "drained"):
-        called: str = name or getattr(function, "__qualname__", "on_server_shutdown")
+        called = name or (function.__qualname__ if function is not None else "on_server_shutdown")
         raise BadDeclaration(called, f"has when={when!r}", "It is 'running' or 'drained'.")
     kind = SHUTDOWN if when == "running" else SHUTDOWN_DRAINED
-    if function is not None:
-        return _declare(kind, function, name, timeout)
-    return lambda decorated: _declare(kind, decorated, name, timeout)
+    return _decorated(kind, function, name, timeout)
 
 
 class HookRun:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from onserver import values
 from onserver.errors import HookFailed
 from onserver.life.hooks import Hook
@@ -19,8 +21,8 @@ def failure_value(hook: Hook, error: bytes) -> bytes:
 
 def failed_start(failure: bytes) -> str:
     """The error and, last, the traceback of the hook that stopped the start."""
-    facts = values.decode(failure) if failure else {}
-    error = facts.get("error", {})
+    facts: dict[str, Any] = values.decode(failure) if failure else {}
+    error: dict[str, Any] = facts.get("error", {})
     message = f"{error.get('type', 'an error')}: {error.get('message', '')}".rstrip(": ")
     failed = HookFailed(facts.get("kind", "on_server_startup"), facts.get("hook", "?"), message)
     return f"error ONS-{failed.code}  {failed}\n{error.get('traceback', '')}".rstrip()

@@ -17,7 +17,8 @@ def run_hook(executor: Executor, epoch: int, hook: Hook) -> int:
     """Run a hook of an epoch, unless another worker does."""
     server = executor.server
     timeout = hook.timeout if hook.timeout is not None else server.settings.hook.timeout_seconds
-    body = values.encode([[], {}])
+    nothing: list[object] = [[], {}]
+    body = values.encode(nothing)
     signed = sign_now(server, hook.name, body, server.store.nonce(), server.store.now_ms())
     words = ("t", hook.name, "b", body, "c", signed, "to", int(timeout * 1000))
     how, *message = server.store.run("claim_hook", executor.holder, epoch, hook.field, *words)

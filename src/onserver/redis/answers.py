@@ -82,6 +82,12 @@ class Misconfigured(LinkError):
     again = False
 
 
+class Unconfirmed(LinkError):
+    """It was written, but fewer replicas confirmed it than `wait_for_replicas` asks for."""
+
+    again = False
+
+
 class Denied(LinkError):
     """A wrong or missing password, or a command that the user's ACL does not allow."""
 

@@ -22,7 +22,7 @@ from typing import Any, NoReturn, Self
 
 from onserver.interrupt import shielded
 from onserver.redis.address import Address, Node
-from onserver.redis.answers import Lost, Moved, NoScript, ReadOnly, Refused, Silent, Unreachable, translate
+from onserver.redis.answers import Lost, Moved, NoScript, ReadOnly, Refused, Silent, Unconfirmed, Unreachable, translate
 from onserver.redis.locate import candidates, master
 from onserver.redis.resp import ErrorReply, Word, pack
 from onserver.redis.scripts import Script
@@ -40,7 +40,7 @@ class Link:
         connect_seconds: deadline of connecting: log-in and `on_connect` included.
         command_seconds: deadline of a command for which no other is given.
         on_connect: runs on each new connection, before anything else is sent. If it raises, the connection is closed.
-        replicas: how many replicas must confirm what a script wrote before `run` answers; `Silent` when they do not.
+        replicas: how many replicas must confirm what a script wrote before `run` answers; else `Unconfirmed`.
     """
 
     def __init__(
@@ -103,7 +103,9 @@ class Link:
     def _confirmed(self, packed: bytes, timeout: float | None) -> Any:
         answer, confirmed = self.exchange(packed, 2, timeout)
         if confirmed < self.replicas:
-            raise Silent(self._name, 1, 0.0, f"wrote, but only {confirmed} of {self.replicas} replicas confirmed it")
+            raise Unconfirmed(
+                self._name, 1, 0.0, f"wrote, but only {confirmed} of {self.replicas} replicas confirmed it"
+            )
         return answer
 
     def pipeline(self, commands: Sequence[Sequence[Word]], timeout: float | None = None) -> list[Any]:

@@ -182,7 +182,12 @@ class Store:
         self._sequence = itertools.count(1)
 
     def _greet(self, link: Link) -> None:
-        changed, now_ms, birth, layout = link.run(self.script("greet"), self.prefix, secrets.token_hex(8)[:15], LAYOUT)
+        replicas, link.replicas = link.replicas, 0  # what is said here need not be confirmed by anybody
+        try:
+            words = (secrets.token_hex(8)[:15], LAYOUT)
+            changed, now_ms, birth, layout = link.run(self.script("greet"), self.prefix, *words)
+        finally:
+            link.replicas = replicas
         self._ahead = int(now_ms) / 1000 - time()
         self._born = birth.decode()
         self._layout = int(layout)

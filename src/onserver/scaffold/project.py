@@ -54,4 +54,4 @@ def write_project(name: str, folder: Path) -> tuple[str, ...]:
 
 def _template(part: str) -> str:
     """Return the text of one template; a dot file's has no dot, so that packaging tools do not skip it."""
-    return (files(__package__) / "template" / f"{part.removeprefix('.')}.in").read_text(encoding="utf-8")
+    return (files("onserver.scaffold") / "template" / f"{part.removeprefix('.')}.in").read_text(encoding="utf-8")

@@ -18,7 +18,6 @@ from typing import Any, get_origin
 
 from onserver.crash import crash_point
 from onserver.errors import BrokerUnavailable, LockLost, MemberFenced, NotShareable, VersionConflict
-from onserver.redis.answers import ScriptRefused
 from onserver.redis.store import Store
 from onserver.session.cache import Cache
 from onserver.session.draft import Pen, draft
@@ -53,6 +52,7 @@ class Block:
 
     @property
     def id(self) -> tuple[str, str]:
+        """Whose block of what."""
         return self.ticket.owner, self.key
 
     def open(self, granted: Granted, kind: Any, root: Callable[[Granted, Pen], Root]) -> None:
@@ -75,12 +75,13 @@ class Block:
 
     def check(self, kind: Any) -> None:
         """Refuse a value that has no lock of its own, or that is not of the kind asked for."""
-        if isinstance(self.value, Root):
+        value: object = self.value
+        if isinstance(value, Root):
             return
-        found = "list" if isinstance(self.value, list) else "dict"
-        if not isinstance(self.value, (dict, list)):
-            problem = f"holds a `{type(self.value).__name__}`; only a dict or a list can be used by itself"
-            raise NotShareable(self.key, type(self.value).__name__, problem, "Replace it inside `storage.use()`.")
+        found = type(value).__name__.removeprefix("Draft").lower()
+        if not isinstance(value, dict | list):
+            problem = f"holds a `{found}`; only a dict or a list can be used by itself"
+            raise NotShareable(self.key, found, problem, "Replace it inside `storage.use()`.")
         if kind is not None and _is_list(kind) != (found == "list"):
             problem = f"holds a {found}, not a {'list' if _is_list(kind) else 'dict'}"
             raise NotShareable(self.key, found, problem, "Ask for the type that it has.")
@@ -99,7 +100,7 @@ class Block:
             self.value.restore(snapshot)
             return
         self.value.clear()
-        add = self.value.extend if isinstance(self.value, list) else self.value.update
+        add: Callable[[Any], None] = getattr(self.value, "extend" if hasattr(self.value, "extend") else "update")
         add(draft(snapshot, self.pen))
 
     def writes(self, limit: int) -> list[Write]:

@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from hiredis import PushNotification
 
@@ -146,17 +146,16 @@ class Cache:
             return
         try:
             self._drain()
-            if (
-                self._link is not None
-                and self._link.connected
-                and not self._pings
-                and monotonic() - self._heard > self._beat / 2
-            ):
+            link = self._link_now()  # draining may have lost it
+            if link is not None and link.connected and not self._pings and monotonic() - self._heard > self._beat / 2:
                 self._ping()
         except LinkError:
             self._lose()
         finally:
             self._io.release()
+
+    def _link_now(self) -> Link | None:
+        return self._link
 
     def fileno(self) -> int | None:
         """What a poll loop may wait on before it calls `pump`; None while there is no connection."""
@@ -272,14 +271,14 @@ class Cache:
             self._lose()
             return
         with suppress(Silent):
-            while self._link is not None:
+            while self._link_now() is not None:
                 self._take(self._link.receive(0))
 
     def _take(self, reply: Any) -> Any:
         """An invalidation, the answer to a ping (`_NOTHING` for both), or the answer to a read."""
         if isinstance(reply, PushNotification):
             if reply[0] == b"invalidate":
-                self._invalidate(reply[1])
+                self._invalidate(cast("list[bytes] | None", reply[1]))
             return _NOTHING
         if self._pings:
             self._heard = max(self._heard, self._pings.popleft())

@@ -67,5 +67,4 @@ def session() -> Session:
     4D: `Session`.
     """
     run = current_run()
-    found = outside() if run is None else run.session
-    return found  # type: ignore[return-value]  # None outside, and said so: see above
+    return outside() if run is None else run.session  # type: ignore[return-value]  # None outside: see above

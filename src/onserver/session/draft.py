@@ -93,7 +93,7 @@ def draft(value: object, pen: Pen) -> Any:
         mapping = DraftDict(cast("dict[str, object]", value))
         for key, item in cast("dict[str, object]", value).items():
             if isinstance(item, (dict, list)):
-                dict.__setitem__(mapping, key, draft(cast("object", item), pen))
+                dict[str, Any].__setitem__(mapping, key, draft(cast("object", item), pen))
         mapping.pen = pen
         return mapping
     if isinstance(value, list):

@@ -9,6 +9,7 @@ def who(store: Store, owner: str) -> str:
     """Describe the owner of a lock: "#1042 nightly_invoices on web-2", or "web-2" for a program outside of runs.
 
     Args:
+        store: the Redis of the server.
         owner: as in the lock's record, "member.incarnation/number.delivery" or "member.incarnation/tSERIAL".
     """
     holder, _, part = owner.partition("/")

@@ -25,7 +25,6 @@ from onserver.session.steps import adrive, drive
 from onserver.settings import Settings
 
 T = TypeVar("T")
-D = TypeVar("D")
 
 _CHUNK = 200
 
@@ -103,10 +102,6 @@ class Storage(Mapping[str, Any]):
             raise KeyError(key)
         return entry.value
 
-    @overload
-    def get(self, key: str, default: None = None, /) -> Any: ...
-    @overload
-    def get(self, key: str, default: D, /) -> Any | D: ...
     def get(self, key: str, default: Any = None, /) -> Any:
         """The value of an entry, read-only; `default` where there is none."""
         entry = self.cache.entry(key)
@@ -121,7 +116,7 @@ class Storage(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self.cache.names())
 
-    def read(self, key: str, kind: type[T]) -> T:
+    def read(self, key: str, kind: type[T]) -> T:  # noqa: ARG002  # for the checker
         """The value of an entry, as a checker knows it: of type `kind`, which is not tested at run time.
 
         Args:

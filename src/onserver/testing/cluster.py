@@ -96,7 +96,11 @@ class Cluster:
         for _ in range(workers):
             node = f"w{len(self.workers) + 1}"
             command = _command(node, pool, executors, grace)
-            started.append(WorkerProgram(node, command, environment, self.folder / f"{node}.log", self.project, CELERY_ENDS if pool else ENDS))
+            started.append(
+                WorkerProgram(
+                    node, command, environment, self.folder / f"{node}.log", self.project, CELERY_ENDS if pool else ENDS
+                )
+            )
             self.workers.append(started[-1])
         if ready:
             for worker in started:

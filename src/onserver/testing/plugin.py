@@ -12,7 +12,7 @@ without owner or lifetime, or a program that is left running, is a failure of th
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def onserver_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the address of a private, real Redis, shared by all tests of this run, each under a server name of its own."""
+    """Give the address of a private, real Redis, shared by all tests of this run; each has a server name of its own."""
     with Embedded(tmp_path_factory.mktemp("redis"), linger_seconds=0) as embedded:
         embedded.start()
         yield f"unix://{embedded.home.socket}"

@@ -31,7 +31,12 @@ class WorkerProgram:
         self._ends = ends
         with log.open("ab") as output:
             self.program = subprocess.Popen(
-                command, env=environment, process_group=0, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                command,
+                env=environment,
+                process_group=0,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
                 cwd=folder,
             )
         self.pid = self.program.pid

@@ -1,8 +1,8 @@
 -- Who may begin what: admit, take, place, offer. Used wherever a process may begin.
--- A message is 16 texts: number, then FIELDS in order ('' for what the record lacks). A hand-off list holds messages,
--- each with the storage's change number behind it, so that one BLMPOP of HAND elements reads one; what begins with the
--- number 'wake' only wakes.
-local FIELDS = {'t', 'b', 'h', 'u', 'c', 'd', 'x', 'n', 'v', 'q', 'z', 'a', 'hk', 'to', 'i'}
+-- A message is 16 texts: FIELDS in order ('' for what the record lacks), with the number in the place of '#', which no
+-- record has. A hand-off list holds messages, each with the storage's change number behind it, so that one BLMPOP of HAND
+-- elements reads one; what begins with the number 'wake' only wakes.
+local FIELDS = {'#', 't', 'b', 'h', 'u', 'c', 'd', 'x', 'n', 'v', 'q', 'z', 'a', 'hk', 'to', 'i'}
 local HAND = 17
 local CODES, STATE
 local function hand(e, m)
@@ -23,14 +23,13 @@ local function codes()
   return CODES
 end
 -- the one decision: a process of procedure t with root x, on a holder whose code is `code`
-local function admit(t, x, code)
-  if x == '' and server_state() ~= 'running' then return false end
-  return redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1
-end
+local function has(code, t) return redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1 end
+local function open_to(x) return x ~= '' or server_state() == 'running' end
+local function admit(t, x, code) return open_to(x) and has(code, t) end
 local function message(n)
   local m = redis.call('HMGET', T .. 'p:' .. n, unpack(FIELDS))
-  for i = 1, #FIELDS do m[i] = m[i] or '' end
-  table.insert(m, 1, n)
+  m[1] = n
+  for i = 2, #FIELDS do m[i] = m[i] or '' end
   return m
 end
 -- n is held by e from here on, before its message travels
@@ -62,10 +61,10 @@ end
 local function offer(n, q, z, t, x)
   local known = false
   for _, code in ipairs(codes()) do
-    if redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1 then
+    if has(code, t) then
       known = true
       local idle = T .. 'idle:' .. q .. ':' .. code
-      local e = admit(t, x, code) and redis.call('SPOP', idle)
+      local e = open_to(x) and redis.call('SPOP', idle)
       while e do
         unlist(e)
         if redis.call('SISMEMBER', T .. 'live', e) == 1 then

@@ -1,6 +1,7 @@
 -- Settling: what the holder says of a process that it holds. True when accepted, or when it was accepted before.
--- free n of e: its end, its place in the history, and whoever waits told; or, after a retry, its next turn
-local function release(e, n, v, keep, keep_failed, state, payload)
+-- free n of e: its end (written before, or here), its place in the history, and whoever waits told; or, after a retry,
+-- its next turn
+local function release(e, n, v, keep, keep_failed, state, payload, written)
   local k = T .. 'p:' .. n
   redis.call('LREM', T .. 'held:' .. e, 1, n)
   if v[4] then
@@ -13,7 +14,7 @@ local function release(e, n, v, keep, keep_failed, state, payload)
     return
   end
   redis.call('HDEL', k, 'o')
-  redis.call('HSET', k, 'l', e, 'f', now())
+  if not written then redis.call('HSET', k, 'l', e, 'f', now()) end
   close_record(n, state, (state == 'failed' or state == 'dead') and keep_failed or keep, v[5], v[6])
   if v[7] then
     local epoch, hook = string.match(v[7], '^(%S+) (.+)$')
@@ -32,20 +33,22 @@ local function settle(e, n, kind, state, payload, extra, limits)
     requeue(n, extra == 'begun' or extra == 'counted', extra == 'counted', limits[3], limits[2], '')
     return true
   end
-  if kind ~= 'free' then
+  if kind == 'end' then
+    v[4] = nil
+    redis.call('HSET', k, 's', state, STORE[state] or 'r', payload, 'l', e, 'f', now())
+  elseif kind ~= 'free' then
     redis.call('HSET', k, 's', state, STORE[state] or 'r', payload)
-    if extra ~= '' then redis.call('HSET', k, 'm', extra) end
   end
+  if kind ~= 'free' and extra ~= '' then redis.call('HSET', k, 'm', extra) end
   if kind == 'store' then
     if state == 'done' or state == 'failed' then tell(n, state, payload, v[3], v[8]) end
     return true
   end
-  if kind == 'end' then v[4] = nil end
   if kind == 'free' then
     state = redis.call('HGET', k, 's')
     if state == 'running' or state == 'waiting' then state = 'done' redis.call('HSET', k, 's', state) end
     payload = redis.call('HGET', k, STORE[state] or 'r') or ''
   end
-  release(e, n, v, limits[1], limits[2], state, payload)
+  release(e, n, v, limits[1], limits[2], state, payload, kind == 'end')
   return true
 end
