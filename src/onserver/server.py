@@ -25,6 +25,7 @@ from onserver.redis.embedded import Embedded
 from onserver.redis.store import Store
 from onserver.registry import Registry
 from onserver.session.context import outside
+from onserver.session.running import tell_when_left
 from onserver.session.session import Session
 from onserver.session.storage import Storage
 from onserver.settings import Settings, find_project, load
@@ -181,6 +182,7 @@ class Server:
         with self._making:
             if self._storage is None:
                 self._storage = Storage(self.store, SPACE, self.settings, self.client.holder, self.client.holding)
+                tell_when_left(self._storage)
             return self._storage
 
     def session(self) -> Session:

@@ -43,9 +43,10 @@ def from_json(text: str) -> tuple[list[Any], dict[str, Any]]:
         ValueError: It is neither, or no JSON.
     """
     found: Any = json.loads(text, parse_constant=_no_constant)
-    if type(found) is list:
+    kind = type(found).__name__
+    if kind == "list":
         return found, {}
-    if type(found) is dict:
+    if kind == "dict":
         return [], found
     raise ValueError(f"a list or an object is wanted, not {json.dumps(found)}")
 

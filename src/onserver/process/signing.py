@@ -21,8 +21,9 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from time import time
 from typing import Any, Final
@@ -40,6 +41,7 @@ FRESH_SECONDS: Final = 30.0
 _MAC_BYTES: Final = 32
 _KEY_BYTES: Final = 32
 _SHORTEST: Final = 16
+_BLOCK_BYTES: Final = 64
 #: Texts, a number and what is encoded already: nothing here needs the care that `values.encode` takes.
 _encoder: Final = msgpack.Encoder()
 
@@ -50,6 +52,25 @@ class Keys:
 
     active: str
     keys: Mapping[str, bytes] = field(repr=False)
+
+    @cached_property
+    def macs(self) -> Mapping[str, Callable[[bytes], bytes]]:
+        """HMAC-SHA256 under each of them."""
+        return {name: _mac(key) for name, key in self.keys.items()}
+
+
+def _mac(key: bytes) -> Callable[[bytes], bytes]:
+    """Make HMAC-SHA256 (RFC 2104) under one key, whose two halves are hashed once: half the time of `hmac.digest`."""
+    block = (key if len(key) <= _BLOCK_BYTES else hashlib.sha256(key).digest()).ljust(_BLOCK_BYTES, b"\0")
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+
+    def mac(message: bytes) -> bytes:
+        first, second = inner.copy(), outer.copy()
+        first.update(message)
+        second.update(first.digest())
+        return second.digest()
+
+    return mac
 
 
 def make_key(path: Path) -> str:
@@ -112,7 +133,7 @@ class Signer:
         """
         active = self._keys.active
         facts = _encoder.encode((nonce, active, made_ms, 0, caller))
-        return facts + hmac.digest(self._keys.keys[active], self._context(procedure) + facts + body, "sha256")
+        return facts + self._keys.macs[active](self._context(procedure) + facts + body)
 
     def verify(self, envelope: bytes, procedure: str, body: bytes, accepted_ms: int) -> dict[str, Any]:
         """Check an envelope.
@@ -128,10 +149,10 @@ class Signer:
             _, identity, made_ms, expires_ms, caller = decode(facts)
         except (DecodeError, ValueError, TypeError) as error:
             raise BadSignature(procedure, "it is not signed" if not envelope else "its signature is damaged") from error
-        key = self._key(str(identity))
-        if key is None:
+        mac_of = self._mac(str(identity))
+        if mac_of is None:
             raise BadSignature(procedure, f"it was signed with key `{identity}`, which this project does not have")
-        if not hmac.compare_digest(mac, hmac.digest(key, self._context(procedure) + facts + body, "sha256")):
+        if not hmac.compare_digest(mac, mac_of(self._context(procedure) + facts + body)):
             raise BadSignature(procedure, "its signature does not fit")
         if abs(accepted_ms - made_ms) > FRESH_SECONDS * 1000:
             raise BadSignature(procedure, "it was signed for another process")
@@ -145,10 +166,10 @@ class Signer:
             found = self._contexts[procedure] = encode([self._name, procedure])
         return found
 
-    def _key(self, identity: str) -> bytes | None:
+    def _mac(self, identity: str) -> Callable[[bytes], bytes] | None:
         if identity not in self._keys.keys:
             self._keys = self._load()
-        return self._keys.keys.get(identity)
+        return self._keys.macs.get(identity)
 
     def _load(self) -> Keys:
         secret = self._server.settings.signing.key

@@ -250,6 +250,8 @@ class Blocks:
 
     def left(self, run: Running) -> None:
         """Give up what a run that has ended still holds."""
+        if not self._open:
+            return  # mostly
         with self._guard:
             found = [block for block in self._open.values() if block.ticket.owner == run.owner]
             for block in found:

@@ -5,7 +5,6 @@ None in a client program, as the original does on a remote 4D.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from onserver.session.running import Running, entered, running
@@ -14,8 +13,7 @@ from onserver.session.session import Session
 __all__ = ["Run", "current_run", "entered", "outside", "session"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run(Running):
+class Run(Running, frozen=True, kw_only=True):
     """One run of one process: what `session()`, `process()` and `caller()` answer from while it lasts."""
 
     #: Full name of the procedure or task.

@@ -10,16 +10,15 @@ guess, since a wrong one would lend a lock to a stranger.
 import asyncio
 import itertools
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
-from weakref import WeakKeyDictionary, WeakSet
+from types import TracebackType
+from typing import Generic, Protocol, TypeVar
+from weakref import WeakKeyDictionary, ref
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, kw_only=True)
-class Running:
+class Running(Struct, frozen=True, kw_only=True):
     """One delivery of one process, as locks need to know it."""
 
     #: Number of the process.
@@ -45,33 +44,44 @@ class Keeper(Protocol):
         """Give up what the run holds. Must not raise: an error here would hide how the run ended."""
 
 
-_keepers: WeakSet[Keeper] = WeakSet()
+_keepers: "tuple[ref[Keeper], ...]" = ()
 
 
 def tell_when_left(keeper: Keeper) -> None:
     """Have the keeper told of every run that is left in this program, for as long as the keeper lives."""
-    _keepers.add(keeper)
+    global _keepers  # replaced whole, so that whoever goes through it is not disturbed
+    _keepers = (*(known for known in _keepers if known() is not None), ref(keeper))
 
 
 _running: ContextVar[Running | None] = ContextVar("onserver_running", default=None)
 _in_main_thread: list[Running] = []
 
 
-@contextmanager
-def entered(run: RunT) -> Iterator[RunT]:
+class entered(Generic[RunT]):  # noqa: N801  # used as a `with` statement's word
     """Make `run` what is running in this context, until the block ends."""
-    main = threading.current_thread() is threading.main_thread()
-    token = _running.set(run)
-    if main:
-        _in_main_thread.append(run)
-    try:
-        yield run
-    finally:
-        if main:
-            _in_main_thread.remove(run)
-        _running.reset(token)
-        for keeper in tuple(_keepers):
-            keeper.left(run)
+
+    __slots__ = ("_main", "_run", "_token")
+
+    def __init__(self, run: RunT) -> None:
+        self._run = run
+
+    def __enter__(self) -> RunT:
+        self._main = threading.current_thread() is threading.main_thread()
+        self._token = _running.set(self._run)
+        if self._main:
+            _in_main_thread.append(self._run)
+        return self._run
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._main:
+            _in_main_thread.remove(self._run)
+        _running.reset(self._token)
+        for known in _keepers:
+            keeper = known()
+            if keeper is not None:
+                keeper.left(self._run)
 
 
 def running() -> Running | None:
