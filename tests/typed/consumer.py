@@ -1,0 +1,73 @@
+"""What a program that uses onserver looks like to type checkers. Only checked, by mypy and pyright, both strict."""
+
+from typing import Any, TypedDict, assert_type
+
+from onserver import (
+    Process,
+    Server,
+    Session,
+    Storage,
+    Worker,
+    execute_many,
+    execute_on_server,
+    on_server_shutdown,
+    on_server_startup,
+    procedure,
+    process,
+    session,
+)
+
+
+class Rates(TypedDict, total=False):
+    """The shape of an entry."""
+
+    EUR: float
+
+
+@procedure
+def add(x: int, y: int) -> int:
+    """Add."""
+    return x + y
+
+
+@procedure(name="shop.total", rerun=False, priority=7)
+def total(values: list[float]) -> float:
+    """Sum up."""
+    return sum(values)
+
+
+@on_server_startup
+def load() -> None:
+    """Fill the storage."""
+    with session().storage.use("rates", Rates) as rates:
+        assert_type(rates, Rates)
+        rates["EUR"] = 1.1
+
+
+@on_server_shutdown(when="drained", timeout=5)
+def report() -> None:
+    """Say goodbye."""
+
+
+def consume() -> None:
+    """Every public shape once."""
+    assert_type(add(1, 2), int)
+    assert_type(execute_on_server(add, 1, y=2), Process[int])
+    assert_type(execute_on_server(add, 1, 2).result(timeout=1.0), int)
+    assert_type(execute_on_server("shop.add", 1), Process[Any])
+    assert_type(execute_many(total, [[1.0], [2.0]]), list[Process[float]])
+    assert_type(add.options(name="totals", unique=True, delay=60).start(1, 2), Process[int])
+    assert_type(session(), Session)
+    assert_type(session().storage, Storage)
+    assert_type(session().storage.read("rates", Rates), Rates)
+    assert_type(session().storage.counter("n").add(1), int)
+    assert_type(Server.current().storage.version("rates"), int)
+    assert_type(process().deliveries, int)
+    Worker(queues=["default"], executors=4)
+
+
+async def wait() -> None:
+    """Awaiting gives what the procedure returns."""
+    assert_type(await execute_on_server(add, 1, 2), int)
+    async with session().storage.use("rates", Rates) as rates:
+        assert_type(rates, Rates)

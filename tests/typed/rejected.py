@@ -1,0 +1,16 @@
+"""Calls that type checkers must reject. An ignore that is not needed is an error, so each line shows its own rule."""
+
+from onserver import execute_on_server, procedure, session
+
+
+@procedure
+def add(x: int, y: int) -> int:
+    """Add."""
+    return x + y
+
+
+def wrong() -> None:
+    """Each of these is wrong."""
+    execute_on_server(add, "1", 2)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    execute_on_server(add, 1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    session().storage["rates"] = {}  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
