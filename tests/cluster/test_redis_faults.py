@@ -1,0 +1,103 @@
+"""Redis killed, frozen, refused: what was accepted is kept, nothing overlaps, and workers go on without a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from onserver import Process, execute_many, execute_on_server
+from onserver.errors import BrokerUnavailable
+from onserver.testing.cluster import LEASE, Cluster, open_cluster
+from onserver.testing.wait import wait_for
+from tests.cluster.jobs import TASKS, overlaps, runs
+from tests.cluster.redis_program import RedisProgram, redis_program
+
+SETTINGS = {"redis_command_seconds": 1.5, "redis_connect_seconds": 0.5}
+
+
+@pytest.fixture
+def redis(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RedisProgram]:
+    with redis_program(tmp_path / "redis", getattr(request, "param", "always")) as program:
+        yield program
+
+
+@pytest.fixture
+def cluster(redis: RedisProgram, tmp_path: Path) -> Iterator[Cluster]:
+    with open_cluster(redis.url, tmp_path, tasks=TASKS, settings=SETTINGS) as opened:
+        opened.start(2)
+        with opened.as_current():
+            yield opened
+
+
+def ended(cluster: Cluster, processes: list[Process[Any]]) -> set[str]:
+    final = {"done", "failed", "lost", "dead"}
+    cluster.wait_for(lambda: {str(process.state) for process in processes} <= final, 30)
+    return {str(process.state) for process in processes}
+
+
+def passed(since: float, seconds: float) -> None:
+    """Wait until so much time has passed: how long a fault lasts is the fact here."""
+    wait_for(lambda: monotonic() - since > seconds, seconds + 5)
+
+
+def test_nothing_accepted_is_lost_when_redis_is_killed_under_load(cluster: Cluster, redis: RedisProgram) -> None:
+    supervisors = [worker.pid for worker in cluster.workers]
+    accepted: list[Process[Any]] = []
+    for restart in range(3):
+        accepted += execute_many("jobs.work", [(n, 0.01) for n in range(50)])
+        cluster.wait_for(lambda: cluster.ledger.count("started") > 20 * (restart + 1))  # noqa: B023  # called at once
+        redis.kill()
+        redis.start()
+    assert ended(cluster, accepted) == {"done"}
+    assert overlaps(cluster.ledger) == []
+    assert [worker.pid for worker in cluster.workers if worker.alive] == supervisors
+    assert execute_on_server("jobs.work", 7).result(timeout=20) == 7
+
+
+@pytest.mark.parametrize("redis", ["everysec"], indirect=True)
+def test_no_number_is_given_twice_when_redis_forgets_its_last_second(cluster: Cluster, redis: RedisProgram) -> None:
+    before = {process.number for process in execute_many("jobs.quick", range(300))}
+    redis.kill()
+    redis.start()
+    after = {process.number for process in execute_many("jobs.quick", range(300))}
+    assert not before & after
+    assert min(after) > max(before) + 900_000
+
+
+def test_a_frozen_redis_ends_what_runs_and_counts_no_delivery(cluster: Cluster, redis: RedisProgram) -> None:
+    supervisors = [worker.pid for worker in cluster.workers]
+    process = execute_on_server("jobs.work", 1, 1.9 * LEASE)
+    stubborn = execute_on_server("jobs.stubborn", 1.9 * LEASE)
+    cluster.wait_for(lambda: cluster.ledger.count("started") == 2)
+    redis.freeze()
+    began = monotonic()
+    with pytest.raises(BrokerUnavailable, match="no answer"):
+        execute_on_server("jobs.work", 2)
+    passed(began, 4 * LEASE)
+    redis.thaw()
+    assert process.result(timeout=30) == 1
+    assert stubborn.result(timeout=30) == "ended"
+    spans = runs(cluster.ledger)
+    assert len(spans[process.number]) == 2
+    assert len(spans[stubborn.number]) == 1
+    assert overlaps(cluster.ledger) == []
+    assert {words[2] for words in cluster.ledger.of("started") if int(words[1]) == process.number} == {"1"}
+    assert [worker.pid for worker in cluster.workers if worker.alive] == supervisors
+    assert not any("was declared dead" in worker.output for worker in cluster.workers)
+
+
+def test_a_refusing_redis_ends_nothing(cluster: Cluster, redis: RedisProgram) -> None:
+    process = execute_on_server("jobs.work", 1, 3 * LEASE)
+    cluster.wait_for(lambda: cluster.ledger.count("started", process.number))
+    redis.kill()
+    began = monotonic()
+    with pytest.raises(BrokerUnavailable, match="refused"):
+        execute_on_server("jobs.work", 2)
+    passed(began, 4 * LEASE)
+    redis.start()
+    assert process.result(timeout=30) == 1
+    assert len(runs(cluster.ledger)[process.number]) == 1
