@@ -73,7 +73,7 @@ class Membership(bootsteps.StartStopStep):
         self._open(member)
         if not self._run_hooks(STARTUP, stop_at_failure=True):
             worker.exitcode = 1
-            print(failed_start(epochs.failure(server.store)), file=sys.stderr, flush=True)
+            print(failed_start(epochs.failure(server.store, self._epoch)), file=sys.stderr, flush=True)
             raise SystemExit(1)
         epochs.run_epoch(server.store, self._epoch)
         logger.info("%s ready · member %s · epoch %s", worker.hostname, member.number, self._epoch)
@@ -96,7 +96,7 @@ class Membership(bootsteps.StartStopStep):
         sequence = HookRun(store, self._epoch, hooks)
         while True:
             if kind == STARTUP:
-                state = epochs.read(store).state
+                state = "failed" if epochs.failure(store, self._epoch) else epochs.read(store).state
                 if state in ("running", "failed"):
                     return state == "running"
             step = sequence.look(stop_at_failure=stop_at_failure)

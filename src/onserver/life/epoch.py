@@ -90,9 +90,9 @@ def fail_epoch(store: Store, number: int, failure: bytes) -> None:
     store.run("fail_epoch", number, failure)
 
 
-def failure(store: Store) -> bytes:
-    """The error value for which the last start failed, b"" if there is none."""
-    found: bytes | None = store.command("HGET", store.key("server"), "failure")
+def failure(store: Store, number: int) -> bytes:
+    """The error value for which a start failed, b"" if it did not."""
+    found: bytes | None = store.command("GET", store.key(f"failure:{number}"))
     return found or b""
 
 

@@ -216,6 +216,9 @@ class Supervisor:
         self._due_at = monotonic() + beat.due_seconds if beat.leader and beat.due_seconds is not None else None
         self._look = True
         if beat.epoch != getattr(self, "epoch", beat.epoch) or beat.state == "none":
+            if self.phase == "starting" and epochs.failure(self._store, self.epoch):
+                self._fail()
+                return
             raise MemberFenced(str(self.member.number))  # the server that this member worked for is gone
         if self.phase in ("starting", "running"):
             if beat.state == "stopping":
@@ -383,7 +386,7 @@ class Supervisor:
         self.member.leave()
         self.phase = "gone"
         sys.stdout.flush()
-        self._say(failed_start(epochs.failure(self._store)))
+        self._say(failed_start(epochs.failure(self._store, self.epoch)))
 
     def _begin_stop(self) -> None:
         self._stopping = True

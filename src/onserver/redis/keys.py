@@ -122,6 +122,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("server", "hash", "greet, open_epoch and the other steps of an epoch, beat", "for ever", _kept),
     Key("numbers", "hash", "whoever needs a number that is never used again", "for ever", _kept),
     Key("hooks:EPOCH", "hash", "claim_hook, step", "30 days", _timed),
+    Key("failure:EPOCH", "string", "fail_epoch", "one day", _timed),
     Key("procedures", "hash", "register", "for ever: a name outlives its workers", _kept),
     Key("clock", "string", "the test plug-in", "as long as the tests", _kept),
     # members and holders

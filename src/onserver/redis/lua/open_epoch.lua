@@ -18,7 +18,7 @@ if state == 'running' or state == 'stopping' then previous = 'crashed' end
 local empty = (previous == 'clean' and ARGV[3] == '0') and 1 or 0
 local epoch = redis.call('HINCRBY', s, 'epoch', 1)
 redis.call('HSET', s, 'state', 'starting', 'previous', previous, 'session', ARGV[2], 'emptying', empty, 'opened', now())
-redis.call('HDEL', s, 'failure', 'closing', 'grace_ms')
+redis.call('HDEL', s, 'closing', 'grace_ms')
 redis.call('DEL', T .. 'drained', T .. 'leaving')
 redis.call('SADD', T .. 'workers', m)
 return {'opened', epoch, previous, ARGV[2], empty, 'starting'}
