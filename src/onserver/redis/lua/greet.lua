@@ -14,9 +14,10 @@ if known ~= run then
   if known then
     changed = 1
     if redis.pcall('DEL', 'onserver:clean-stop') ~= 1 then
-      for _, of in ipairs({'process', 'member', 'incarnation', 'change'}) do
+      for _, of in ipairs({'process', 'member', 'incarnation'}) do
         redis.call('HINCRBY', T .. 'numbers', of, 1000000)
       end
+      redis.call('HINCRBY', s, 'change', 1000000)
     end
   end
 end

@@ -29,4 +29,4 @@ if k > 0 and #out < k then
     for i = 9, 8 + queues do redis.call('SADD', T .. 'idle:' .. ARGV[i] .. ':' .. code, e) end
   end
 end
-return {refused, tonumber(redis.call('HGET', T .. 'numbers', 'change') or 0), again, unpack(out)}
+return {refused, tonumber(newest_change()), again, unpack(out)}

@@ -1,6 +1,6 @@
 -- A change of a storage: its number, its entries, and the word to whoever watches (T .. SPACE .. 'changes': a message
 -- 'CHANGE VERSION KEY' for each entry; version 0 when it is gone).
-local function next_change() return redis.call('HINCRBY', T .. 'numbers', 'change', 1) end
+local function next_change() return redis.call('HINCRBY', T .. 'server', 'change', 1) end
 local function tell_change(space, change, version, key)
   redis.call('PUBLISH', T .. space .. 'changes', string.format('%.0f %.0f ', change, version) .. key)
 end

@@ -16,12 +16,12 @@ end
 -- what the owner of a lock gets: {value, version, kind, change}; for the root its names as the value, in the second form
 local function entry_of(space, key)
   local e = redis.call('HMGET', T .. space .. 'e:' .. key, 'v', 'n', 'k')
-  return e[1] or '', e[2] or '0', e[3] or '', redis.call('HGET', T .. 'numbers', 'change') or '0'
+  return e[1] or '', e[2] or '0', e[3] or '', redis.call('HGET', T .. 'server', 'change') or '0'
 end
 local function yours(name)
   local _, space, key = line_of(name)
   if key ~= '' then return {'yours', entry_of(space, key)} end
-  local change = redis.call('HGET', T .. 'numbers', 'change') or '0'
+  local change = redis.call('HGET', T .. 'server', 'change') or '0'
   return {'yours', redis.call('SMEMBERS', T .. space .. 'index'), '0', 'root', change}
 end
 local function forget(name, ticket, owner)

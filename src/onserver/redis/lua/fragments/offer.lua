@@ -4,9 +4,18 @@
 -- elements reads one; what begins with the number 'wake' only wakes.
 local FIELDS = {'#', 't', 'b', 'h', 'u', 'c', 'd', 'x', 'n', 'v', 'q', 'z', 'a', 'hk', 'to', 'i'}
 local HAND = 17
-local CODES, STATE
+local CODES, STATE, CHANGE
+-- what the server is doing, and the number of the newest change of its storage: one look a script
+local function look()
+  local v = redis.call('HMGET', T .. 'server', 'state', 'change')
+  STATE, CHANGE = v[1] or 'none', v[2] or '0'
+end
+local function newest_change()
+  if not CHANGE then look() end
+  return CHANGE
+end
 local function hand(e, m)
-  m[HAND] = redis.call('HGET', T .. 'numbers', 'change') or '0'
+  m[HAND] = newest_change()
   redis.call('RPUSH', T .. 'x:' .. e, unpack(m))
 end
 local function wake(e)
@@ -15,7 +24,7 @@ local function wake(e)
   redis.call('RPUSH', T .. 'x:' .. e, unpack(m))
 end
 local function server_state()
-  STATE = STATE or redis.call('HGET', T .. 'server', 'state') or 'none'
+  if not STATE then look() end
   return STATE
 end
 local function codes()
