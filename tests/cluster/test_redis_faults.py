@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic
@@ -101,3 +102,13 @@ def test_a_refusing_redis_ends_nothing(cluster: Cluster, redis: RedisProgram) ->
     redis.start()
     assert process.result(timeout=30) == 1
     assert len(runs(cluster.ledger)[process.number]) == 1
+
+
+def test_a_worker_that_is_told_to_leave_while_redis_is_away_leaves(cluster: Cluster, redis: RedisProgram) -> None:
+    redis.kill()
+    worker = cluster.worker(0)
+    cluster.wait_for(lambda: "Redis does not answer" in worker.output)
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(10) == 0
+    redis.start()
+    assert execute_on_server("jobs.work", 1).result(timeout=20) == 1

@@ -95,6 +95,7 @@ class Supervisor:
         self._status = 0
         self._stopping = False
         self._forced = False
+        self._asked = 0.0
         self._stillborn = 0
         self._deadline = 0.0
         self.phase: Phase = "joining"
@@ -111,7 +112,8 @@ class Supervisor:
                 while self.phase != "gone":
                     if self.phase == "joining":
                         self._join()
-                    self._turn()
+                    if self.phase != "gone":
+                        self._turn()
             finally:
                 if hasattr(self, "crew"):
                     self.crew.kill()
@@ -172,10 +174,12 @@ class Supervisor:
                 self._opening = epochs.open_epoch(self.member, keep_storage=self.server.settings.storage.keep)
                 break
             except BrokerUnavailable as error:
-                if not self._heard:
-                    continue
+                if self._heard:
+                    self._say(f"waiting for Redis: {error}")
                 self._heard = False
-                self._say(f"waiting for Redis: {error}")
+                if self._signals:
+                    self.phase = "gone"
+                    return
         self._heard, self._look = True, True
         self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watch_child, self._forget_child)
         self._orders = Orders(self._store, self.member.number, self._lease / 5)
@@ -269,10 +273,15 @@ class Supervisor:
             if number == signal.SIGUSR2:
                 self._reload()
             elif number in (signal.SIGTERM, signal.SIGINT):
-                if self.phase == "joining" or self._deadline or self._stopping:
+                if self._asked or self._stopping or self.phase == "joining":
                     self._force()
                 else:
-                    self._leave()
+                    self._asked = monotonic()
+        if self._asked and self.phase in ("starting", "running"):
+            if self._heard:
+                self._leave()
+            elif monotonic() - self._asked > self._grace:
+                self._force()
 
     @contextmanager
     def _handled_signals(self) -> Iterator[None]:
@@ -437,9 +446,10 @@ class Supervisor:
         self._forced = True
         self._say("ending at once")
         self.crew.kill()
-        self.crew.bury()
-        self.member.leave()
         self.phase = "gone"
+        with suppress(BrokerUnavailable, LinkError, MemberFenced):  # then others find that this program is gone
+            self.crew.bury()
+            self.member.leave()
 
     def _reload(self) -> None:
         """New code in new executors; the old ones finish what they run. Member, epoch and storage stay."""
