@@ -91,3 +91,17 @@ def test_what_runs_at_a_stop_is_drained(cluster_of: Open) -> None:
         assert running.result(timeout=5) == 1
     words = [line[0] for line in cluster.ledger]
     assert words.index("shutdown") < words.index("ended") < words.index("drained")
+
+
+def test_a_worker_that_comes_while_the_server_stops_opens_the_next_epoch(cluster_of: Open) -> None:
+    cluster = cluster_of(1, grace=15.0)
+    with cluster.as_current():
+        running = execute_on_server("jobs.work", 1, 2.0)
+        cluster.wait_for(lambda: cluster.ledger.count("started", running.number))
+        cluster.worker(0).signal(signal.SIGTERM)
+        cluster.wait_for(lambda: cluster.state() == "stopping")
+        cluster.start(1)
+        assert cluster.worker(0).wait(20) == 0
+        assert running.result(timeout=5) == 1
+    assert cluster.ledger.count("hook", "first", 2, "clean") == 1
+    assert len(cluster.server.store.command("ZRANGE", cluster.server.store.key("members"), 0, -1)) == 1

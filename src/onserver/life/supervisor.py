@@ -3,7 +3,7 @@
 One loop waits for whatever comes first: a signal, an order, a child's output, the next beat. Then it does what is due
 and looks whether its phase has come to an end:
 
-    joining → starting → running → stopping → draining → last → gone
+    joining → (waiting →) starting → running → stopping → draining → last → gone
 
 `stopping` is the time of the shutdown hooks, `last` that of those with `when="drained"`. A worker that leaves while
 others stay goes from running to draining at once. Declared dead, it drops everything and joins under a new number.
@@ -41,7 +41,7 @@ from onserver.redis.store import Store
 from onserver.server import SPACE, Server
 from onserver.session.storage import empty_storage
 
-Phase = Literal["joining", "starting", "running", "stopping", "draining", "last", "gone"]
+Phase = Literal["joining", "waiting", "starting", "running", "stopping", "draining", "last", "gone"]
 
 
 class Supervisor:
@@ -110,9 +110,7 @@ class Supervisor:
         with self._handled_signals():
             try:
                 while self.phase != "gone":
-                    if self.phase == "joining":
-                        self._join()
-                    if self.phase != "gone":
+                    if self.phase != "joining" or self._join():
                         self._turn()
             finally:
                 if hasattr(self, "crew"):
@@ -164,8 +162,8 @@ class Supervisor:
 
     # -- joining
 
-    def _join(self) -> None:
-        """Become a member and come into an epoch; wait where the server is just stopping."""
+    def _join(self) -> bool:
+        """Become a member and come into an epoch. False when this worker was told to end before Redis answered."""
         while True:
             try:
                 bury_gone(self._store, self.server.settings)
@@ -179,13 +177,15 @@ class Supervisor:
                 self._heard = False
                 if self._signals:
                     self.phase = "gone"
-                    return
+                    return False
         self._heard, self._look = True, True
         self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watch_child, self._forget_child)
         self._orders = Orders(self._store, self.member.number, self._lease / 5)
         self._next_beat = monotonic()
+        self.phase = "waiting"
         if self._opening.how != "wait":
             self._enter()
+        return True
 
     def _facts(self) -> Mapping[str, str]:
         return {"code": self.code.digest, "queues": " ".join(self._worker.queues), "executors": str(self._executors)}
@@ -273,7 +273,7 @@ class Supervisor:
             if number == signal.SIGUSR2:
                 self._reload()
             elif number in (signal.SIGTERM, signal.SIGINT):
-                if self._asked or self._stopping or self.phase == "joining":
+                if self._asked or self._stopping or self.phase in ("joining", "waiting"):
                     self._force()
                 else:
                     self._asked = monotonic()
@@ -337,7 +337,7 @@ class Supervisor:
 
     def _advance(self) -> None:
         """Look whether the phase has come to an end."""
-        if self.phase == "joining":
+        if self.phase == "waiting":
             self._opening = epochs.open_epoch(self.member, keep_storage=self.server.settings.storage.keep)
             if self._opening.how != "wait":
                 self._enter()
