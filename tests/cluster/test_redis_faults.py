@@ -69,6 +69,27 @@ def test_no_number_is_given_twice_when_redis_forgets_its_last_second(cluster: Cl
     assert min(after) > max(before) + 900_000
 
 
+@pytest.mark.parametrize("redis", ["everysec"], indirect=True)
+def test_what_redis_has_forgotten_is_reported(
+    cluster: Cluster, redis: RedisProgram, caplog: pytest.LogCaptureFixture
+) -> None:
+    for worker in cluster.workers:
+        cluster.kill(worker)
+    kept = execute_many("jobs.quick", range(20))
+    lost = execute_many("jobs.quick", range(100))
+    redis.kill()
+    (tail,) = (redis.folder / "appendonlydir").glob("*.incr.aof")
+    with tail.open("r+b") as file:
+        file.truncate(tail.stat().st_size - 5000)  # a torn tail: one script is all there or not at all
+    redis.start()
+    more = execute_on_server("jobs.quick", 1)
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "onserver"]
+    assert "without 100 processes that it had accepted" in said
+    assert f"#{lost[0].number}, " in said
+    cluster.start(1)
+    assert [process.result(timeout=20) for process in [*kept, more]] == [*range(20), 1]
+
+
 def test_a_frozen_redis_ends_what_runs_and_counts_no_delivery(cluster: Cluster, redis: RedisProgram) -> None:
     supervisors = [worker.pid for worker in cluster.workers]
     process = execute_on_server("jobs.work", 1, 1.9 * LEASE)

@@ -21,6 +21,7 @@ from onserver.errors import MemberFenced
 from onserver.interrupt import Interrupted, forget, interrupt
 from onserver.life.page import Page
 from onserver.process.claim import WIDTH, Claim, Settlement
+from onserver.process.recent import Recent
 from onserver.process.runner import run
 from onserver.redis.answers import LinkError
 from onserver.redis.resp import Word
@@ -72,6 +73,7 @@ class Executor:
         self._words: tuple[Word, ...] = (*keep, code, len(queues), *queues)
         self._inbox = server.store.key(f"x:{holder}")
         self._settlements: list[Settlement] = []
+        self._recent = server.part(Recent)
         self._unsent_since = 0.0
         self._resume = False
         self._batching: bool = False
@@ -178,6 +180,9 @@ class Executor:
                 continue
             if self._settlements:
                 crash_point("after_settle")
+                self._recent.report()
+                for settlement in self._settlements:
+                    self._recent.note(settlement[0])
                 self._settlements.clear()
             for number in refused:
                 sys.stderr.write(f"#{number} was given to another meanwhile: what it did here is not accepted\n")

@@ -19,6 +19,7 @@ from onserver.errors import AlreadyRunning, BadArguments, BadSignature, NotSenda
 from onserver.process.caller import snapshot_to_send
 from onserver.process.handle import Process
 from onserver.process.inbox import Inbox
+from onserver.process.recent import Recent
 from onserver.process.shape import Shape
 from onserver.process.signing import Signer
 from onserver.redis.answers import ScriptRefused
@@ -85,6 +86,7 @@ class Sender:
         self._put_many = server.store.script("put_many")
         self._signer = server.part(Signer)
         self._inbox = server.part(Inbox)
+        self._recent = server.part(Recent)
         self._limit = server.settings.process.max_argument_bytes
         self._ahead_ms = 0
         self._warned: dict[tuple[str, str], float] = {}
@@ -102,6 +104,8 @@ class Sender:
             self._refuse(order, process)
         if served != b"ok":
             self._warn(order, number, served)
+        self._recent.report()
+        self._recent.note(number)
         return process
 
     def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
@@ -112,7 +116,9 @@ class Sender:
             chunk = bodies[start : start + CHUNK]
             made: list[Process[Any]] = [Process(self._server, 0, procedure=order.procedure) for _ in chunk]
             inboxes = [self._inbox.early_address(process) for process in made]
-            first, _, served = self._fresh(partial(self._put_many_words, order, chunk, inboxes), many=True)
+            first, last, served = self._fresh(partial(self._put_many_words, order, chunk, inboxes), many=True)
+            self._recent.report()
+            self._recent.note(first, last)
             for number, process in enumerate(made, first):
                 process._number = number  # as in `put`
             if served != b"ok":
