@@ -85,9 +85,12 @@ local function leave_line(name, ticket)
   end
   redis.call('DEL', T .. 'wake:' .. token)
 end
--- everything that a dead holder had or waited for
-local function drop_locks(holder)
-  local all = redis.call('SMEMBERS', T .. 'locks:' .. holder)
+-- everything that a dead holder had or waited for; with `owner` only what that run of it had
+local function drop_locks(holder, owner)
+  local all = {}
+  for _, one in ipairs(redis.call('SMEMBERS', T .. 'locks:' .. holder)) do
+    if not owner or string.match(one, '^%S+ (%S+)') == owner then all[#all + 1] = one end
+  end
   for _, one in ipairs(all) do
     local ticket, name = string.match(one, '^(%S+ %S+ %d+) (.*)$')
     leave_line(name, ticket)

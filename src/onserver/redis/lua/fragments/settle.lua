@@ -28,6 +28,9 @@ local function settle(e, n, kind, state, payload, extra, limits)
   local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w')
   if v[1] ~= e then return v[2] == e end
   if kind == 'wait' then redis.call('HSET', k, 's', state, 'why', payload) return true end
+  if kind == 'back' or state == 'failed' then  -- whoever ran it may have been killed inside a block
+    drop_locks(e, string.format('%s/%s.%d', e, n, tonumber(redis.call('HGET', k, 'd') or 0) + 1))
+  end
   if kind == 'back' then
     redis.call('LREM', T .. 'held:' .. e, 1, n)
     requeue(n, extra == 'begun' or extra == 'counted', extra == 'counted', limits[3], limits[2], '')

@@ -1,0 +1,30 @@
+"""An idle worker hardly talks: the budget is two round trips a second for a worker of two executors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from time import monotonic
+
+from onserver import execute_on_server
+from onserver.redis.address import parse
+from onserver.testing.cluster import open_cluster
+from onserver.testing.proxy import Proxy
+from onserver.testing.wait import wait_for
+from tests.cluster.jobs import TASKS
+
+SECONDS = 8.0
+
+
+def test_an_idle_worker_makes_at_most_two_round_trips_a_second(onserver_redis: str, tmp_path: Path) -> None:
+    ordinary = {"member.lease_seconds": 10, "member.beat_seconds": 2}
+    with (
+        Proxy(parse(onserver_redis), tmp_path / "proxy") as proxy,
+        open_cluster(onserver_redis, tmp_path, tasks=TASKS, settings=ordinary) as cluster,
+    ):
+        cluster.start(1, executors=2, ONSERVER_REDIS=f"unix://{tmp_path / 'proxy'}")
+        with cluster.as_current():
+            assert execute_on_server("jobs.work", 1).result(timeout=10) == 1
+            before, began = len(proxy.commands), monotonic()
+            wait_for(lambda: monotonic() - began > SECONDS, SECONDS + 5)
+            assert (len(proxy.commands) - before) / SECONDS <= 2.0
+            assert execute_on_server("jobs.work", 2).result(timeout=10) == 2
