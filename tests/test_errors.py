@@ -102,8 +102,7 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (
         errors.ProcessDead(1042, 3, "web-2"),
-        "#1042 was dead-lettered after 3 deliveries, the last on web-2. Look: `onserver dead show 1042`. "
-        "Run again: `onserver dead replay 1042`.",
+        "#1042 was dead-lettered after 3 deliveries, the last on web-2. See it: `onserver ps 1042`.",
     ),
     (
         errors.DeadlockDetected("rates", "#1042", "stock", "#1047"),

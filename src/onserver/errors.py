@@ -584,7 +584,7 @@ class ProcessDead(ProcessError):
 
     @property
     def hint(self) -> str:
-        return f"Look: `onserver dead show {self.number}`. Run again: `onserver dead replay {self.number}`."
+        return f"See it: `onserver ps {self.number}`."
 
 
 class DeadlockDetected(ProcessError):

@@ -196,7 +196,7 @@ def load(project: Path, environ: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings of the project in this folder; the environment wins over the file.
 
     Raises:
-        BadSettingsFile: ONS-1009, the file is no TOML.
+        BadSettingsFile: ONS-1011, the file is no TOML.
         UnknownSetting: ONS-1003, a key of the file or an ``ONSERVER_*`` variable is none of ours.
         BadSetting: ONS-1007, a value has the wrong type or is out of range.
 

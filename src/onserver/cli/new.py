@@ -6,6 +6,7 @@ import click
 
 from onserver.cli import exits
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
+from onserver.process.signing import make_first_key
 from onserver.scaffold import write_project
 
 
@@ -15,7 +16,7 @@ from onserver.scaffold import write_project
 @common_options
 @pass_invocation
 def new(invocation: Invocation, name: str, folder: Path | None) -> int:
-    """Make a new project: settings, procedures, hooks, a worker, tests, a compose file.
+    """Make a new project: settings, procedures, hooks, a worker, tests, a compose file, a signing key.
 
     Exit status: 0 done, 2 the name cannot be one, 8 a file is there already.
     """
@@ -27,6 +28,7 @@ def new(invocation: Invocation, name: str, folder: Path | None) -> int:
     except FileExistsError as error:
         invocation.screen.complaint(str(error))
         return exits.CONFLICT
+    make_first_key(target / ".onserver/keys.json")
     shown = f"✓ {target}/: {' '.join(written)}"
     invocation.screen.result({"folder": str(target.resolve()), "files": written}, shown)
     invocation.screen.say(f"next: cd {target} && onserver dev")

@@ -119,6 +119,12 @@ class Seen:
         return bool(self.store.command("SISMEMBER", self.store.key(f"code:{code}"), procedure))
 
 
+def numbers_in(pattern: str) -> list[int]:
+    """Return the numbers that a pattern asks for; none when it asks for anything else too."""
+    parts = [part.strip().removeprefix("#") for part in pattern.split(";") if part.strip()]
+    return sorted(set(map(int, parts))) if all(part.isdecimal() for part in parts) else []
+
+
 def matching(pattern: str) -> Callable[[Row], bool]:
     """Return the test for a pattern: parts joined by `;`, of which one must fit.
 

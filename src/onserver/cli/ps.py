@@ -8,7 +8,7 @@ import click
 from onserver.cli import exits
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.members import members
-from onserver.cli.processes import Row, Seen, matching
+from onserver.cli.processes import Row, Seen, matching, numbers_in
 from onserver.cli.screen import columns, duration
 
 
@@ -32,7 +32,8 @@ def ps(
 ) -> int:
     """List processes, with the reason why those that wait do.
 
-    PATTERN: a number, a name with * and ?, or a part of one; several are joined by `;`.
+    PATTERN: a number, a name with * and ?, or a part of one; several are joined by `;`. A process that is asked for by
+    its number is shown whether it has ended or not.
 
     Exit status: 0 done, 4 nothing fits the pattern, 6 cannot reach Redis.
     """
@@ -43,7 +44,7 @@ def ps(
     seen = Seen(invocation.server().store)
     fits = matching(pattern)
     wanted = state.lower() if state else None
-    shown = seen.numbers(limit, ended or wanted is not None)
+    shown = numbers_in(pattern) or seen.numbers(limit, ended or wanted is not None)
     rows = [row for row in seen.rows(shown) if fits(row) and wanted in {None, row.state}]
     if len(rows) > limit:
         invocation.screen.say(f"the first {limit} of {len(rows)}; --limit shows more")
