@@ -201,7 +201,7 @@ def load(project: Path, environ: Mapping[str, str] = os.environ) -> Settings:
         BadSetting: ONS-1007, a value has the wrong type or is out of range.
 
     Example:
-        >>> load(find_project(), {"ONSERVER_MEMBER_LEASE_SECONDS": "20"}).member.lease_seconds  # doctest: +SKIP
+        >>> load(find_project(), {"ONSERVER_MEMBER_LEASE_SECONDS": "20"}).member.lease_seconds
         20.0
     """
     values: dict[str, object] = {"name": project.resolve().name}

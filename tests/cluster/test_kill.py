@@ -70,7 +70,7 @@ def test_the_work_of_a_killed_worker_runs_again_within_lease_and_beat(cluster_of
         cluster.wait_for(lambda: cluster.ledger.count("started", process.number))
         (other,) = cluster.start(1)
         cluster.kill(cluster.worker(0))
-        cluster.wait_for(lambda: cluster.ledger.count("started", process.number, 2))
+        cluster.wait_for(lambda: cluster.ledger.count("started", process.number) == 2)
         first, second = runs(cluster.ledger)[process.number][:2]
         assert second[0] - first[1] < LEASE + 2 * BEAT + 1.0
         assert other.alive

@@ -50,8 +50,8 @@ def server_epoch() -> Epoch:
         BrokerUnavailable: Redis gave no answer in time.
 
     Example:
-        >>> server_epoch().previous  # doctest: +SKIP
-        'clean'
+        >>> server_epoch().previous  # the first life of this server
+        'none'
     """
     return read(Server.current().store)
 

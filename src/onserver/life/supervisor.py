@@ -12,13 +12,11 @@ others stay goes from running to draining at once. Declared dead, it drops every
 from __future__ import annotations
 
 import os
-import selectors
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from time import monotonic
-from types import FrameType
 from typing import Literal
 
 from onserver import crash
@@ -29,12 +27,13 @@ from onserver.life import epoch as epochs
 from onserver.life.child import Child
 from onserver.life.code import Code
 from onserver.life.crew import Crew, describe_end
-from onserver.life.executor import CUT_SHARE, Tracer
+from onserver.life.executor import Tracer
 from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookRun
 from onserver.life.kinship import become_subreaper
 from onserver.life.narrate import failed_start, failure_value, hook_line
 from onserver.life.orders import Orders
 from onserver.life.running_hook import run_hook
+from onserver.life.watching import Watching
 from onserver.life.worker import Worker
 from onserver.redis.answers import LinkError
 from onserver.redis.store import Store
@@ -86,8 +85,7 @@ class Supervisor:
         settings = server.settings
         self._lease, self._pause = settings.member.lease_seconds, settings.member.beat_seconds
         self._store = _short(server.store, self._lease / 5)
-        self._selector = selectors.DefaultSelector()
-        self._signals: list[int] = []
+        self._watching = Watching()
         self._next_beat = 0.0
         self._due_at: float | None = None
         self._heard = True
@@ -95,6 +93,8 @@ class Supervisor:
         self._status = 0
         self._stopping = False
         self._forced = False
+        self._sweep = False
+        self.epoch = 0
         self._asked = 0.0
         self._stillborn = 0
         self._deadline = 0.0
@@ -107,7 +107,7 @@ class Supervisor:
         """Join, work, leave. Returns the exit status: 1 when the server did not start."""
         crash.role("supervisor")
         become_subreaper()
-        with self._handled_signals():
+        with self._watching.handled_signals():
             try:
                 while self.phase != "gone":
                     if self.phase != "joining" or self._join():
@@ -120,11 +120,14 @@ class Supervisor:
         return self._status
 
     def _turn(self) -> None:
-        self._wait()
+        orders = self._wait()
         try:
+            self._take_orders(orders)
             self._take_signals()
             if monotonic() >= self._next_beat:
                 self._beat()
+            if self.phase == "draining" and monotonic() >= self._deadline:
+                self._look = True
             self.crew.end_overdue()
             if self.crew.reap():
                 self._look = True
@@ -140,25 +143,20 @@ class Supervisor:
         except (BrokerUnavailable, LinkError) as error:
             self._lost(error)
 
-    def _wait(self) -> None:
-        self._watch_orders()
+    def _wait(self) -> list[str]:
+        """Wait for whatever comes first; while Redis is away nothing is due but the next try to beat."""
         now = monotonic()
         ends = [self._next_beat - now]
-        if self._due_at is not None:
-            ends.append(self._due_at - now)
         overdue = self.crew.next_deadline()
         if overdue is not None:
             ends.append(overdue)
-        if self.phase == "draining":
+        if self._heard and self._look:
+            ends.append(0.0)
+        if self._heard and self._due_at is not None:
+            ends.append(self._due_at - now)
+        if self._heard and self.phase == "draining":
             ends.append(self._deadline - now)
-        for key, _ in self._selector.select(0 if self._look else max(0.0, min(ends))):
-            if key.data is None:
-                os.read(key.fd, 512)
-            elif isinstance(key.data, Child):
-                if not key.data.pass_on(key.fd):
-                    self._selector.unregister(key.fd)
-            else:
-                self._take_orders()
+        return self._watching.wait(min(ends), self._orders if self._heard else None)
 
     # -- joining
 
@@ -175,11 +173,11 @@ class Supervisor:
                 if self._heard:
                     self._say(f"waiting for Redis: {error}")
                 self._heard = False
-                if self._signals:
+                if self._watching.signals:
                     self.phase = "gone"
                     return False
         self._heard, self._look = True, True
-        self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watch_child, self._forget_child)
+        self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watching.add, self._forget_child)
         self._orders = Orders(self._store, self.member.number, self._lease / 5)
         self._next_beat = monotonic()
         self.phase = "waiting"
@@ -215,11 +213,10 @@ class Supervisor:
         self._heed(beat)
 
     def _heed(self, beat: Beat) -> None:
-        self._leader = beat.leader
         self._sweep = beat.leader
         self._due_at = monotonic() + beat.due_seconds if beat.leader and beat.due_seconds is not None else None
         self._look = True
-        if beat.epoch != getattr(self, "epoch", beat.epoch) or beat.state == "none":
+        if beat.epoch != (self.epoch or beat.epoch) or beat.state == "none":
             if self.phase == "starting" and epochs.failure(self._store, self.epoch):
                 self._fail()
                 return
@@ -247,8 +244,8 @@ class Supervisor:
         leaving = self.phase in ("stopping", "draining", "last")
         self.phase = "gone" if leaving else "joining"
 
-    def _take_orders(self) -> None:
-        for order in self._orders.read():
+    def _take_orders(self, orders: list[str]) -> None:
+        for order in orders:
             if order == "due":
                 self._due_at = monotonic()
             elif order == "reload":
@@ -258,18 +255,9 @@ class Supervisor:
             else:
                 self._next_beat = monotonic()  # `running`, `stop`, `failed`: the beat reads what is so
 
-    def _watch_orders(self) -> None:
-        descriptor = self._orders.ask() if self._heard else None
-        watched = [key for key in self._selector.get_map().values() if key.data == "orders"]
-        for key in watched:
-            if key.fd != descriptor:
-                self._selector.unregister(key.fileobj)
-        if descriptor is not None and not any(key.fd == descriptor for key in watched):
-            self._selector.register(descriptor, selectors.EVENT_READ, "orders")
-
     def _take_signals(self) -> None:
-        while self._signals:
-            number = self._signals.pop(0)
+        while self._watching.signals:
+            number = self._watching.signals.pop(0)
             if number == signal.SIGUSR2:
                 self._reload()
             elif number in (signal.SIGTERM, signal.SIGINT):
@@ -283,44 +271,13 @@ class Supervisor:
             elif monotonic() - self._asked > self._grace:
                 self._force()
 
-    @contextmanager
-    def _handled_signals(self) -> Iterator[None]:
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-
-        def note(number: int, _frame: FrameType | None) -> None:
-            self._signals.append(number)
-
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGCHLD)
-        before = {number: signal.signal(number, note) for number in numbers}
-        previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        self._selector.register(reader, selectors.EVENT_READ, None)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(previous)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._selector.close()
-            os.close(reader)
-            os.close(writer)
-
-    def _watch_child(self, child: Child) -> None:
-        for pipe in (child.out, child.err):
-            self._selector.register(pipe.reader, selectors.EVENT_READ, child)
-
     def _forget_child(self, child: Child) -> None:
-        for pipe in (child.out, child.err):
-            with suppress(KeyError):
-                self._selector.unregister(pipe.reader)
+        self._watching.drop(child)
         if os.WIFSIGNALED(child.status) or os.WEXITSTATUS(child.status):
             self._stillborn += child.role == "hook" and not child.page.current
             self._say(f"{child.role} {child.holder} {describe_end(child)}")
 
     # -- duties and phases
-
-    _leader = False
-    _sweep = False
 
     def _duties(self) -> None:
         if self._due_at is not None and monotonic() >= self._due_at:
@@ -486,6 +443,3 @@ def _short(store: Store, deadline: float) -> Store:
         wait_for_replicas=store.wait_for_replicas,
         testing=store.testing,
     )
-
-
-__all__ = ["CUT_SHARE", "Supervisor"]

@@ -34,6 +34,10 @@ class Caller:
         os_user: operating-system user of the program that asked.
         host: machine that it ran on.
         privileges: privileges and roles that were set in that session.
+
+    Example:
+        >>> Caller(user="ann", kind="web").is_server
+        False
     """
 
     user: str
@@ -102,6 +106,10 @@ def caller() -> Caller:
     """Answer who asked for what is running: inside a procedure the session that started it, at any depth.
 
     Outside of processes it is this program, which asks as the server.
+
+    Example:
+        >>> caller().user  # the virtual user: the setting `session.user_name`
+        'server'
     """
     run = current_run()
     if run is None or run.caller is None or _as_server.get():

@@ -52,7 +52,7 @@ def execute_on_server(procedure: Any, /, *args: Any, **kwargs: Any) -> Process[A
         NoWorker: ONS-1202, the process is kept, but no worker would take it now.
 
     Example:
-        >>> execute_on_server(add, 1, 2).result(timeout=10)  # doctest: +SKIP
+        >>> execute_on_server(add, 1, 2).result(timeout=10)
         3
 
     4D: *Execute on server*. There is no stack size, numbers are positive everywhere, and there is a result.
@@ -85,7 +85,7 @@ def execute_many(procedure: Any, items: Iterable[Any], /) -> list[Process[Any]]:
         BrokerUnavailable: ONS-1201, Redis gave no answer in time.
 
     Example:
-        >>> [p.result() for p in execute_many(add, [(1, 2), (3, 4)])]  # doctest: +SKIP
+        >>> [p.result() for p in execute_many(add, [(1, 2), (3, 4)])]
         [3, 7]
     """
     server = Server.current()

@@ -27,7 +27,7 @@ class Process(Awaited, Generic[R_co]):
     """A process of a server; `R` is what its procedure returns.
 
     Example:
-        >>> Process.get(execute_on_server(add, 1, 2).number).result(timeout=10)  # doctest: +SKIP
+        >>> Process.get(execute_on_server(add, 1, 2).number).result(timeout=10)
         3
     """
 

@@ -46,7 +46,16 @@ _NAMES: Final = ("name", "aliases", "rerun", "when_cut", "batch", "pass_process"
 
 
 class Procedure(Generic[P, R_co]):
-    """A function that a server can run. Made by `@procedure`; calling it runs the function in place."""
+    """A function that a server can run. Made by `@procedure`; calling it runs the function in place.
+
+    Example:
+        >>> add(1, 2)
+        3
+        >>> add.start(1, 2).result(timeout=10)
+        3
+        >>> add.delay(1, 2).get(timeout=10)  # as a Celery task
+        3
+    """
 
     def __init__(
         self,
@@ -127,7 +136,7 @@ class Procedure(Generic[P, R_co]):
             ... def total(a: int, b: int) -> int:
             ...     return a + b
             >>> total.options(name="totals", unique=True, delay=60)
-            <Start of …total name='totals' unique=True delay=60>
+            <Start of ...total name='totals' unique=True delay=60>
         """
         order = replace(
             self.order,
@@ -179,7 +188,13 @@ class Procedure(Generic[P, R_co]):
 
 @dataclass(frozen=True, repr=False)
 class Start(Generic[P, R_co]):
-    """A procedure with the options of one start. Made by `Procedure.options`; calling it starts a process."""
+    """A procedure with the options of one start. Made by `Procedure.options`; calling it starts a process.
+
+    Example:
+        >>> urgent = add.options(name="sum", priority=9)
+        >>> urgent(1, 2).result(timeout=10)
+        3
+    """
 
     procedure: Procedure[P, R_co]
     order: Order

@@ -26,7 +26,7 @@ def wait_all(processes: Iterable[Process[R]], timeout: float | None = None) -> l
         ProcessTimeout: ONS-2202, one has not ended by then; all go on.
 
     Example:
-        >>> wait_all(execute_many(add, [(1, 2), (3, 4)]), timeout=10)  # doctest: +SKIP
+        >>> wait_all(execute_many(add, [(1, 2), (3, 4)]), timeout=10)
         [3, 7]
     """
     refuse_in_loop("wait_all()", "await asyncio.gather(*processes)")
@@ -47,8 +47,10 @@ def as_completed(processes: Iterable[Process[R]], timeout: float | None = None) 
         ProcessTimeout: ONS-2202, from the loop, for the first that has not ended by then.
 
     Example:
-        >>> for process in as_completed(execute_many(add, [(1, 2), (3, 4)])):  # doctest: +SKIP
+        >>> for process in as_completed(execute_many(add, [(1, 2), (3, 4)])):
         ...     print(process.result())
+        3
+        7
     """
     return Completed(list(processes), timeout)
 

@@ -53,9 +53,11 @@ def session() -> Session:
     """Answer the session of what is running.
 
     Returns:
-        In a procedure or hook the one stored-procedure session, standalone session in a program that called
-        `Server.standalone()`. Outside of both, in client programs, None: code that may run there tests
-        `if not session()`. The annotation leaves None out, so that the code that is surely inside stays plain.
+        In a procedure or hook the one stored-procedure session. Outside, in client programs, None: code that may run
+        there tests `if not session()`. The annotation leaves None out, so that code that is surely inside stays plain.
+
+    Raises:
+        NotConnected: ONS-1005, outside, and this program has no server.
 
     Example:
         >>> from onserver import session

@@ -66,6 +66,13 @@ class Session:
         machine: name of the machine.
         created_ms: when the epoch was opened, milliseconds since 1970 by Redis' clock.
 
+    Example:
+        >>> @procedure
+        ... def who() -> str:
+        ...     return session().user_name
+        >>> len(Server.current().session().id)
+        32
+
     4D: the Session class (specification 2), for stored procedures and server hooks.
     """
 

@@ -75,6 +75,13 @@ class Storage(Mapping[str, Any]):
         hold: gives the holder of a program outside of runs.
         holding: entered while something is held outside of runs.
 
+    Example:
+        >>> storage = Server.current().storage  # in a procedure: session().storage
+        >>> with storage.use("rates") as rates:
+        ...     rates["EUR"] = 1.0
+        >>> storage["rates"]["EUR"]
+        1.0
+
     4D: `Session.storage`, a shared object (specification 2.4 and 4).
     """
 
@@ -170,6 +177,15 @@ class Storage(Mapping[str, Any]):
             VersionConflict: ONS-3108, the root's block has read an entry that was changed meanwhile.
             SyncInAsyncError: ONS-2302, `with` in a running loop: it is `async with` there.
 
+        Example:
+            >>> storage = Server.current().storage
+            >>> with storage.use("stock", timeout=5) as stock:
+            ...     stock["chair"] = stock.get("chair", 0) + 2
+            >>> with storage.use() as root:  # the root: entries are put and removed, not edited inside
+            ...     root["closing"] = True
+            >>> sorted(storage)
+            ['closing', 'stock']
+
         4D: `Use … End use` (specification 4.3), with time-outs, deadlock detection and all or nothing as ours.
         """
         return Use(self._blocks, "" if key is None else check_name(key), kind, timeout)
@@ -179,6 +195,10 @@ class Storage(Mapping[str, Any]):
 
         Raises:
             NotShareable: ONS-3106, the key is no name of an entry.
+
+        Example:
+            >>> Server.current().storage.counter("readings").add(3)
+            3
         """
         return Counter(self._store, self._space, key, self.cache)
 

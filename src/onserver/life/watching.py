@@ -1,0 +1,85 @@
+"""What a supervisor waits for, in one place: signals, orders, and what its children print."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from onserver.life.child import Child
+from onserver.life.orders import Orders
+
+_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGCHLD)
+
+
+class Watching:
+    """One select loop's worth of waiting. Signal handlers only note the number; the loop acts on it."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        #: Signals that have arrived and were not acted on yet, in order.
+        self.signals: list[int] = []
+
+    @contextmanager
+    def handled_signals(self) -> Iterator[None]:
+        """While the block lasts signals are noted and end a wait; after it everything is as before."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+
+        def note(number: int, _frame: FrameType | None) -> None:
+            self.signals.append(number)
+
+        before = {number: signal.signal(number, note) for number in _HANDLED}
+        previous = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        self._selector.register(reader, selectors.EVENT_READ, None)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(previous)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._selector.close()
+            os.close(reader)
+            os.close(writer)
+
+    def add(self, child: Child) -> None:
+        """Pass on what this child prints."""
+        for pipe in (child.out, child.err):
+            self._selector.register(pipe.reader, selectors.EVENT_READ, child)
+
+    def drop(self, child: Child) -> None:
+        """This child has ended; its pipes are closed next."""
+        for pipe in (child.out, child.err):
+            with suppress(KeyError):  # it had closed this one before
+                self._selector.unregister(pipe.reader)
+
+    def wait(self, seconds: float, orders: Orders | None) -> list[str]:
+        """Wait until something arrives, for at most so long. Returns the orders that did.
+
+        Args:
+            seconds: 0 or more.
+            orders: where orders come from; None while Redis cannot be reached.
+        """
+        self._watch(orders)
+        arrived: list[str] = []
+        for key, _ in self._selector.select(max(0.0, seconds)):
+            if key.data is None:
+                os.read(key.fd, 512)
+            elif isinstance(key.data, Child):
+                if not key.data.pass_on(key.fd):
+                    self._selector.unregister(key.fd)
+            else:
+                arrived += key.data.read()
+        return arrived
+
+    def _watch(self, orders: Orders | None) -> None:
+        descriptor = None if orders is None else orders.ask()
+        watched = [key for key in self._selector.get_map().values() if isinstance(key.data, Orders)]
+        for key in watched:
+            if key.fd != descriptor or key.data is not orders:
+                self._selector.unregister(key.fileobj)
+        if descriptor is not None and not any(key.fd == descriptor and key.data is orders for key in watched):
+            self._selector.register(descriptor, selectors.EVENT_READ, orders)
