@@ -162,7 +162,7 @@ def find_name(typed: str, known: Iterable[str]) -> tuple[str | None, list[str]]:
         >>> find_name("add", ["shop.add", "shop.bump"])
         ('shop.add', [])
         >>> find_name("shop.ad", ["shop.add", "shop.bump"])
-        (None, ['shop.add'])
+        (None, ['shop.add', 'shop.bump'])
     """
     names = list(known)
     if typed in names:

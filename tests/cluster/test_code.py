@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -89,3 +91,17 @@ def test_a_reload_that_does_not_import_keeps_the_old_code(cluster_of: Open) -> N
     assert "No module named 'no_such_module'" in worker.output
     with cluster.as_current():
         assert execute_on_server("jobs.both", 0).result(timeout=10) == "old"
+
+
+def test_the_command_reload_waits_for_every_worker(cluster_of: Open) -> None:
+    cluster = cluster_of(2, tasks=OLD)
+    (cluster.project / "tasks" / "jobs.py").write_text(NEW)
+    for _ in range(2):  # an order after an order: the same list is waited on again
+        command = [sys.executable, "-m", "onserver.cli", "reload"]
+        done = subprocess.run(
+            command, env=cluster.environment(), cwd=cluster.project, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("2 executors new") == 2
+    with cluster.as_current():
+        assert execute_on_server("jobs.added", 1).result(timeout=10) == 2

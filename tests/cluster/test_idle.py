@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from time import monotonic
 
-from onserver import execute_on_server
+from onserver import execute_on_server, procedure
 from onserver.redis.address import parse
 from onserver.testing.cluster import open_cluster
 from onserver.testing.proxy import Proxy
@@ -13,6 +13,12 @@ from onserver.testing.wait import wait_for
 from tests.cluster.jobs import TASKS
 
 SECONDS = 8.0
+
+
+@procedure(name="jobs.work")
+def work(n: int, seconds: float = 0.0) -> int:
+    """Stands for the project's procedure of that name, which this program does not load."""
+    raise NotImplementedError(n, seconds)
 
 
 def test_an_idle_worker_makes_at_most_two_round_trips_a_second(onserver_redis: str, tmp_path: Path) -> None:
@@ -28,3 +34,7 @@ def test_an_idle_worker_makes_at_most_two_round_trips_a_second(onserver_redis: s
             wait_for(lambda: monotonic() - began > SECONDS, SECONDS + 5)
             assert (len(proxy.commands) - before) / SECONDS <= 2.0
             assert execute_on_server("jobs.work", 2).result(timeout=10) == 2
+            for _ in range(2):  # a due time wakes the leader between its beats
+                began = monotonic()
+                assert execute_on_server(work.options(delay=0.3), 3).result(timeout=10) == 3
+                assert 0.3 <= monotonic() - began < 1.3

@@ -84,6 +84,9 @@ def run(words: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         invocation.screen.say("interrupted")
         return exits.INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        invocation.screen.say(error.format_message())
+        return exits.USAGE
     except click.ClickException as error:
         invocation.screen.json |= "--json" in words  # it may stand behind the word that was wrong
         _usage(invocation, error)

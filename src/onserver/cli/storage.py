@@ -158,7 +158,7 @@ def _lock_keys(store: Store) -> list[str]:
 
 
 def _lock(store: Store, key: str) -> dict[str, Any]:
-    owner, since = store.command("HMGET", store.key(f"st:l:{key}"), "o", "a")
+    owner, since = store.command("HMGET", store.key(f"st:l:{key}"), "o", "at")
     held = (store.now_ms() - int(since)) / 1000 if since else 0.0
     waiting = store.command("ZCARD", store.key(f"st:w:{key}"))
     holder = who(store, owner.decode()) if owner else "nobody"

@@ -20,12 +20,17 @@ class Orders:
         self._link.connect_seconds = self._link.command_seconds = deadline
         self._key = store.key(f"orders:{member}")
         self._asked = False
+        #: Grows with each new connection: its descriptor may have the number of the one before.
+        self.connection = 0
 
     def ask(self) -> int | None:
         """Be waiting for orders. Returns the descriptor to watch, or None while Redis cannot be reached."""
         try:
-            if not self._asked or not self._link.connected:
-                self._link.close()
+            if not self._link.connected:
+                self._link.connect()
+                self.connection += 1
+                self._asked = False
+            if not self._asked:
                 self._link.send("BLMPOP", _BLOCK_SECONDS, 1, self._key, "LEFT", "COUNT", 100)
                 self._asked = True
             return self._link.fileno()

@@ -22,6 +22,7 @@ class Watching:
         self._selector = selectors.DefaultSelector()
         #: Signals that have arrived and were not acted on yet, in order.
         self.signals: list[int] = []
+        self._orders: tuple[int, Orders, int] | None = None
 
     @contextmanager
     def handled_signals(self) -> Iterator[None]:
@@ -77,9 +78,11 @@ class Watching:
 
     def _watch(self, orders: Orders | None) -> None:
         descriptor = None if orders is None else orders.ask()
-        watched = [key for key in self._selector.get_map().values() if isinstance(key.data, Orders)]
-        for key in watched:
-            if key.fd != descriptor or key.data is not orders:
-                self._selector.unregister(key.fileobj)
-        if descriptor is not None and not any(key.fd == descriptor and key.data is orders for key in watched):
-            self._selector.register(descriptor, selectors.EVENT_READ, orders)
+        now = None if orders is None or descriptor is None else (descriptor, orders, orders.connection)
+        if now == self._orders:
+            return
+        if self._orders is not None:
+            self._selector.unregister(self._orders[0])
+        if now is not None:
+            self._selector.register(now[0], selectors.EVENT_READ, now[1])
+        self._orders = now

@@ -53,8 +53,6 @@ class Procedure(Generic[P, R_co]):
         3
         >>> add.start(1, 2).result(timeout=10)
         3
-        >>> add.delay(1, 2).get(timeout=10)  # as a Celery task
-        3
     """
 
     def __init__(

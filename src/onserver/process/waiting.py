@@ -47,10 +47,8 @@ def as_completed(processes: Iterable[Process[R]], timeout: float | None = None) 
         ProcessTimeout: ONS-2202, from the loop, for the first that has not ended by then.
 
     Example:
-        >>> for process in as_completed(execute_many(add, [(1, 2), (3, 4)])):
-        ...     print(process.result())
-        3
-        7
+        >>> sorted(process.result() for process in as_completed(execute_many(add, [(1, 2), (3, 4)])))
+        [3, 7]
     """
     return Completed(list(processes), timeout)
 

@@ -67,11 +67,8 @@ class Session:
         created_ms: when the epoch was opened, milliseconds since 1970 by Redis' clock.
 
     Example:
-        >>> @procedure
-        ... def who() -> str:
-        ...     return session().user_name
-        >>> len(Server.current().session().id)
-        32
+        >>> Server.current().session().user_name  # in a procedure: session().user_name
+        'server'
 
     4D: the Session class (specification 2), for stored procedures and server hooks.
     """
