@@ -203,6 +203,10 @@ class Server:
                     found = self._parts[make] = make(self)
         return cast("T", found)
 
+    def replace_part(self, make: Callable[["Server"], Any], part: object) -> None:
+        """Let `part(make)` answer this one from now on: for the test plug-in, which runs processes where they start."""
+        self._parts[make] = part
+
     def close(self) -> None:
         """Let go of Redis: what this program holds falls, its connections are closed."""
         with self._making:

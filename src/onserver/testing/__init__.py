@@ -5,8 +5,9 @@ The plug-in needs no configuration: with onserver installed, pytest knows the fi
 """
 
 from onserver.testing.cluster import Cluster
+from onserver.testing.inline import OnServer
 from onserver.testing.ledger import Ledger, note
 from onserver.testing.programs import WorkerProgram
 from onserver.testing.wait import wait_for
 
-__all__ = ["Cluster", "Ledger", "WorkerProgram", "note", "wait_for"]
+__all__ = ["Cluster", "Ledger", "OnServer", "WorkerProgram", "note", "wait_for"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from onserver.redis.keys import find_orphans
+from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.session.storage import Storage
 from onserver.settings import find_project
@@ -173,19 +174,20 @@ class Cluster:
         for worker in self.workers:
             complaints += [f"pid {pid} of {worker!r} is left" for pid in left_in_group(worker.pid)]
         complaints += [f"key {orphan} has neither owner nor lifetime" for orphan in find_orphans(self.server.store)]
-        self._forget()
+        drop_keys(self.server.store)
+        self.server.close()
         return complaints
 
-    def _forget(self) -> None:
-        store = self.server.store
-        cursor: Any = b"0"
-        while True:
-            cursor, keys = store.command("SCAN", cursor, "MATCH", store.prefix + "*", "COUNT", 1000)
-            if keys:
-                store.command("UNLINK", *keys)
-            if int(cursor) == 0:
-                break
-        self.server.close()
+
+def drop_keys(store: Store) -> None:
+    """Remove every key of a server that a test made."""
+    cursor: Any = b"0"
+    while True:
+        cursor, keys = store.command("SCAN", cursor, "MATCH", store.prefix + "*", "COUNT", 1000)
+        if keys:
+            store.command("UNLINK", *keys)
+        if int(cursor) == 0:
+            return
 
 
 def _command(node: str, pool: str, executors: int, grace: float) -> list[str]:

@@ -11,9 +11,11 @@ Every one of them ends within two seconds, or the test fails and shows where the
 without owner or lifetime, or a program that is left running, is a failure of the test that left it.
 """
 
+import os
+import secrets
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -21,8 +23,11 @@ import pytest
 
 from onserver.errors import ProjectNotFound
 from onserver.redis.embedded import Embedded
+from onserver.redis.keys import find_orphans
+from onserver.server import Server
 from onserver.settings import find_project
-from onserver.testing.cluster import Cluster, open_cluster
+from onserver.testing.cluster import Cluster, drop_keys, open_cluster
+from onserver.testing.inline import OnServer
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,6 +46,40 @@ def onserver_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Embedded(tmp_path_factory.mktemp("redis"), linger_seconds=0) as embedded:
         embedded.start()
         yield f"unix://{embedded.home.socket}"
+
+
+@pytest.fixture
+def onserver(onserver_redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnServer]:
+    """Give the project on a private Redis: processes run inline, before `execute_on_server` returns."""
+    with _opened(onserver_redis, monkeypatch, live=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def onserver_live(onserver_redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnServer]:
+    """Give the project on a private Redis, with one worker in a thread of this program."""
+    with _opened(onserver_redis, monkeypatch, live=True) as opened:
+        yield opened
+
+
+@contextmanager
+def _opened(redis: str, monkeypatch: pytest.MonkeyPatch, *, live: bool) -> Iterator[OnServer]:
+    monkeypatch.setenv("ONSERVER_TESTING", "1")
+    name = f"test-{secrets.token_hex(4)}"
+    variables = {"ONSERVER_NAME": name, "ONSERVER_REDIS": redis, "ONSERVER_SIGNING_KEY": secrets.token_hex(16)}
+    variables |= {"ONSERVER_MEMBER_LEASE_SECONDS": "60"}
+    with Server.load(environ=os.environ | variables) as server:
+        server.load_tasks()
+        opened = OnServer(server, live=live)
+        opened.open()
+        try:
+            yield opened
+        finally:
+            opened.close()
+            orphans = [str(orphan) for orphan in find_orphans(server.store)]
+            drop_keys(server.store)
+    if orphans:
+        raise AssertionError("left behind by this test, with neither owner nor lifetime:\n" + "\n".join(orphans))
 
 
 class MakeCluster(Protocol):
