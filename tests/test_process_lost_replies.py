@@ -1,0 +1,88 @@
+"""A reply that is lost on the way to a client: nothing is started twice, nothing is counted twice, nothing is lost."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from onserver import Server, execute_many, execute_on_server, procedure
+from onserver.redis.address import Address
+from onserver.redis.scripts import script
+from onserver.testing.proxy import Proxy, Words
+from tests.inline_worker import make_server, working
+
+ran: list[int] = []
+
+
+@procedure
+def note(n: int) -> int:
+    ran.append(n)
+    return n
+
+
+@pytest.fixture
+def proxy(redis_address: Address, tmp_path: Path) -> Iterator[Proxy]:
+    with Proxy(redis_address, tmp_path / "proxy") as made:
+        yield made
+
+
+@pytest.fixture
+def client(redis_address: Address, proxy: Proxy) -> Iterator[Server]:
+    """A program behind the proxy; the worker is beside it, on the real Redis."""
+    ran.clear()
+    name = f"t{uuid4().hex[:8]}"
+    with make_server(name, f"unix://{redis_address.path}") as server, working(server):
+        with make_server(name, f"unix://{proxy.address.path}") as made:
+            made.store.command("PING")
+            yield made
+        server.make_current()
+
+
+def start(_: Server) -> None:
+    assert execute_on_server(note, 1).result(timeout=10) == 1
+    assert ran == [1]
+
+
+def start_many(_: Server) -> None:
+    assert [p.result(timeout=10) for p in execute_many(note, range(250))] == list(range(250))
+    assert sorted(ran) == list(range(250))
+
+
+def count(client: Server) -> None:
+    assert [client.storage.counter("n").add(2) for _ in range(3)] == [2, 4, 6]
+
+
+def change(client: Server) -> None:
+    for _ in range(3):
+        with client.storage.use("x") as x:
+            x["n"] = x.get("n", 0) + 1
+    assert client.storage["x"] == {"n": 3}
+    assert client.storage.version("x") == 3
+
+
+def give_up(client: Server) -> None:
+    with pytest.raises(ZeroDivisionError), client.storage.use("x"):
+        raise ZeroDivisionError
+    with client.storage.use("x", timeout=2) as x:
+        x["n"] = 1
+
+
+CASES: list[tuple[str, int, Callable[[Server], None]]] = [
+    ("put", 1, start), ("put_many", 1, start_many), ("put_many", 2, start_many), ("await", 1, start), ("add", 1, count),
+    ("add", 2, count), ("join", 1, change), ("enlist", 1, change), ("lock", 1, change), ("lock", 2, change),
+    ("commit", 1, change), ("commit", 2, change), ("unlock", 1, give_up), ("greet", 1, start),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "nth", "scene"), CASES, ids=[f"{name}-{nth}" for name, nth, _ in CASES])
+def test_a_lost_reply(client: Server, proxy: Proxy, name: str, nth: int, scene: Callable[[Server], Any]) -> None:
+    sha = script(name).sha
+
+    def is_it(words: Words) -> bool:
+        return words[0] == b"EVALSHA" and words[1] == sha
+
+    proxy.swallow_reply(nth, matching=is_it)
+    scene(client)
+    assert proxy.broken == 1
