@@ -49,7 +49,8 @@ def errors() -> Iterator[str]:
     """Describe every error of the tree, by code."""
     examples: dict[type[Any], list[str]] = {}
     for error, _ in EXAMPLES:
-        examples.setdefault(type(error), []).append(str(error))
+        known: OnServerError | NoWorker = error
+        examples.setdefault(type(known), []).append(str(known))
     ordered = sorted(examples, key=lambda kind: int(kind.code))
     for group, kinds in groupby(ordered, key=lambda kind: GROUPS[kind.code // 100]):
         yield from ("", f"## {group}")
