@@ -1,4 +1,4 @@
-"""Nobody without the project's key starts a process: what is forged, altered, copied or stale is refused and recorded."""
+"""Nobody without the key of a project starts a process: what is forged, altered, copied or stale is refused."""
 
 import stat
 from collections.abc import Iterator
