@@ -139,7 +139,7 @@ class Run:
         wanted_failure = any(line.startswith("error ") for line in expected)
         assert (status != 0) == wanted_failure, f"{place}: `{typed}` ended with {status}\n{output}"
         compare(expected, output, f"{place}: `{typed}`")
-        if words[0] == "python":
+        if words[0] == "python" and words[1] in self.programs:
             compare(self.programs[words[1]], output, f"{place}: the comments in {words[1]}")
 
     def bash(self, typed: str) -> "subprocess.CompletedProcess[str]":
@@ -314,7 +314,7 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_the_tests_that_a_page_names_are_there(page: Path) -> None:
-    for file, test in re.findall(r"(tests/[\w/]+\.py)(?:::(\w+))?", page.read_text(encoding="utf-8")):
+    for file, test in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", page.read_text(encoding="utf-8")):
         assert (ROOT / file).is_file(), file
         if test:
             tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
