@@ -12,6 +12,7 @@ import importlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,7 +52,7 @@ SERVES = {
     "gunicorn": "Booting worker",
 }
 #: What is not run here, because it sets up or takes the whole machine: whether it could be is looked at.
-LOOKED_AT = {"make", "pip", "docker", "export"}
+LOOKED_AT = {"make", "pip", "docker", "export"} | ({"curl"} if shutil.which("curl") is None else set())
 READY = 30.0
 
 
@@ -120,7 +121,7 @@ class Run:
         self.programs[file[1]] = expected_of(text)
         if file[1].startswith("tasks/"):
             for served, count in zip(self.served, before, strict=True):
-                wait_for(lambda: served.output.count(": code ") > count, what=f"{place}: new code")  # noqa: B023
+                wait_for(lambda: served.output.count(": code ") > count, READY, f"{place}: new code")  # noqa: B023
 
     def command(self, typed: str, expected: list[str], place: str) -> None:
         words = typed.split()
