@@ -17,7 +17,14 @@ from onserver.redis.link import Link
 from onserver.scaffold import write_project
 from onserver.testing.wait import wait_for
 
-SLOW = "import threading\nfrom onserver import procedure\n\n\n@procedure\ndef slow() -> None:\n    threading.Event().wait(9)\n"
+SLOW = """import threading
+from onserver import procedure
+
+
+@procedure
+def slow() -> None:
+    threading.Event().wait(9)
+"""
 FAILS = "from onserver import procedure\n\n\n@procedure\ndef fails() -> None:\n    raise KeyError('x')\n"
 BAD_HOOK = (
     "from onserver import on_server_startup\n\n\n@on_server_startup\ndef broken() -> None:\n    raise OSError('no')\n"

@@ -10,9 +10,16 @@ from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
 
+from onserver import procedure
 from onserver.testing.ledger import Ledger
 
 TASKS = (Path(__file__).parent / "jobs_project.py").read_text()
+
+
+@procedure(name="jobs.work")
+def work(n: int, seconds: float = 0.0) -> int:
+    """Stands for the project's procedure of that name, which this program does not load: for its options."""
+    raise NotImplementedError(n, seconds)
 
 
 def runs(ledger: Ledger) -> dict[int, list[tuple[float, float]]]:

@@ -5,16 +5,10 @@ from __future__ import annotations
 import os
 import signal
 
-from onserver import execute_on_server, procedure
+from onserver import execute_on_server
 from onserver.testing.cluster import LEASE
 from tests.cluster.conftest import Open
-from tests.cluster.jobs import overlaps, runs
-
-
-@procedure(name="jobs.work")
-def work(n: int, seconds: float = 0.0) -> int:
-    """Stands for the project's procedure of that name, which this program does not load."""
-    raise NotImplementedError(n, seconds)
+from tests.cluster.jobs import overlaps, runs, work
 
 
 def test_a_worker_stopped_for_longer_than_its_lease_changes_nothing_any_more(cluster_of: Open) -> None:

@@ -5,20 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from time import monotonic
 
-from onserver import execute_on_server, procedure
+from onserver import execute_on_server
 from onserver.redis.address import parse
 from onserver.testing.cluster import open_cluster
 from onserver.testing.proxy import Proxy
 from onserver.testing.wait import wait_for
-from tests.cluster.jobs import TASKS
+from tests.cluster.jobs import TASKS, work
 
 SECONDS = 8.0
-
-
-@procedure(name="jobs.work")
-def work(n: int, seconds: float = 0.0) -> int:
-    """Stands for the project's procedure of that name, which this program does not load."""
-    raise NotImplementedError(n, seconds)
 
 
 def test_an_idle_worker_makes_at_most_two_round_trips_a_second(onserver_redis: str, tmp_path: Path) -> None:
