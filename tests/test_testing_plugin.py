@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from onserver import execute_on_server, procedure
+from onserver.cluster.member import Member
+from onserver.errors import NoWorker, ProcessDead
 from onserver.scaffold import write_project
+from onserver.testing import OnServer
 
 pytest_plugins = ["pytester"]
 
 TESTS = """
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from onserver import execute_many, execute_on_server, process, procedure, server_epoch, session
+from onserver import execute_many, execute_on_server, on_server_startup, procedure, server_epoch, session
+from onserver.errors import NoWorker
 from onserver.testing import wait_for
 from tasks.hello import add, greet
 
@@ -53,6 +60,67 @@ def test_hooks(onserver):
     assert "rates" in onserver.storage
     onserver.fire("server_shutdown")
 
+    @on_server_startup
+    def broken() -> None:
+        raise OSError("rates.example")
+
+    with pytest.raises(OSError, match="rates.example"):
+        onserver.fire("server_startup")
+
+async def test_in_a_running_loop(onserver):
+    assert await execute_on_server(nested, 5) == 7
+    assert await (await add.astart(1, 2)) == 3
+
+def test_in_many_threads(onserver):
+    with ThreadPoolExecutor(8) as threads:
+        results = list(threads.map(lambda n: execute_on_server(nested, n).result(timeout=20), range(80)))
+    assert results == [n + 2 for n in range(80)]
+    assert sorted(args[0] for args, _ in onserver.calls(nested)) == list(range(80))
+    assert len(onserver.calls(add)) == 80
+
+def test_what_a_test_declares(onserver):
+    @procedure
+    def twice(n: int) -> int:
+        return 2 * execute_on_server(add, n, 0).result(timeout=5)
+
+    assert execute_on_server(add, 1, 1).result(timeout=5) == 2
+    assert execute_on_server(twice, 4).result(timeout=5) == 8
+
+def test_what_a_test_of_a_live_one_declares(onserver_live):
+    assert execute_on_server(add, 1, 1).result(timeout=5) == 2
+
+    @procedure
+    def thrice(n: int) -> int:
+        return 3 * n
+
+    assert execute_on_server(thrice, 4).result(timeout=5) == 12
+    assert onserver_live.calls(thrice) == [([4], {})]
+
+def test_a_body_that_changes_its_arguments(onserver):
+    @procedure
+    def empties(values: list[int]) -> None:
+        values.clear()
+
+    execute_on_server(empties, [1, 2])
+    assert onserver.calls(empties) == [([[1, 2]], {})]
+
+def test_a_queue_that_nobody_serves(onserver):
+    with pytest.warns(NoWorker, match="no worker listens on queue `reports`"):
+        left = execute_on_server(add.options(queue="reports"), 1, 2)
+    assert left.state == "queued"
+    assert onserver.calls(add) == []
+    assert onserver.dead == []
+
+def test_celery_inline(onserver):
+    later = add.delay(2, 3)
+    onserver.run_waiting()
+    assert later.get(timeout=5) == 5
+
+def test_celery_live(onserver_live):
+    from celery import chain
+    assert add.delay(2, 3).get(timeout=5) == 5
+    assert chain(add.s(1, 2), add.s(3))().get(timeout=5) == 6
+
 def test_live(onserver_live):
     assert execute_on_server(greet, "Ann").result(timeout=5) == "Hello Ann! Greeting number 1."
     assert onserver_live.storage["greetings"] == 1
@@ -66,6 +134,11 @@ def test_cluster(onserver_cluster):
         assert execute_on_server(add, 2, 3).result(timeout=10) == 5
     cluster.kill(cluster.worker(0))
 """
+
+
+@procedure
+def deadly() -> None:
+    """What its worker does not survive."""
 
 
 @pytest.fixture
@@ -85,7 +158,7 @@ def test_the_tests_of_a_new_project_pass(pytester: pytest.Pytester, project: Pat
 
 def test_the_fixtures_do_what_they_say(pytester: pytest.Pytester, project: Path) -> None:
     (project / "tests" / "test_fixtures.py").write_text(TESTS)
-    pytester.runpytest_subprocess(project / "tests" / "test_fixtures.py").assert_outcomes(passed=8)
+    pytester.runpytest_subprocess(project / "tests" / "test_fixtures.py").assert_outcomes(passed=16)
 
 
 def test_a_key_that_is_left_behind_fails_the_test(pytester: pytest.Pytester, project: Path) -> None:
@@ -98,11 +171,32 @@ def test_a_key_that_is_left_behind_fails_the_test(pytester: pytest.Pytester, pro
 
 def test_a_process_that_does_not_end_fails_the_test(pytester: pytest.Pytester, project: Path) -> None:
     test = (
-        "import threading\nfrom onserver import execute_on_server, procedure\n\n"
+        "import threading\nfrom onserver import execute_on_server, procedure\nfrom onserver.testing import wait_for\n\n"
         "@procedure\ndef stuck() -> None:\n    threading.Event().wait(60)\n\n"
-        "def test_it(onserver_live):\n    execute_on_server(stuck)\n"
+        "def test_it(onserver_live):\n    started = execute_on_server(stuck)\n"
+        "    wait_for(lambda: started.state == 'running')\n"
     )
     (project / "tests" / "test_stuck.py").write_text(test)
     result = pytester.runpytest_subprocess(project / "tests" / "test_stuck.py", timeout=30)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*has not ended within two seconds*"])
+    result.stdout.fnmatch_lines(
+        ["*has not ended within 2 s*", "*test_stuck.py*in stuck*", "*threading.Event().wait(60)*"]
+    )
+
+
+def test_what_killed_three_workers_is_among_the_dead(onserver: OnServer) -> None:
+    with pytest.warns(NoWorker):
+        process = execute_on_server(deadly.options(queue="elsewhere"))
+    store, settings = onserver.server.store, onserver.server.settings
+    member = Member.join(store, settings, "worker", "elsewhere@test")
+    member.register("code", {deadly.name: ""})
+    for _ in range(3):
+        assert onserver.dead == []
+        holder = member.enlist("code", ["elsewhere"])
+        _, _, _, message = store.run("step", holder, 1, 0, 60, 60, 3, "code", 1, "elsewhere")
+        assert int(message[0]) == process.number
+        member.bury(holder, begun=process.number)
+    member.leave()
+    assert [dead.number for dead in onserver.dead] == [process.number]
+    with pytest.raises(ProcessDead, match="dead-lettered after 3 deliveries, the last on elsewhere@test"):
+        process.result(timeout=5)

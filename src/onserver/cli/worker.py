@@ -12,7 +12,7 @@ from onserver.cli import exits
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.errors import BadDeclaration
 from onserver.life.code import Code
-from onserver.life.executor import Executor, Tracer
+from onserver.life.executor import Settles, Tracer
 from onserver.life.supervisor import Supervisor
 from onserver.life.worker import Worker
 from onserver.process.claim import Claim
@@ -42,7 +42,7 @@ class LateTracer:
         self._server = server
         self._tracer: Tracer | None = None
 
-    def run(self, claim: Claim, holding: Executor) -> None:
+    def run(self, claim: Claim, holding: Settles) -> None:
         """Run a claim through Celery."""
         tracer = self._tracer
         if tracer is None:
@@ -105,7 +105,7 @@ def run_worker(
         node=node or f"{Path(file).stem}@{socket.gethostname()}",
         executors=server.settings.worker.executors if count is None else count,
         grace_seconds=server.settings.worker.grace_seconds if seconds is None else seconds,
-        load=lambda: Code.of(server, _task_names(server)),
+        load=lambda: Code.of(server, task_names(server)),
         reload=lambda: reimport_tasks(folder),
         tracer=LateTracer(server),
         gate=gate,
@@ -134,7 +134,8 @@ def _wants_control(server: Server) -> bool:
     return "celery" in sys.modules or bool(server.settings.celery)
 
 
-def _task_names(server: Server) -> tuple[str, ...]:
+def task_names(server: Server) -> tuple[str, ...]:
+    """Answer the names of Celery tasks that a worker can run here: Celery's own, and the project's if it has any."""
     if "celery" not in sys.modules:
         return CELERY_TASKS
     names: tuple[str, ...] = lazy.load("onserver.celery_app.tracer:task_names_of")(server)

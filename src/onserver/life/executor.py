@@ -38,10 +38,20 @@ CUT_SHARE = 0.8
 FENCED_STATUS, CUT_STATUS = 70, 71
 
 
+class Settles(Protocol):
+    """What holds a process and says how it ends: an executor, or the worker of the test plug-in."""
+
+    holder: str
+
+    def settle(self, number: int, kind: str, state: str, payload: bytes, extra: str = "") -> None:
+        """Say how a process stands."""
+        ...
+
+
 class Tracer(Protocol):
     """Runs what came through Celery; handed in by the command line, since Celery is above this floor."""
 
-    def run(self, claim: Claim, holding: Executor) -> None:
+    def run(self, claim: Claim, holding: Settles) -> None:
         """Run one claim and settle it through `holding.settle`."""
         ...
 

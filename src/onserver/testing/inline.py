@@ -1,17 +1,29 @@
 """What the fixtures `onserver` and `onserver_live` give: a server of the test's own, whose processes run in the test.
 
 Redis, the scripts, the signatures and the short runner are the real ones; the supervisor is left out. With `onserver` a
-process has ended when `execute_on_server` returns: it is claimed and run in the same thread, by who started it.
-With `onserver_live` a thread claims and runs, as an executor does.
+process has ended when `execute_on_server` returns: it is claimed and run there and then, in the same thread or, where
+an event loop runs in that one, in a thread beside it, so that a body may wait as it does on a worker. With
+`onserver_live` one thread claims and runs, as an executor does.
+
+A test may declare procedures as it goes. Whoever starts one lets the worker take a new *place* first, that of a holder
+whose code has it: what `onserver reload` does. What an older place still holds is run from there.
+
+What comes by Celery's own `.delay` or `.apply_async` is run by Celery's tracer, by the thread of `onserver_live` or in
+`run_waiting`: only `execute_on_server` and its kin know that they run inline.
 """
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from time import time
 from typing import Any, Literal
 
+from onserver.cli.worker import LateTracer, task_names
 from onserver.cluster.member import Member
 from onserver.cluster.sweep import release_due
 from onserver.life.code import Code
@@ -21,7 +33,7 @@ from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.handle import Process
 from onserver.process.procedure import Procedure
 from onserver.process.put import Order, Sender
-from onserver.process.runner import run
+from onserver.process.runner import Raised, perform, prepare, settlement
 from onserver.redis.answers import Silent
 from onserver.redis.link import Link
 from onserver.redis.resp import Word
@@ -30,22 +42,31 @@ from onserver.session.context import Run, entered
 from onserver.session.storage import Storage
 from onserver.values import decode
 
+#: Seconds that the thread of a live one gets to end.
+ENDS = 2.0
+
 _HOOKS = {"server_startup": (STARTUP,), "server_shutdown": (SHUTDOWN, SHUTDOWN_DRAINED)}
 
 
 class OnServer:
     """A server for one test.
 
-    Attributes:
-        server: it is the current server of this program while the test runs.
+    Args:
+        server: becomes the current server of this program while the test runs.
+        queues: the queues whose processes run here.
+        live: whether a thread runs them; else who starts them does.
     """
 
     def __init__(self, server: Server, queues: Sequence[str] = ("default",), *, live: bool = False) -> None:
         self.server = server
         self._queues = tuple(queues)
         self._live = live
+        self._lock = threading.RLock()
         self._running: set[int] = set()
         self._calls: list[tuple[str, Sequence[Any], Mapping[str, Any]]] = []
+        self._names: Sequence[str] = ()
+        self._places: list[_Place] = []
+        self._tracer = LateTracer(server)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -58,7 +79,7 @@ class OnServer:
 
     @property
     def dead(self) -> list[Process[Any]]:
-        """The processes that were dead-lettered."""
+        """The processes that were dead-lettered, the first one first."""
         numbers = self.server.store.command("ZRANGE", self.server.store.key("dead"), 0, -1)
         return [Process.get(int(number)) for number in numbers]
 
@@ -82,11 +103,70 @@ class OnServer:
                 with entered(self._hook_run(hook.name)):
                     hook.function()
 
+    def run_waiting(self) -> None:
+        """Claim and run, here and now, until nothing can be claimed: after a start by Celery's own `.delay`, say."""
+        for place in tuple(self._places):
+            settlements: list[Settlement] = []
+            while claims := self._step(place, settlements, resume=True):
+                settlements = [said for claim in claims for said in self._run(place, claim)]
+
+    # -- life
+
+    def open(self) -> None:
+        """Join, and be a running server."""
+        server = self.server
+        self._member = Member.join(server.store, server.settings, "worker", "test")
+        self.take_place()
+        run_epoch(server.store, open_epoch(self._member, keep_storage=False).epoch.number)
+        server.replace_part(Sender, _SenderHere(server, self.take_place, None if self._live else self.run_waiting))
+        if self._live:
+            self._thread = threading.Thread(target=self._work, name="onserver-live", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """Leave; the thread of a live one gets `ENDS` seconds.
+
+        Raises:
+            AssertionError: It did not end by then; the text says where it is.
+        """
+        stuck = self._end_thread()
+        self.server.replace_part(Sender, Sender(self.server))
+        for place in self._places:
+            self._member.bury(place.holder)
+        self._member.leave(hooks_run=True)
+        if stuck:
+            raise AssertionError(f"a process that the test started has not ended within {ENDS:.0f} s:\n{stuck}")
+
+    def take_place(self) -> None:
+        """Be a worker that has all procedures of this program, also those that were declared since the last call."""
+        names = self.server.registry.names()
+        if names == self._names:
+            return
+        with self._lock:
+            code = Code.of(self.server, task_names(self.server))
+            self._member.register(code.digest, code.described)
+            holder = self._member.enlist(code.digest, self._queues)
+            for place in self._places:
+                self._member.retire(place.holder)  # wakes its thread, if it has one
+            self._places.append(_Place(self, holder, (code.digest, len(self._queues), *self._queues)))
+            self._names = names
+
+    def _end_thread(self) -> str:
+        """Answer where the thread is, if it does not end."""
+        self._stopping.set()
+        if self._thread is None:
+            return ""
+        store = self.server.store
+        store.command("RPUSH", store.key(f"x:{self._places[-1].holder}"), *["wake"] * (WIDTH + 1))
+        self._thread.join(ENDS)
+        frame = sys._current_frames().get(self._thread.ident or 0) if self._thread.is_alive() else None
+        return "".join(traceback.format_stack(frame)) if frame else ""
+
     def _hook_run(self, name: str) -> Run:
         return Run(
             number=0,
             delivery=1,
-            holder=self.holder,
+            holder=self._places[-1].holder,
             procedure=name,
             name=name,
             root=0,
@@ -95,74 +175,54 @@ class OnServer:
             started=time(),
         )
 
-    # -- life
-
-    def open(self) -> None:
-        """Join, and be a running server."""
-        server = self.server
-        self._member = Member.join(server.store, server.settings, "worker", "test")
-        code = Code.of(server)
-        self._member.register(code.digest, code.described)
-        run_epoch(server.store, open_epoch(self._member, keep_storage=False).epoch.number)
-        self.holder = self._member.enlist(code.digest, self._queues)
-        process = server.settings.process
-        keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
-        self._words: tuple[Word, ...] = (*keep, code.digest, len(self._queues), *self._queues)
-        if self._live:
-            self._thread = threading.Thread(target=self._work, name="onserver-live", daemon=True)
-            self._thread.start()
-        else:
-            server.replace_part(Sender, _InlineSender(server, self.run_waiting))
-
-    def close(self) -> None:
-        """Leave; the thread of a live one is given two seconds."""
-        self._stopping.set()
-        if self._thread is not None:
-            self.server.store.command("RPUSH", self.server.store.key(f"x:{self.holder}"), *["wake"] * (WIDTH + 1))
-            self._thread.join(2.0)
-            if self._thread.is_alive():
-                raise AssertionError("a process that the test started has not ended within two seconds of its end")
-        self._member.bury(self.holder)
-        self._member.leave(hooks_run=True)
-
     # -- running
 
-    def run_waiting(self) -> None:
-        """Claim and run, here and now, until nothing can be claimed."""
-        settlements: list[Settlement] = []
-        while True:
-            claims = [claim for claim in self._step(settlements, resume=True) if claim.number not in self._running]
-            if not claims:
-                return
-            settlements = [self._run(claim) for claim in claims]
+    def _run(self, place: _Place, claim: Claim) -> list[Settlement]:
+        if not claim.lean:
+            self._tracer.run(claim, place)
+            with self._lock:
+                self._running.discard(claim.number)
+            return []
+        prepared = prepare(claim, self.server)
+        if isinstance(prepared, Raised):
+            return [settlement(claim, self.server, prepared)]
+        args, kwargs = decode(claim.body)  # once more: the body may change its own
+        self._calls.append((prepared.name, args, kwargs))
+        return [settlement(claim, self.server, perform(prepared, claim, self.server, place.holder))]
 
-    def _run(self, claim: Claim) -> Settlement:
-        self._running.add(claim.number)
-        try:
-            if claim.lean:
-                args, kwargs = decode(claim.body)
-                self._calls.append((claim.procedure, args, kwargs))
-            return run(claim, self.server, self.holder)
-        finally:
-            self._running.discard(claim.number)
-
-    def _step(self, settlements: Sequence[Settlement], *, resume: bool, claim: int = 1) -> list[Claim]:
+    def _step(
+        self, place: _Place, settlements: Sequence[Settlement], *, resume: bool = False, claim: int = 1
+    ) -> list[Claim]:
+        """Settle and claim. With `resume`, what is handed over to this place is answered as well; never what runs."""
         words: list[Word] = [word for settlement in settlements for word in settlement]
-        count = claim + len(self._running) if claim else 0
-        _, change, _, *messages = self.server.store.run("step", self.holder, count, int(resume), *self._words, *words)
-        self.storage.cache.require(int(change))
-        return [Claim.read(message) for message in messages]
+        process = self.server.settings.process
+        keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
+        with self._lock:
+            self._running.difference_update(number for number, kind, *_ in settlements if kind != "store")
+            count = claim + len(self._running) * resume if place is self._places[-1] else 0
+            answer = self.server.store.run("step", place.holder, count, int(resume), *keep, *place.words, *words)
+            self.storage.cache.require(int(answer[1]))
+            claims = [Claim.read(message) for message in answer[3:]]
+            fresh = [found for found in claims if found.number not in self._running]
+            self._running.update(found.number for found in fresh)
+        return fresh
 
     def _work(self) -> None:
-        settlements: list[Settlement] = []
+        """Be the thread of a live one."""
+        place, settlements = self._places[-1], list[Settlement]()
         with self.server.store.link() as link:
             while not self._stopping.is_set():
-                claims = self._step(settlements, resume=False) or self._handed_over(link)
-                settlements = [self._run(claim) for claim in claims]
-            self._step(settlements, resume=False, claim=0)
+                left = place is not self._places[-1]
+                claims = self._step(place, settlements, resume=left)
+                if not claims and left:
+                    place, settlements = self._places[-1], []
+                    continue
+                claims = claims or self._handed_over(link, place)
+                settlements = [said for claim in claims for said in self._run(place, claim)]
+            self._step(place, settlements, claim=0)
 
-    def _handed_over(self, link: Link) -> list[Claim]:
-        link.send("BLMPOP", 5, 1, self.server.store.key(f"x:{self.holder}"), "LEFT", "COUNT", WIDTH + 1)
+    def _handed_over(self, link: Link, place: _Place) -> list[Claim]:
+        link.send("BLMPOP", 5, 1, self.server.store.key(f"x:{place.holder}"), "LEFT", "COUNT", WIDTH + 1)
         try:
             answer = link.receive(10.0)
         except Silent:
@@ -173,19 +233,45 @@ class OnServer:
         return [Claim.read(answer[1][:WIDTH])]
 
 
-class _InlineSender(Sender):
-    """Puts, and then lets what was put run before it answers."""
+class _Place:
+    """One holder, and what `step` wants to know of it."""
 
-    def __init__(self, server: Server, run_waiting: Callable[[], None]) -> None:
+    def __init__(self, opened: OnServer, holder: str, words: tuple[Word, ...]) -> None:
+        self.holder = holder
+        self.words = words
+        self._opened = opened
+
+    def settle(self, number: int, kind: str, state: str, payload: bytes, extra: str = "") -> None:
+        """Settle at once: for Celery's tracer."""
+        self._opened._step(self, [(number, kind, state, payload, extra)], claim=0)
+
+
+class _SenderHere(Sender):
+    """Puts, with a worker that knows what is put; `after`, if there is one, lets it run before the put answers."""
+
+    def __init__(self, server: Server, before: Callable[[], None], after: Callable[[], None] | None) -> None:
         super().__init__(server)
-        self._run_waiting = run_waiting
+        self._before, self._after = before, after
 
     def put(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
+        self._before()
         process = super().put(order, args, kwargs)
-        self._run_waiting()
+        self._let_run()
         return process
 
     def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
+        self._before()
         processes = super().put_many(order, calls)
-        self._run_waiting()
+        self._let_run()
         return processes
+
+    def _let_run(self) -> None:
+        if self._after is None:
+            return
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self._after()
+            return
+        with ThreadPoolExecutor(1, "onserver-inline") as beside:
+            beside.submit(self._after).result()

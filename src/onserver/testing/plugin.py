@@ -75,9 +75,11 @@ def _opened(redis: str, monkeypatch: pytest.MonkeyPatch, *, live: bool) -> Itera
         try:
             yield opened
         finally:
-            opened.close()
-            orphans = [str(orphan) for orphan in find_orphans(server.store)]
-            drop_keys(server.store)
+            try:
+                opened.close()
+                orphans = [str(orphan) for orphan in find_orphans(server.store)]
+            finally:
+                drop_keys(server.store)
     if orphans:
         raise AssertionError("left behind by this test, with neither owner nor lifetime:\n" + "\n".join(orphans))
 
