@@ -146,9 +146,9 @@ class OnServer:
             code = Code.of(self.server, task_names(self.server))
             self._member.register(code.digest, code.described)
             holder = self._member.enlist(code.digest, self._queues)
-            for place in self._places:
-                self._member.retire(place.holder)  # wakes its thread, if it has one
             self._places.append(_Place(self, holder, (code.digest, len(self._queues), *self._queues)))
+            for place in self._places[:-1]:
+                self._member.retire(place.holder)  # wakes its thread, which must find the new place by then
             self._names = names
 
     def _end_thread(self) -> str:
