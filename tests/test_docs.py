@@ -31,7 +31,7 @@ from onserver.cli.command import VERBS
 from onserver.cli.command import onserver as command
 from onserver.errors import NoWorker, OnServerError
 from onserver.lazy import load
-from onserver.process.procedure import procedure
+from onserver.process.declare import procedure
 from onserver.redis.address import Address
 from onserver.scaffold import write_project
 from onserver.settings import SETTINGS

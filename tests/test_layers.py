@@ -21,6 +21,7 @@ FLOORS = {
     "lazy": 0,
     "crash": 0,
     "interrupt": 0,
+    "checkpoint": 0,
     "redis": 1,
     "cluster": 2,
     "session": 3,
@@ -45,7 +46,7 @@ ALLOWED_BESIDE = {
 #: Beside the floors: what a new project looks like is copied by the command line.
 ALLOWED_ABOVE = {("cli", "scaffold")}
 #: Floor 0 is one floor of small modules, in this order.
-GROUND = ["errors", "lazy", "crash", "interrupt", "values", "settings"]
+GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "settings"]
 
 CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 #: The only modules that may call the lazy loader, and those that import a project's own modules by name.

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from onserver.process.caller import as_server as as_server
     from onserver.process.caller import caller as caller
     from onserver.process.current import process as process
+    from onserver.process.declare import procedure as procedure
     from onserver.process.execute import execute_many as execute_many
     from onserver.process.execute import execute_on_server as execute_on_server
     from onserver.process.handle import Process as Process
     from onserver.process.procedure import Procedure as Procedure
     from onserver.process.procedure import Start as Start
-    from onserver.process.procedure import procedure as procedure
+    from onserver.process.rules import Limit as Limit
+    from onserver.process.rules import Retry as Retry
     from onserver.process.waiting import as_completed as as_completed
     from onserver.process.waiting import wait_all as wait_all
     from onserver.server import Server as Server
@@ -42,8 +44,10 @@ __version__ = "0.1.0"
 #: The public names, and where each is.
 _NAMES: Final = {
     "Caller": "onserver.process.caller:Caller",
+    "Limit": "onserver.process.rules:Limit",
     "Procedure": "onserver.process.procedure:Procedure",
     "Process": "onserver.process.handle:Process",
+    "Retry": "onserver.process.rules:Retry",
     "Server": "onserver.server:Server",
     "Session": "onserver.session.session:Session",
     "Start": "onserver.process.procedure:Start",
@@ -57,7 +61,7 @@ _NAMES: Final = {
     "execute_on_server": "onserver.process.execute:execute_on_server",
     "on_server_shutdown": "onserver.life.hooks:on_server_shutdown",
     "on_server_startup": "onserver.life.hooks:on_server_startup",
-    "procedure": "onserver.process.procedure:procedure",
+    "procedure": "onserver.process.declare:procedure",
     "process": "onserver.process.current:process",
     "server_epoch": "onserver.life.epoch:server_epoch",
     "session": "onserver.session.context:session",
@@ -66,8 +70,10 @@ _NAMES: Final = {
 
 __all__ = [
     "Caller",
+    "Limit",
     "Procedure",
     "Process",
+    "Retry",
     "Server",
     "Session",
     "Start",

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 Settlement: TypeAlias = tuple[int, str, str, bytes, str]
 
 #: How many texts one claim is in the answers of the scripts.
-WIDTH = 16
+WIDTH = 19
 
 
 class Claim(NamedTuple):
@@ -33,7 +33,8 @@ class Claim(NamedTuple):
     root: int | None
     #: Name that the process was started under, or empty.
     name: str
-    #: One letter each: R not rerun, F finish when cut, B batch, D redact.
+    #: One letter each: R not rerun, F finish when cut, B batch, D redact, L dead-lettered when retries are used up,
+    #: P paused at a checkpoint only.
     flags: str
     queue: str
     score: str
@@ -45,6 +46,12 @@ class Claim(NamedTuple):
     timeout_ms: int
     #: "CLIENT TOKEN" of who waits, or empty.
     inbox: str
+    #: Milliseconds between the interruption at the time limit and the kill, or 0.
+    grace_ms: int
+    #: How many attempts have failed and are retried by this one.
+    attempts: int
+    #: Which limit counts it, or empty.
+    limit: str
 
     @property
     def lean(self) -> bool:
@@ -54,10 +61,11 @@ class Claim(NamedTuple):
     @classmethod
     def read(cls, texts: Sequence[bytes | int]) -> "Claim":
         """Read the `WIDTH` texts of one message."""
-        number, t, b, h, u, c, d, x, n, v, q, z, a, hk, to, i = texts
+        number, t, b, h, u, c, d, x, n, v, q, z, a, hk, to, i, tg, tr, lk = texts
         return cls(
             int(number), _text(t), _raw(b), _raw(h), _text(u), _raw(c), int(d or 0), int(x) if x else None, _text(n),
-            _text(v), _text(q), _text(z), int(a or 0), _text(hk), int(to or 0), _text(i),
+            _text(v), _text(q), _text(z), int(a or 0), _text(hk), int(to or 0), _text(i), int(tg or 0),
+            int(tr or 0), _text(lk),
         )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""`@procedure`: a function that a server can run; and `Start`, one way of starting it.
+"""A procedure: a function that a server can run; and `Start`, one way of starting it.
 
 A procedure is still its function: called, it runs in place. Started, it becomes a process. What is said of the
-procedure belongs to the decorator, what is said of one start to `options`, and neither is ever mixed with the
+procedure belongs to its declaration, what is said of one start to `options`, and neither is ever mixed with the
 function's own arguments.
 
 It is a Celery task as well, without this module knowing Celery: `.s`, `.delay` and the like ask the Celery part of
@@ -10,39 +10,24 @@ onserver, loaded when first used, for the task of this procedure.
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from onserver.errors import BadDeclaration
 from onserver.lazy import load
-from onserver.process.current import ThisProcess, process
+from onserver.process.current import process
 from onserver.process.handle import Process
 from onserver.process.put import Delay, Order, describe
+from onserver.process.rules import Rules
 from onserver.process.shape import Shape
 from onserver.process.start import start, start_async
-from onserver.registry import PROCEDURE, declare, name_below_tasks
+from onserver.registry import name_below_tasks
 
 P = ParamSpec("P")
-R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 WhenCut = Literal["end", "finish"]
-
-#: Options that are described and not there yet: refused, since a promise that is ignored is worse than none.
-_LATER: Final[Mapping[str, str]] = {
-    "requires": "privileges",
-    "timeout": "process control",
-    "pause": "process control",
-    "published": "web sessions",
-    "retry": "retries",
-    "dead_letter": "retries",
-    "schedule": "schedules",
-    "timezone": "schedules",
-    "limit": "limits",
-    "expires": "limits",
-}
-_NAMES: Final = ("name", "aliases", "rerun", "when_cut", "batch", "pass_process", "redact", "queue", "priority")
 
 
 class Procedure(Generic[P, R_co]):
@@ -68,14 +53,18 @@ class Procedure(Generic[P, R_co]):
         redact: bool = False,
         queue: str = "default",
         priority: int = 5,
+        rules: Rules | None = None,
     ) -> None:
         self.name = name or name_below_tasks(function)
         self.aliases: Sequence[str] = tuple(aliases)
         self.function = function
         self.pass_process = pass_process
-        self._flags = "R" * (not rerun) + "F" * (when_cut == "finish") + "B" * batch + "D" * redact
+        self.rules = rules or Rules()
+        ways = "L" * self.rules.dead_letter + "P" * (self.rules.pause == "checkpoint")
+        self._flags = "R" * (not rerun) + "F" * (when_cut == "finish") + "B" * batch + "D" * redact + ways
         self.queue, self.priority = queue, priority
         _check(self, when_cut)
+        self.rules.check(self.name)
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
@@ -215,116 +204,6 @@ class Start(Generic[P, R_co]):
         said = [(name, getattr(self.order, name)) for name in names]
         shown = [f" {name}={value!r}" for name, value in said if value != getattr(usual, name)]
         return f"<Start of {self.procedure.name}{''.join(shown)}>"
-
-
-class Declaring(Protocol):
-    """What `@procedure(…)` answers: the decorator itself."""
-
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Procedure[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Procedure[P, R]: ...
-
-
-class DeclaringWithProcess(Protocol):
-    """What `@procedure(pass_process=True)` answers: the body's first argument is its process, and no caller's."""
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[ThisProcess, P], Coroutine[Any, Any, R]], /
-    ) -> Procedure[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[ThisProcess, P], R], /) -> Procedure[P, R]: ...
-
-
-@overload
-def procedure(function: Callable[P, Coroutine[Any, Any, R]], /) -> Procedure[P, R]: ...
-@overload
-def procedure(function: Callable[P, R], /) -> Procedure[P, R]: ...
-@overload
-def procedure(
-    *,
-    pass_process: Literal[True],
-    name: str | None = None,
-    aliases: Sequence[str] = (),
-    rerun: bool = True,
-    when_cut: WhenCut = "end",
-    batch: bool = False,
-    redact: bool = False,
-    queue: str = "default",
-    priority: int = 5,
-) -> DeclaringWithProcess: ...
-@overload
-def procedure(
-    *,
-    pass_process: Literal[False] = False,
-    name: str | None = None,
-    aliases: Sequence[str] = (),
-    rerun: bool = True,
-    when_cut: WhenCut = "end",
-    batch: bool = False,
-    redact: bool = False,
-    queue: str = "default",
-    priority: int = 5,
-) -> Declaring: ...
-def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Let a server run this function, in the one stored-procedure session.
-
-    Args:
-        function: the function, where the decorator has no arguments.
-        options: these:
-        name: its name; by default the module below `tasks` and the function's own, as in `shop.add`.
-        aliases: earlier names, which waiting processes may still carry.
-        rerun: whether it runs again when its worker died; False makes it at-most-once: the process ends `LOST`.
-        when_cut: what happens to a run while Redis is silent: `"end"`, it is ended in time and runs again; `"finish"`,
-            it runs on, and its result counts if nobody was given the process meanwhile.
-        batch: claim and settle several at a time: faster, but one kill runs up to a batch of them again.
-        pass_process: pass the process as the first argument of the body, which callers do not see.
-        redact: show its arguments nowhere.
-        queue: where its processes wait.
-        priority: of its processes, 0 to 9; 9 goes first.
-
-    Raises:
-        BadDeclaration: ONS-1009, something that cannot be kept: an `async def`, an unknown option or value.
-
-    Example:
-        >>> @procedure
-        ... def add(x: int, y: int) -> int:
-        ...     return x + y
-        >>> add(1, 2)
-        3
-
-    4D: a method that is started by *Execute on server*.
-    """
-    if function is not None:
-        return _declared(function, {})
-
-    def declare_with_options(function: Callable[..., Any]) -> Procedure[..., Any]:
-        return _declared(function, options)
-
-    return declare_with_options
-
-
-def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Procedure[..., Any]:
-    name = _name_for_errors(function, options)
-    if not inspect.isfunction(function):
-        raise BadDeclaration(name, "is no function", "Decorate a plain function of a module.")
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise BadDeclaration(name, "is `async def`, which needs async executors", "They come with process control.")
-    if inspect.isgeneratorfunction(function):
-        raise BadDeclaration(name, "is a generator, which has no one result", "Return a list.")
-    for option in options:
-        if option in _LATER:
-            raise BadDeclaration(name, f"asks for `{option}=`, which comes with {_LATER[option]}", "Leave it out.")
-        if option not in _NAMES:
-            raise BadDeclaration(name, f"has no option `{option}`", f"There are: {', '.join(_NAMES)}.")
-    made: Procedure[..., Any] = Procedure(function, **options)
-    declare(PROCEDURE, made)
-    return made
-
-
-def _name_for_errors(function: object, options: Mapping[str, Any]) -> str:
-    return str(options.get("name") or getattr(function, "__qualname__", None) or repr(function))
 
 
 def _check(made: Procedure[..., Any], when_cut: str) -> None:

@@ -1,9 +1,9 @@
 -- Who may begin what: admit, take, place, offer. Used wherever a process may begin.
--- A message is 16 texts: FIELDS in order ('' for what the record lacks), with the number in the place of '#', which no
+-- A message is 19 texts: FIELDS in order ('' for what the record lacks), with the number in the place of '#', which no
 -- record has. A hand-off list holds messages, each with the storage's change number behind it, so that one BLMPOP of HAND
 -- elements reads one; what begins with the number 'wake' only wakes.
-local FIELDS = {'#', 't', 'b', 'h', 'u', 'c', 'd', 'x', 'n', 'v', 'q', 'z', 'a', 'hk', 'to', 'i'}
-local HAND = 17
+local FIELDS = {'#', 't', 'b', 'h', 'u', 'c', 'd', 'x', 'n', 'v', 'q', 'z', 'a', 'hk', 'to', 'i', 'tg', 'tr', 'lk'}
+local HAND = 20
 local CODES, STATE, CHANGE
 -- what the server is doing, and the number of the newest change of its storage: one look a script
 local function look()

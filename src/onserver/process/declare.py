@@ -1,0 +1,158 @@
+"""`@procedure`: declares that a server can run a function."""
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Concatenate, Final, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
+
+from onserver.errors import BadDeclaration
+from onserver.process.current import ThisProcess
+from onserver.process.procedure import Procedure, WhenCut
+from onserver.process.rules import RULES, Limit, Missed, PauseWay, Retry, Rules
+from onserver.registry import PROCEDURE, declare
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Options that are described and not there yet: refused, since a promise that is ignored is worse than none.
+_LATER: Final[Mapping[str, str]] = {
+    "requires": "privileges",
+    "published": "web sessions",
+    "timeout": "process control",
+    "grace": "process control",
+    "pause": "process control",
+    "retry": "retries",
+    "dead_letter": "retries",
+    "expires": "retries",
+    "limit": "limits",
+    "schedule": "schedules",
+    "timezone": "schedules",
+    "missed": "schedules",
+}
+
+
+class Options(TypedDict, total=False):
+    """The options of `@procedure`, each of which `procedure` describes."""
+
+    name: str | None
+    aliases: Sequence[str]
+    rerun: bool
+    when_cut: WhenCut
+    batch: bool
+    redact: bool
+    queue: str
+    priority: int
+    timeout: float
+    grace: float
+    expires: float
+    pause: PauseWay
+    retry: Retry | None
+    dead_letter: bool
+    limit: Limit | None
+    schedule: str
+    timezone: str
+    missed: Missed
+
+
+_NAMES: Final = (*Options.__annotations__, "pass_process")
+
+
+class Declaring(Protocol):
+    """What `@procedure(…)` answers: the decorator itself."""
+
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Procedure[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Procedure[P, R]: ...
+
+
+class DeclaringWithProcess(Protocol):
+    """What `@procedure(pass_process=True)` answers: the body's first argument is its process, and no caller's."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[ThisProcess, P], Coroutine[Any, Any, R]], /
+    ) -> Procedure[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[ThisProcess, P], R], /) -> Procedure[P, R]: ...
+
+
+@overload
+def procedure(function: Callable[P, Coroutine[Any, Any, R]], /) -> Procedure[P, R]: ...
+@overload
+def procedure(function: Callable[P, R], /) -> Procedure[P, R]: ...
+@overload
+def procedure(*, pass_process: Literal[True], **options: Unpack[Options]) -> DeclaringWithProcess: ...
+@overload
+def procedure(*, pass_process: Literal[False] = False, **options: Unpack[Options]) -> Declaring: ...
+def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
+    """Let a server run this function, in the one stored-procedure session.
+
+    Args:
+        function: the function, where the decorator has no arguments.
+        options: these:
+        name: its name; by default the module below `tasks` and the function's own, as in `shop.add`.
+        aliases: earlier names, which waiting processes may still carry.
+        rerun: whether it runs again when its worker died; False makes it at-most-once: the process ends `LOST`.
+        when_cut: what happens to a run while Redis is silent: `"end"`, it is ended in time and runs again; `"finish"`,
+            it runs on, and its result counts if nobody was given the process meanwhile.
+        batch: claim and settle several at a time: faster, but one kill runs up to a batch of them again.
+        pass_process: pass the process as the first argument of the body, which callers do not see.
+        redact: show its arguments nowhere.
+        queue: where its processes wait.
+        priority: of its processes, 0 to 9; 9 goes first.
+        timeout: seconds that one run may take; then it is interrupted, and `grace` seconds later killed. It ends
+            `FAILED` with `ProcessTimeout`.
+        grace: seconds, see `timeout`.
+        expires: seconds after its start within which it must have begun, else it never does.
+        pause: what a pause does to a run: `"stop"` stops its executor where it is, `"checkpoint"` waits for its next
+            checkpoint, for code that must not be frozen with a transaction open.
+        retry: which errors run it again, how often and when.
+        dead_letter: with its retries used up it ends `DEAD`, to be looked at and replayed, and not `FAILED`.
+        limit: how many at once, or how often, in the whole cluster.
+        schedule: cron text; each of its times starts one process in the cluster.
+        timezone: IANA name in which the schedule is read.
+        missed: what becomes of times that passed while no worker was up: `"skip"`, `"once"` or `"all"`.
+
+    Raises:
+        BadDeclaration: ONS-1009, something that cannot be kept: an `async def`, an unknown option or value.
+
+    Example:
+        >>> @procedure
+        ... def add(x: int, y: int) -> int:
+        ...     return x + y
+        >>> add(1, 2)
+        3
+
+    4D: a method that is started by *Execute on server*.
+    """
+    if function is not None:
+        return _declared(function, {})
+
+    def declare_with_options(function: Callable[..., Any]) -> Procedure[..., Any]:
+        return _declared(function, options)
+
+    return declare_with_options
+
+
+def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Procedure[..., Any]:
+    name = _name_for_errors(function, options)
+    if not inspect.isfunction(function):
+        raise BadDeclaration(name, "is no function", "Decorate a plain function of a module.")
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise BadDeclaration(name, "is `async def`, which needs async executors", "They come with process control.")
+    if inspect.isgeneratorfunction(function):
+        raise BadDeclaration(name, "is a generator, which has no one result", "Return a list.")
+    for option in options:
+        if option in _LATER:
+            raise BadDeclaration(name, f"asks for `{option}=`, which comes with {_LATER[option]}", "Leave it out.")
+        if option not in _NAMES:
+            raise BadDeclaration(name, f"has no option `{option}`", f"There are: {', '.join(_NAMES)}.")
+    rules = Rules(**{option: value for option, value in options.items() if option in RULES})
+    rest = {option: value for option, value in options.items() if option not in RULES}
+    made: Procedure[..., Any] = Procedure(function, rules=rules, **rest)
+    declare(PROCEDURE, made)
+    return made
+
+
+def _name_for_errors(function: object, options: Mapping[str, Any]) -> str:
+    return str(options.get("name") or getattr(function, "__qualname__", None) or repr(function))
