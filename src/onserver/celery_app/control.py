@@ -2,23 +2,47 @@
 
 A thread listens on Kombu's mailbox. It works only under the `gate` that the supervisor holds while it forks, so that no
 child begins in the middle of its work; waiting for messages it holds nothing.
+
+`inspection` answers what is asked. What is ordered is done here, or answered with the way in which this worker has it
+done: an order of Celery's that is for one worker and forgotten with it (a rate, a queue, a bigger pool) is here a fact
+of the declaration, of the command line, or of the records. No order is met by silence.
 """
 
 import os
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
-from typing import Any
+from typing import Any, Final
 
 from celery.utils.log import get_logger
 from kombu.utils.encoding import safe_str
 
-from onserver import __version__
 from onserver.celery_app.app import make_app
+from onserver.celery_app.events import Board, Pulse, TaskEvents
+from onserver.celery_app.inspection import Inspection
 from onserver.errors import BrokerUnavailable
+from onserver.life.witness import witnesses
 from onserver.server import Server
 
 logger = get_logger(__name__)
+
+#: What this worker has done in another way, and in which.
+OTHERWISE: Final = {
+    "revoke": "a process is aborted in its record: `onserver abort NUMBER`, `Process.get(number).abort()`",
+    "terminate": "a process is aborted in its record: `onserver abort --force NUMBER`",
+    "revoke_by_stamped_headers": "a process is aborted by its number: `onserver abort NUMBER`",
+    "rate_limit": "a rate holds for the whole cluster and is declared: `@procedure(limit=…)`",
+    "time_limit": "a time limit is declared, `@procedure(timeout=…)`, or given with one start",
+    "pool_grow": "start another worker beside this one, or this one anew with another `onserver worker -c`",
+    "pool_shrink": "start this worker anew with another `onserver worker -c`; what runs may finish",
+    "autoscale": "executors are as many as `onserver worker -c` says; to scale, start and stop workers",
+    "pool_restart": "`onserver reload` takes new code, and nothing is interrupted",
+    "add_consumer": "queues are given to a worker when it starts: start another with `onserver worker -Q NAME`",
+    "cancel_consumer": "queues are given to a worker when it starts, with `onserver worker -Q`",
+    "election": "there is a leader among the workers already; `onserver ps --members` names the members",
+    "objgraph": "this worker draws no graphs of its objects",
+}
 
 
 class Control:
@@ -28,13 +52,25 @@ class Control:
         server: whose mailbox.
         node: the worker's name.
         gate: held while this thread works.
+        seats: the supervisor's children now: holder, pid, number that runs (0 for none).
     """
 
-    def __init__(self, server: Server, node: str, gate: AbstractContextManager[object]) -> None:
-        self._app = make_app(server)
-        self._server = server
+    def __init__(
+        self,
+        server: Server,
+        node: str,
+        gate: AbstractContextManager[object],
+        seats: Callable[[], Iterable[tuple[str, int, int]]],
+    ) -> None:
+        app: Any = make_app(server)
+        self._app = app
         self._node = node if "@" in node else f"{node}@{os.uname().nodename}"
         self._gate = gate
+        self._board = Board()
+        self._board.switch(bool(app.conf.worker_send_task_events))
+        self._pulse = Pulse(app, self._node, self._board, lambda: sum(1 for seat in seats() if seat[2]))
+        self._inspection = Inspection(app, app.desk, self._node, self._board, seats)
+        witnesses.append(TaskEvents(app, app.desk, self._node, self._board))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="onserver-control", daemon=True)
 
@@ -47,34 +83,27 @@ class Control:
         self._stop.set()
         self._thread.join(2.0)
 
+    # -- the mailbox
+
     def _listen(self) -> None:
-        handlers: dict[str, Callable[..., Any]] = {
-            "ping": lambda _state, **_: {"ok": "pong"},
-            "registered": self._registered,
-            "active": self._active,
-            "stats": self._stats,
-            "active_queues": self._queues,
-            "conf": lambda _state, **_: {"name": self._server.name, "version": __version__},
-            "report": lambda _state, **_: {"ok": f"onserver {__version__}"},
-            "shutdown": self._shutdown,
-            "enable_events": lambda _state, **_: {"ok": "task events are not sent by this worker"},
-            "disable_events": lambda _state, **_: {"ok": "task events are not sent by this worker"},
-        }
         while not self._stop.is_set():
             try:
-                self._converse(handlers)
+                self._converse()
             except (BrokerUnavailable, OSError) as error:
                 logger.warning("remote control is away: %s", error)
                 self._stop.wait(1.0)
+        self._pulse.close()
 
-    def _converse(self, handlers: dict[str, Callable[..., Any]]) -> None:
+    def _converse(self) -> None:
         with self._gate:
             connection = self._app.connection_for_read()
-            node = self._app.control.mailbox.Node(safe_str(self._node), handlers=handlers, state=None)
+            node = self._app.control.mailbox.Node(safe_str(self._node), handlers=self._handlers(), state=None)
             node.channel = connection.channel()
             node.listen(callback=lambda body, message: self._handle(node, body, message))
         try:
             while not self._stop.is_set():
+                with self._gate:
+                    self._pulse.turn()
                 with suppress(TimeoutError):  # nothing arrived: look whether to go on
                     connection.drain_events(timeout=0.5)
         finally:
@@ -83,42 +112,43 @@ class Control:
 
     def _handle(self, node: Any, body: Any, message: Any) -> None:
         with self._gate:
-            try:
-                node.handle_message(body, message)
-            except KeyError as error:
-                logger.warning("no such control command: %s", error)
+            node.handle_message(body, message)
 
-    def _registered(self, _state: Any, **_: Any) -> list[str]:
-        return sorted({*self._server.registry.names(), *self._app.tasks})
-
-    def _holders(self) -> list[str]:
-        store, found = self._server.store, []
-        for member in store.command("ZRANGE", store.key("members"), 0, -1):
-            node = store.command("HGET", store.key(f"member:{member.decode()}"), "node")
-            if node and node.decode() in {self._node, self._node.partition("@")[0]}:
-                found += [holder.decode() for holder in store.command("SMEMBERS", store.key(f"m:{member.decode()}"))]
-        return found
-
-    def _active(self, _state: Any, **_: Any) -> list[dict[str, Any]]:
-        store, found = self._server.store, []
-        for holder in self._holders():
-            for number in store.command("LRANGE", store.key(f"held:{holder}"), 0, -1):
-                name = store.command("HGET", store.key(f"p:{number.decode()}"), "t")
-                found.append({"id": self._app.desk.task_id_of(int(number)), "name": (name or b"").decode()})
-        return found
-
-    def _stats(self, _state: Any, **_: Any) -> dict[str, Any]:
-        return {"pid": os.getpid(), "pool": {"implementation": "onserver", "executors": len(self._holders())}}
-
-    def _queues(self, _state: Any, **_: Any) -> list[dict[str, str]]:
-        store = self._server.store
-        served = {
-            q.decode()
-            for h in self._holders()
-            for q in (store.command("HGET", store.key(f"h:{h}"), "queues") or b"").split()
+    def _handlers(self) -> "Handlers":
+        ours = {
+            "shutdown": self._shutdown,
+            "enable_events": self._enable_events,
+            "disable_events": self._disable_events,
+            "heartbeat": self._heartbeat,
         }
-        return [{"name": queue} for queue in sorted(served)]
+        return Handlers(self._inspection.answers() | ours)
+
+    # -- orders
 
     def _shutdown(self, _state: Any, **_: Any) -> dict[str, str]:
-        os.kill(os.getpid(), 15)
-        return {"ok": "shutting down"}
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {"ok": "shutting down: what runs may finish"}
+
+    def _enable_events(self, _state: Any, **_: Any) -> dict[str, str]:
+        changed = self._board.switch(True)
+        self._pulse.turn()
+        return {"ok": "task events enabled" if changed else "task events already enabled"}
+
+    def _disable_events(self, _state: Any, **_: Any) -> dict[str, str]:
+        changed = self._board.switch(False)
+        self._pulse.turn()
+        return {"ok": "task events disabled" if changed else "task events already disabled"}
+
+    def _heartbeat(self, _state: Any, **_: Any) -> dict[str, str]:
+        if not self._board.on:
+            return {"error": "events are off: `celery control enable_events`"}
+        self._pulse.send("worker-heartbeat")
+        return {"ok": "sent"}
+
+
+class Handlers(dict[str, Callable[..., Any]]):
+    """What answers each command; what no handler answers is answered in words."""
+
+    def __missing__(self, command: str) -> Callable[..., Any]:
+        way = OTHERWISE.get(command, "this worker does not know that command")
+        return lambda _state, **_: {"error": f"{command}: {way}"}

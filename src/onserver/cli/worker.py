@@ -114,7 +114,7 @@ def run_worker(
     if "celery" in sys.modules:  # the project has tasks of Celery's own: executors share what it takes to run them
         lazy.load("onserver.celery_app.tracer:tracer_of")(server)
     control = (
-        lazy.load("onserver.celery_app.control:Control")(server, supervisor.node, gate)
+        lazy.load("onserver.celery_app.control:Control")(server, supervisor.node, gate, supervisor.seats)
         if _wants_control(server)
         else None
     )

@@ -19,7 +19,9 @@ from typing import Protocol
 from onserver.crash import crash_point
 from onserver.errors import MemberFenced
 from onserver.interrupt import Interrupted, forget, interrupt
+from onserver.life.heeding import Heeding
 from onserver.life.page import Page
+from onserver.life.witness import witnesses
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.recent import Recent
 from onserver.process.runner import run
@@ -122,6 +124,8 @@ class Executor:
         if not self._settlements:
             self._unsent_since = monotonic()
         self._settlements.append((number, kind, state, payload, extra))
+        for witness in witnesses:
+            witness.settled(number, kind, state, payload)
         if kind not in ("end", "free"):
             self._step(0)
 
@@ -152,6 +156,8 @@ class Executor:
 
     def _run(self, claim: Claim) -> None:
         crash_point("before_run")
+        for witness in witnesses:
+            witness.begins(claim, self.holder)
         registry = self.server.registry
         if claim.lean and (claim.hook or registry.find(claim.procedure, PROCEDURE) is not None):
             self.settle(*run(claim, self.server, self.holder))

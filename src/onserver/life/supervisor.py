@@ -158,6 +158,12 @@ class Supervisor:
             ends.append(self._deadline - now)
         return self._watching.wait(min(ends), self._orders if self._heard else None)
 
+    def seats(self) -> list[tuple[str, int, int]]:
+        """Holder, pid and running process (0 for none) of each executor, for whoever looks from another thread."""
+        crew = getattr(self, "crew", None)
+        children = list(crew.children.values()) if isinstance(crew, Crew) else []
+        return [(child.holder, child.pid, child.page.current) for child in children if child.role == "executor"]
+
     # -- joining
 
     def _join(self) -> bool:
