@@ -213,7 +213,7 @@ class Inspection:
             return
         rows = store.pipeline([("HMGET", store.key(f"p:{number}"), *_FIELDS) for number in numbers])
         for number, row in zip(numbers, rows, strict=True):
-            fields = dict(zip(_FIELDS, row, strict=True))
+            fields: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
             if fields["t"] is not None:
                 yield self._found(number, fields, pid)
 

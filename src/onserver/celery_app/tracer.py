@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from billiard.einfo import ExceptionInfo
 from celery import signals, states
-from celery.app.trace import build_tracer, setup_worker_optimizations
+from celery.app import trace
 from celery.exceptions import Reject
 from kombu.serialization import loads, prepare_accept_content
 
@@ -19,6 +19,7 @@ from onserver.celery_app.holding import held_here
 from onserver.celery_app.message import rebuild
 from onserver.celery_app.qos import REFUSED
 from onserver.celery_app.signals_of_runs import send_signals
+from onserver.celery_app.wrapping import wrapped_by
 from onserver.process.claim import Claim
 from onserver.server import Server
 
@@ -52,17 +53,23 @@ class Tracer:
 
     def __init__(self, server: Server) -> None:
         self.app: Application = make_app(server)
-        setup_worker_optimizations(self.app)
+        trace.setup_worker_optimizations(self.app)
         self._accept = prepare_accept_content(self.app.conf.accept_content)
         self._started = False
         send_signals(self.app)
 
-    def run(self, claim: Claim, holding: Settles) -> None:
-        """Run one claim and settle it through `holding`."""
+    def begin(self) -> bool:
+        """An executor begins. Returns whether procedures are to be run here too: somebody has wrapped the tracer."""
         if not self._started:
             self._started = True
             self.app.register_procedures()
             signals.worker_process_init.send(sender=None)
+        return bool(wrapped_by())
+
+    def run(self, claim: Claim, holding: Settles) -> None:
+        """Run one claim and settle it through `holding`."""
+        if not self._started:
+            self.begin()
         desk, held = self.app.desk, _Held(holding)
         caller = desk.caller_of(claim, held)
         if caller is None:
@@ -83,7 +90,8 @@ class Tracer:
 
     def _trace(self, task: Any, task_id: str, request: dict[str, Any], claim: Claim, held: _Held) -> None:
         if task.__trace__ is None:
-            task.__trace__ = build_tracer(task.name, task, self.app.loader, app=self.app)
+            # looked up each time: whoever wraps it may come after us
+            task.__trace__ = trace.build_tracer(task.name, task, self.app.loader, app=self.app)
         returned, info, _, _ = task.__trace__(task_id, request["args"], request["kwargs"], request)
         if info is not None and info.state == states.REJECTED:
             reject = info.retval

@@ -42,15 +42,18 @@ class LateTracer:
         self._server = server
         self._tracer: Tracer | None = None
 
+    def begin(self) -> bool:
+        """Tell Celery's signals that an executor begins, where the project uses Celery at all."""
+        return "celery" in sys.modules and self._loaded().begin()
+
     def run(self, claim: Claim, holding: Settles) -> None:
         """Run a claim through Celery."""
-        tracer = self._tracer
-        if tracer is None:
-            tracer = self._tracer = self._load()
-        tracer.run(claim, holding)
+        self._loaded().run(claim, holding)
 
-    def _load(self) -> Tracer:
-        made: Tracer = lazy.load("onserver.celery_app.tracer:tracer_of")(self._server)
+    def _loaded(self) -> Tracer:
+        made = self._tracer
+        if made is None:
+            made = self._tracer = lazy.load("onserver.celery_app.tracer:tracer_of")(self._server)
         return made
 
 
@@ -113,6 +116,9 @@ def run_worker(
     )
     if "celery" in sys.modules:  # the project has tasks of Celery's own: executors share what it takes to run them
         lazy.load("onserver.celery_app.tracer:tracer_of")(server)
+        wrapper = lazy.load("onserver.celery_app.wrapping:wrapped_by")()
+        if wrapper:
+            invocation.screen.say(f"celery   {wrapper} wraps its tracer: procedures go through it too")
     control = (
         lazy.load("onserver.celery_app.control:Control")(server, supervisor.node, gate, supervisor.seats)
         if _wants_control(server)

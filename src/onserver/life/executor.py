@@ -53,6 +53,10 @@ class Settles(Protocol):
 class Tracer(Protocol):
     """Runs what came through Celery; handed in by the command line, since Celery is above this floor."""
 
+    def begin(self) -> bool:
+        """An executor begins. Returns whether procedures are to be run here as well."""
+        ...
+
     def run(self, claim: Claim, holding: Settles) -> None:
         """Run one claim and settle it through `holding.settle`."""
         ...
@@ -77,6 +81,8 @@ class Executor:
         self.holder = holder
         self.page = page
         self._tracer = tracer
+        #: Whether Celery's tracer runs procedures too.
+        self._traced = False
         self._link = server.store.link()
         self._script = server.store.script("step")
         self._prefix = server.store.prefix
@@ -96,6 +102,8 @@ class Executor:
 
     def run(self) -> int:
         """Claim and run until the page says to drain. Returns the exit status."""
+        self._heeding.begin()
+        self._traced = self._tracer is not None and self._tracer.begin()
         try:
             while not self.page.draining:
                 claims = self._step(BATCH if self._batching else 1)
@@ -159,7 +167,8 @@ class Executor:
         for witness in witnesses:
             witness.begins(claim, self.holder)
         registry = self.server.registry
-        if claim.lean and (claim.hook or registry.find(claim.procedure, PROCEDURE) is not None):
+        ours = not self._traced and registry.find(claim.procedure, PROCEDURE) is not None
+        if claim.lean and (claim.hook or ours):
             self.settle(*run(claim, self.server, self.holder))
         elif self._tracer is not None:
             self._tracer.run(claim, self)
