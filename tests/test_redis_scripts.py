@@ -23,6 +23,12 @@ def test_fragments_are_joined_once_and_in_order() -> None:
     assert testing.sha != joined.sha
 
 
+def test_what_a_fragment_includes_stands_before_it() -> None:
+    texts = {"a": "-- include: b\n-- a", "b": "-- include: c", "c": "-- c", "d": "-- d"}
+    joined = assemble("x", "-- include: d a c\nreturn 1", fragment=texts.__getitem__)
+    assert joined.source == b"-- d\n-- c\n-- include: c\n-- include: b\n-- a\n-- include: d a c\nreturn 1"
+
+
 def test_flags_become_the_shebang() -> None:
     reading = assemble("x", "-- include: a\n-- flags: no-writes allow-oom\nreturn 1", fragment=lambda _: "-- a")
     assert reading.source.startswith(b"#!lua flags=no-writes,allow-oom\n-- a\n")

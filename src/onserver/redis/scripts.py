@@ -7,9 +7,10 @@ keys, its arguments and its answer:
     -- flags: no-writes
     -- What it does …
 
-`include` lists files of `lua/fragments/`, each put in front once, in that order; `prefix` brings `now` along. `flags`
-become the script's shebang (`#!lua flags=…`): `no-writes` for one that only reads (it waits for no replica),
-`allow-oom` for one that frees or ends things and must work when memory is full.
+`include` lists files of `lua/fragments/`, each put in front once, in that order; what a fragment includes itself stands
+before it, and `prefix` brings `now` along. `flags` become the script's shebang (`#!lua flags=…`): `no-writes` for one
+that only reads (it waits for no replica), `allow-oom` for one that frees or ends things and must work when memory is
+full.
 
 A script declares one key, `KEYS[1]`, the prefix of the server: all keys of a server are in one slot.
 """
@@ -17,7 +18,7 @@ A script declares one key, `KEYS[1]`, the prefix of the server: all keys of a se
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -58,16 +59,22 @@ def names() -> list[str]:
 def assemble(name: str, own: str, *, testing: bool = False, fragment: Callable[[str], str] | None = None) -> Script:
     """Join a script's own text with its fragments."""
     fragment = fragment or read_fragment
-    included: list[str] = []
-    for word in header(own, "include"):
-        included += ["prefix", "now"] if word == "prefix" else [word]
     clock = "now_testing" if testing else "now"
-    parts = [fragment(clock if word == "now" else word) for word in dict.fromkeys(included)]
+    included = dict.fromkeys(_included(header(own, "include"), fragment))
+    parts = [fragment(clock if word == "now" else word) for word in included]
     flags = header(own, "flags")
     shebang = f"#!lua flags={','.join(flags)}\n" if flags else ""
     source = (shebang + "\n".join([*parts, own])).encode()
     sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
     return Script(name, sha, source, "no-writes" not in flags)
+
+
+def _included(words: Sequence[str], fragment: Callable[[str], str]) -> Iterator[str]:
+    for word in words:
+        yield from _included(header(fragment(word), "include"), fragment)
+        yield word
+        if word == "prefix":
+            yield "now"
 
 
 def header(own: str, word: str) -> list[str]:
