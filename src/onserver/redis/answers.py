@@ -57,7 +57,7 @@ class Loading(LinkError):
 
 
 class ReadOnly(LinkError):
-    """This Redis is a replica: a fail-over is under way, or the address is that of a replica."""
+    """This Redis takes no writes: it is a replica, or a primary that its replicas have left (a fail-over)."""
 
     cure = "Is a fail-over under way, or is this the address of a replica?"
 
@@ -83,8 +83,9 @@ class Misconfigured(LinkError):
 
 
 class Unconfirmed(LinkError):
-    """It was written, but fewer replicas confirmed it than `wait_for_replicas` asks for."""
+    """It was written, but fewer replicas confirmed it than `wait_for_replicas` asks for: a fail-over may lose it."""
 
+    cure = "It stays unless a fail-over loses it. Is the replica up (`INFO replication`), and can it keep pace?"
     again = False
 
 
@@ -126,10 +127,10 @@ _WORDS: dict[str, type[LinkError]] = {
     "READONLY": ReadOnly,
     "MASTERDOWN": ReadOnly,
     "UNBLOCKED": ReadOnly,
+    "NOREPLICAS": ReadOnly,
     "BUSY": Busy,
     "TRYAGAIN": Busy,
     "CLUSTERDOWN": Busy,
-    "NOREPLICAS": Busy,
     # While a slot moves between two nodes every script is answered with ASK, because the one key that it declares (the
     # prefix) never exists. Waiting for the end of the move is right: run on either node, a script would miss the keys
     # that are on the other.

@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any, NoReturn, Self
 
@@ -29,6 +30,9 @@ from onserver.redis.scripts import Script
 from onserver.redis.wire import Wire, dial
 
 _HOPS = 5
+#: Seconds after which a link asks Sentinel again whether its node is still the master. In a fail-over that was asked
+#: for, the old master takes writes, which are lost, until Sentinel makes it a replica ten seconds later.
+_TRUST_SECONDS = 1.0
 _NEVER = float("inf")
 
 
@@ -58,6 +62,8 @@ class Link:
         self._on_connect = on_connect
         self._welcome = _NEVER
         self._target: Node | None = None
+        self._failed = 0
+        self._sentinel, self._ask_at = 0, 0.0
         self._wire: Wire | None = None
         _links.add(self)
 
@@ -85,7 +91,8 @@ class Link:
         """The bytes that run a script, for `run_packed`."""
         packed = pack(("EVALSHA", script.sha, 1, prefix, *arguments))
         if self.replicas and script.writes:
-            packed += pack(("WAIT", self.replicas, int(self.command_seconds * 500)))
+            # well before the deadline: what is not confirmed must be told from silence
+            packed += pack(("WAIT", self.replicas, int(self.command_seconds * 1000 / 3)))
         return packed
 
     def run_packed(self, script: Script, packed: bytes, timeout: float | None = None) -> Any:
@@ -101,11 +108,12 @@ class Link:
         return self.exchange(packed, 1, timeout)
 
     def _confirmed(self, packed: bytes, timeout: float | None) -> Any:
+        started = monotonic()
         answer, confirmed = self.exchange(packed, 2, timeout)
         if confirmed < self.replicas:
-            raise Unconfirmed(
-                self._name, 1, 0.0, f"wrote, but only {confirmed} of {self.replicas} replicas confirmed it"
-            )
+            self.close()  # an old primary has no replicas: look again where the new one is
+            reason = f"wrote it, but {confirmed} of {self.replicas} replicas confirmed it"
+            raise Unconfirmed(self._name, 1, monotonic() - started, reason)
         return answer
 
     def pipeline(self, commands: Sequence[Sequence[Word]], timeout: float | None = None) -> list[Any]:
@@ -128,8 +136,7 @@ class Link:
                 hops += 1
                 if hops > _HOPS:
                     raise ReadOnly(self._name, hops, 0.0, "sends from node to node in a circle") from moved
-                self.close()
-                self._target = (moved.host or self._host, moved.port)
+                self._move(moved)
 
     def _exchange(self, packed: bytes, replies: int, deadline: float) -> Any:
         started = monotonic()
@@ -160,7 +167,9 @@ class Link:
     # -- blocking reads and subscriptions
 
     def send(self, *words: Word) -> None:
-        """Send a command without waiting for its answer; `receive` gets it."""
+        """Send a command without waiting for its answer; `receive` gets it. `Lost` when the master is another now."""
+        if self._wire is not None and self._moved_away(monotonic() + self.connect_seconds):
+            raise Lost(self._name, 1, 0.0, "is no longer the master")  # who reads must know that it is a new connection
         self.connect()
         try:
             with shielded():
@@ -183,7 +192,11 @@ class Link:
             self.close()
             raise
         if isinstance(answer, ErrorReply):
-            self._refused(answer)
+            try:
+                self._refused(answer)
+            except Moved as moved:  # a blocking read ends so when its slot goes to another node
+                self._move(moved)
+                raise Lost(self._name, 1, 0.0, "sent on to another node") from moved
         return answer
 
     def arrived(self) -> list[Any]:
@@ -228,7 +241,7 @@ class Link:
         self.close()
 
     def _connect(self, deadline: float) -> None:
-        if self._wire is not None:
+        if self._wire is not None and not self._moved_away(deadline):
             return
         outer, self._welcome = self._welcome, min(deadline, monotonic() + self.connect_seconds)
         try:
@@ -236,6 +249,11 @@ class Link:
                 self._open(self._welcome)
             if self._on_connect is not None:
                 self._on_connect(self)
+        except (Silent, Lost):
+            # A node that takes connections and answers nothing, or breaks them: begin with another the next time.
+            self.close()
+            self._target, self._failed = None, self._failed + 1
+            raise
         except BaseException:
             self.close()
             raise
@@ -257,10 +275,30 @@ class Link:
     def _host(self) -> str:
         return self._target[0] if self._target is not None else self.address.nodes[0][0]
 
+    def _move(self, moved: Moved) -> None:
+        self.close()
+        self._target = (moved.host or self._host, moved.port)
+
+    def _moved_away(self, deadline: float) -> bool:
+        """Whether Sentinel names another master by now; asked now and then, and the link is closed if so."""
+        if self.address.kind != "sentinel" or monotonic() < self._ask_at:
+            return False
+        was = self._target
+        with suppress(Unreachable), shielded():  # no Sentinel answers: as long as the master does, nothing is amiss
+            self._ask_sentinel(deadline)
+        if self._target == was:
+            return False
+        self.close()
+        return True
+
+    def _ask_sentinel(self, deadline: float) -> None:
+        self._ask_at = monotonic() + _TRUST_SECONDS
+        self._target, self._sentinel = master(self.address, deadline, self._sentinel)
+
     def _open(self, deadline: float) -> None:
         if self.address.kind == "sentinel":
-            self._target = master(self.address, deadline)
-        nodes = candidates(self.address) if self._target is None else [self._target]
+            self._ask_sentinel(deadline)
+        nodes = candidates(self.address, self._failed) if self._target is None else [self._target]
         while True:
             node = nodes.pop(0)
             try:

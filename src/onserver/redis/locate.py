@@ -10,25 +10,35 @@ from onserver.redis.answers import Unreachable
 from onserver.redis.resp import ErrorReply, pack
 from onserver.redis.wire import Wire, dial
 
-#: Seconds that one silent Sentinel or cluster node may cost before the next one is asked.
+#: Seconds that one silent Sentinel may cost before the next one is asked; less where the deadline is near.
 _ASK_SECONDS = 1.0
 
 
-def candidates(address: Address) -> list[Node | None]:
-    """The nodes to dial, in order. None stands for the Unix socket of the address."""
-    return [None] if address.kind == "unix" else list(address.nodes)
+def candidates(address: Address, begin: int = 0) -> list[Node | None]:
+    """The nodes to dial, in order, beginning with number `begin`. None stands for the Unix socket of the address."""
+    if address.kind == "unix":
+        return [None]
+    begin %= len(address.nodes)
+    return [*address.nodes[begin:], *address.nodes[:begin]]
 
 
-def master(address: Address, deadline: float) -> Node:
+def master(address: Address, deadline: float, begin: int = 0) -> tuple[Node, int]:
     """Ask the Sentinels of the address, one after the other, where the master of the service is.
+
+    Returns:
+        The master, and which Sentinel said so: the one to `begin` with the next time.
 
     Raises:
         Unreachable: none of them answered with one; the text says what each said.
     """
     said: list[str] = []
-    for node in address.nodes:
+    count = len(address.nodes)
+    for asked in range(count):
+        which = (begin + asked) % count
+        node, now = address.nodes[which], monotonic()
+        share = (deadline - now) / (count - asked + 1)  # one more share is for the master itself
         try:
-            return _ask(address, node, min(deadline, monotonic() + _ASK_SECONDS))
+            return _ask(address, node, now + min(_ASK_SECONDS, share)), which
         except (OSError, LookupError, ErrorReply) as error:
             said.append(f"{node[0]}:{node[1]} {str(error) or type(error).__name__}")
     raise Unreachable(address.describe(), 1, 0.0, f"has no Sentinel that names a master ({'; '.join(said)})")

@@ -10,7 +10,7 @@ every script must therefore be safe to be sent twice (a nonce, or an effect that
 | silence on a connection that was idle before | after 0.6 of the deadline again on a new one: it may be half open |
 | silence on a new connection | the rest of the deadline |
 | connection lost, loading, replica, busy | again until the deadline |
-| out of memory, disk full, wrong password | raised at once |
+| out of memory, disk full, wrong password, not confirmed by replicas | raised at once |
 
 In the end it is `BrokerUnavailable`, whose cause is the last `LinkError`: `answered` says whether Redis spoke at all.
 
@@ -184,7 +184,7 @@ class Store:
     def _greet(self, link: Link) -> None:
         replicas, link.replicas = link.replicas, 0  # what is said here need not be confirmed by anybody
         try:
-            words = (secrets.token_hex(8)[:15], LAYOUT)
+            words = (secrets.token_hex(8)[:15], LAYOUT, 1 if replicas else 0)
             changed, now_ms, birth, layout = link.run(self.script("greet"), self.prefix, *words)
         finally:
             link.replicas = replicas
@@ -222,7 +222,7 @@ class Store:
             except LinkError as again:
                 error = again
                 if not error.again:
-                    break
+                    raise
         name, after = self.address.describe(), monotonic() - started
         raise BrokerUnavailable(name, tries, after, error.reason, error.remedy) from error
 

@@ -71,7 +71,8 @@ class _Flow:
             if side is not None:
                 end = side.get_extra_info("socket")
                 if end is not None and end.family != socket.AF_UNIX:
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+                    with contextlib.suppress(OSError):  # the other side was quicker: it is closed
+                        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
                 side.transport.abort()
 
 
