@@ -5,10 +5,15 @@ grows with every change it holds the numbers of which something is asked. A chec
 next to nothing, and looks further only when it has changed. So storage, progress, sleeping and waiting can all be
 checkpoints; waits look every `SLICE_SECONDS`, without a trip to Redis.
 
+A run may be stopped where it is, unless it has locks or stands in a line: there it is `unstoppable`, and pauses at its
+next checkpoint outside.
+
 This module knows only where the present look is kept; what it does is said by who runs processes.
 """
 
+import threading
 from collections.abc import Callable
+from types import TracebackType
 from typing import Final
 
 #: Longest time that a wait goes on without a look, in seconds.
@@ -21,19 +26,25 @@ class _Heed:
     def __init__(self) -> None:
         self.asked: Callable[[], bool] | None = None
         self.heed: Callable[[], None] | None = None
+        self.note: Callable[[int], None] | None = None
+        self.guard = threading.Lock()
+        self.depth = 0
 
 
 _heed = _Heed()
 
 
-def heed_by(asked: Callable[[], bool] | None, heed: Callable[[], None] | None) -> None:
+def heed_by(
+    asked: Callable[[], bool] | None, heed: Callable[[], None] | None, note: Callable[[int], None] | None = None
+) -> None:
     """Say what the checkpoints of this program do.
 
     Args:
         asked: whether anything is asked of what runs in this context: cheap, called often.
         heed: does what is asked: raises, or returns once a pause is over.
+        note: told in how many `unstoppable` blocks this program is, whenever that changes.
     """
-    _heed.asked, _heed.heed = asked, heed
+    _heed.asked, _heed.heed, _heed.note = asked, heed, note
 
 
 def asked() -> bool:
@@ -49,3 +60,25 @@ def checkpoint() -> None:
     """
     if _heed.asked is not None and _heed.asked() and _heed.heed is not None:
         _heed.heed()
+
+
+class unstoppable:  # noqa: N801  # used as a `with` statement's word
+    """While the block lasts what runs here is not stopped where it is, only paused at a checkpoint."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        count_unstoppable(1)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        count_unstoppable(-1)
+
+
+def count_unstoppable(change: int) -> None:
+    """Enter (1) or leave (-1) such a block, where it does not have the shape of a `with` statement."""
+    if _heed.note is not None:
+        with _heed.guard:
+            _heed.depth += change
+            _heed.note(_heed.depth)

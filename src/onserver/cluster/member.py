@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from onserver.cluster.identity import Identity
 from onserver.redis.store import Store
 from onserver.settings import Settings
+
+
+class Ask(NamedTuple):
+    """What is asked of one process that a holder has.
+
+    Attributes:
+        holder: "member.incarnation".
+        number: of the process.
+        what: `abort` or `pause`.
+        kill_seconds: until it may be killed for that; None for never.
+    """
+
+    holder: str
+    number: int
+    what: str
+    kill_seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +36,8 @@ class Beat:
         state: `none starting running stopping stopped failed`.
         leader: whether this member has the cluster's duties.
         due_seconds: until the next delayed process is due, or None.
-        heads: first number in the hand-off list of each executor, "" where it is empty.
+        heads: first number in the hand-off list of each holder, "" where it is empty.
+        asks: all that is asked of what these holders have.
     """
 
     epoch: int
@@ -27,6 +45,7 @@ class Beat:
     leader: bool
     due_seconds: float | None
     heads: tuple[str, ...]
+    asks: tuple[Ask, ...]
 
 
 class Member:
@@ -103,12 +122,13 @@ class Member:
         """Renew the lease of all that this member holds.
 
         Args:
-            executors: each holder with the number that was at the head of its hand-off list at the last beat.
+            executors: each holder that runs processes, with the number that was at the head of its hand-off list at the
+                last beat.
             deadline: seconds for the whole of it; a fifth of the lease by default.
         """
         lease = self.settings.member.lease_seconds
         words = [word for pair in executors for word in pair]
-        epoch, state, leader, due, *heads = self.store.run(
+        epoch, state, leader, due, heads, asks = self.store.run(
             "beat", self.number, int(lease * 1000), *self._limits, int(self.kind == "worker"), *words,
             deadline=lease / 5 if deadline is None else deadline,
         )  # fmt: skip
@@ -118,6 +138,7 @@ class Member:
             leader=bool(leader),
             due_seconds=None if due < 0 else due / 1000,
             heads=tuple(head.decode() for head in heads),
+            asks=tuple(_asks(asks)),
         )
 
     def note_reload(self, outcome: str) -> None:
@@ -134,3 +155,9 @@ class Member:
         """
         _, state = self.store.run("leave", self.number, int(hooks_run))
         return str(state.decode())
+
+
+def _asks(words: Sequence[Any]) -> Iterator[Ask]:
+    for index in range(0, len(words), 4):
+        holder, number, what, kill_ms = words[index : index + 4]
+        yield Ask(holder.decode(), int(number), what.decode(), None if kill_ms < 0 else kill_ms / 1000)

@@ -17,8 +17,8 @@ from onserver.life.kinship import die_with_parent
 from onserver.life.output import Pipe, writer
 from onserver.life.page import Page
 
-#: Why a child was ended by its supervisor: Redis was silent, its time was up, the server stops, it drains.
-Ended = Literal["", "silence", "time", "stop"]
+#: Why a child was ended by its supervisor: Redis was silent, its time was up, the server stops, its run was aborted.
+Ended = Literal["", "silence", "time", "stop", "abort"]
 
 
 class Child:
@@ -29,6 +29,8 @@ class Child:
         holder: "member.incarnation".
         draining: it was told to finish and exit.
         ended: why its supervisor ended it, "" if it did not.
+        stopped_at: since when it is stopped (SIGSTOP) for a pause, monotonic; 0 when it is not.
+        halted: what it runs waits at a checkpoint for the end of a pause, and what it had not begun was handed back.
     """
 
     def __init__(self, role: Literal["executor", "hook"], holder: str, page: Page, out: Pipe, err: Pipe) -> None:
@@ -41,6 +43,8 @@ class Child:
         self.draining = False
         self.ended: Ended = ""
         self.interrupted_at = 0.0
+        self.stopped_at = 0.0
+        self.halted = False
         self.head = ""
         self.born = monotonic()
         self._emit_out = writer(sys.stdout, self._tag)

@@ -27,6 +27,8 @@ from onserver.server import Server
 INTERRUPT_SHARE = 0.7
 #: Seconds between an interruption and the kill.
 KILL_AFTER_SECONDS = 2.0
+#: Seconds that one executor too many is kept after a pause: the next pause may come soon.
+SURPLUS_SECONDS = 3.0
 _LONGEST_PAUSE = 5.0
 
 
@@ -70,20 +72,38 @@ class Crew:
         self.deaths: list[Death] = []
         self._sent = monotonic()
         self._pause, self._fork_at = 0.0, 0.0
+        self._surplus_since = 0.0
 
     # -- forking
 
     def executors(self) -> list[Child]:
-        """The executors that take work."""
+        """The executors that were not told to finish."""
         return [child for child in self.children.values() if child.role == "executor" and not child.draining]
 
     def fill(self, count: int, code: str, queues: Sequence[str]) -> None:
-        """Fork executors until `count` of them take work; wait a little when they die at once."""
-        while len(self.executors()) < count and monotonic() >= self._fork_at:
+        """Fork executors until `count` of them take work; wait a little when they die at once.
+
+        One that is paused takes none: another is forked beside it. When it goes on there is one too many, and the first
+        that is idle for a while leaves.
+        """
+        takers = [child for child in self.executors() if not child.stopped_at and not child.page.halted]
+        self._trim(takers, count)
+        for _ in range(count - len(takers)):
+            if monotonic() < self._fork_at:
+                return
             holder = self._member.enlist(code, queues)
             page = self._page()
             body = self._executor(holder, page, code, queues)
             self._add(fork("executor", holder, page, self._lease, self._gate, body))
+
+    def _trim(self, takers: Sequence[Child], count: int) -> None:
+        if len(takers) <= count:
+            self._surplus_since = 0.0
+        elif not self._surplus_since:
+            self._surplus_since = monotonic()
+        elif monotonic() - self._surplus_since > SURPLUS_SECONDS:
+            idle = [child for child in takers if not child.page.current]
+            self.drain(idle[: len(takers) - count])
 
     def _executor(self, holder: str, page: Page, code: str, queues: Sequence[str]) -> Callable[[], int]:
         return lambda: Executor(self._server, holder, page, code, queues, self._tracer).run()
@@ -152,7 +172,9 @@ class Crew:
     def stop(self) -> None:
         """Interrupt what still runs; it is killed soon after."""
         for child in self.children.values():
-            if not child.ended:
+            if child.stopped_at:
+                child.kill("stop")  # paused: it is remembered, and runs again when it is resumed
+            elif not child.ended:
                 child.interrupt("stop")
 
     def kill(self, why: Literal["stop", "silence"] = "stop") -> None:
@@ -188,12 +210,28 @@ class Crew:
         self._on_end(child)
         child.close()
         exit_status = -os.WTERMSIG(status) if killed else os.WEXITSTATUS(status)
-        counted = not (child.ended in ("silence", "stop") or exit_status in (CUT_STATUS, FENCED_STATUS))
+        counted = not (child.ended in ("silence", "stop", "abort") or exit_status in (CUT_STATUS, FENCED_STATUS))
         self.deaths.append(Death(child, child.page.current, counted))
         young = monotonic() - child.born < 1.0 and exit_status != 0 and not child.page.current
         self._pause = min(max(0.1, self._pause * 2), _LONGEST_PAUSE) if young else 0.0
         self._fork_at = monotonic() + self._pause
         return child
+
+    def stop_where_it_is(self, child: Child) -> bool:
+        """Stop a child (SIGSTOP), and return when it has stopped. False when it ended instead."""
+        try:
+            os.kill(child.pid, signal.SIGSTOP)
+            pid, status = os.waitpid(child.pid, os.WUNTRACED)
+        except (ProcessLookupError, ChildProcessError):
+            return False
+        if os.WIFSTOPPED(status):
+            return True
+        self._reaped(pid, status)
+        return False
+
+    def hand_back(self, child: Child, number: int) -> None:
+        """Let others have what a child has claimed and not begun."""
+        self._member.give(child.holder, [number])
 
     def bury(self) -> None:
         """Bury the dead in Redis: what they held is claimed again by others."""

@@ -96,6 +96,7 @@ class Executor:
         self._resume = False
         self._batching: bool = False
         self._generation = page.generation
+        self._heeding = Heeding(server, page.board, self._halt, page.hold)
         self._cut_seconds = CUT_SHARE * server.settings.member.lease_seconds
 
     # -- the loop
@@ -120,6 +121,7 @@ class Executor:
 
     def run_one(self, claim: Claim) -> int:
         """Run one claimed process and settle it: what a child for a hook does. Returns the exit status."""
+        self._heeding.begin()
         try:
             self._perform(claim)
             self._step(0)
@@ -148,11 +150,18 @@ class Executor:
         self._batching = "B" in claim.flags
         if self._settlements and (not self._batching or monotonic() - self._unsent_since > FLUSH_SECONDS):
             self._step(0)
-        self.page.begin(claim.number, finish="F" in claim.flags, timeout_ms=claim.timeout_ms)
+        by_checkpoint = "P" in claim.flags or bool(self._settlements)  # what is unsent must not be stopped with it
+        self.page.begin(
+            claim.number, finish="F" in claim.flags, timeout_ms=claim.timeout_ms, by_checkpoint=by_checkpoint
+        )
         if self.page.generation != self._generation:
             self._generation, self._resume = self.page.generation, True
             self.page.end()
             return False
+        if self.page.board.asked(claim.number):
+            self.page.end()
+            self.settle(claim.number, "back", "", b"")  # aborted or paused by that script
+            return True
         try:
             self._run(claim)
         except Interrupted:
@@ -175,6 +184,13 @@ class Executor:
         else:
             self.settle(claim.number, "back", "", b"")
         crash_point("before_settle")
+
+    def _halt(self, halted: bool) -> None:
+        """What runs begins, or ceases, to wait at a checkpoint: its executor takes no work meanwhile."""
+        if threading.current_thread() is threading.main_thread():
+            if halted and self._settlements:
+                self._step(0)  # before what it has not begun is handed back
+            self.page.halt(halted=halted)
 
     def _hand_back(self, claims: Sequence[Claim]) -> None:
         if self._resume:

@@ -9,6 +9,12 @@
 | 32 | unsigned | executor | 1: what runs is of `when_cut="finish"` and goes on while Redis is silent |
 | 40 | double | executor | monotonic time at which the present process began |
 | 48 | unsigned | executor | time limit of the present process, milliseconds, 0 for none |
+| 56 | unsigned | executor | blocks of `use` it has open and lines it stands in: it is not stopped in them |
+| 64 | unsigned | executor | 1: what runs waits at a checkpoint until its pause is over |
+| 72 | unsigned | executor | 1: what runs waits for another process |
+| 80 | double | supervisor | seconds that the present process was stopped, which its time limit does not count |
+| 88 | unsigned | executor | 1: what runs is paused at a checkpoint only |
+| 512 | board | supervisor | what is asked of what it runs (see `board`) |
 
 Each field is written by one side only and read whole, so no lock is needed. "Begun" is written before the process is,
 and the generation is looked at after that: in this order nothing is both handed back and begun.
@@ -20,6 +26,9 @@ import mmap
 import struct
 from time import monotonic
 
+from onserver.life.board import Board
+
+_BOARD_AT = 512
 _UNSIGNED = struct.Struct("=Q")
 _DOUBLE = struct.Struct("=d")
 
@@ -29,6 +38,7 @@ class Page:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self.board = Board(self._memory, _BOARD_AT)
         self.stamp(monotonic())
 
     @property
@@ -36,8 +46,10 @@ class Page:
         """Number of the process that has begun, or 0."""
         return int(_UNSIGNED.unpack_from(self._memory, 0)[0])
 
-    def begin(self, number: int, *, finish: bool = False, timeout_ms: int = 0) -> None:
+    def begin(self, number: int, *, finish: bool = False, timeout_ms: int = 0, by_checkpoint: bool = False) -> None:
         """Say that a process begins (executor)."""
+        _UNSIGNED.pack_into(self._memory, 88, by_checkpoint)
+        _DOUBLE.pack_into(self._memory, 80, 0.0)
         _DOUBLE.pack_into(self._memory, 40, monotonic())
         _UNSIGNED.pack_into(self._memory, 48, timeout_ms)
         _UNSIGNED.pack_into(self._memory, 32, finish)
@@ -58,12 +70,53 @@ class Page:
     def over_time(self) -> bool:
         """Whether what runs has run for longer than its time limit."""
         limit = _UNSIGNED.unpack_from(self._memory, 48)[0]
-        return bool(limit) and monotonic() - _DOUBLE.unpack_from(self._memory, 40)[0] > limit / 1000
+        began, stopped = _DOUBLE.unpack_from(self._memory, 40)[0], _DOUBLE.unpack_from(self._memory, 80)[0]
+        return bool(limit) and monotonic() - began - stopped > limit / 1000
+
+    def excuse(self, seconds: float) -> None:
+        """Not count these seconds as run time of the present process (supervisor)."""
+        _DOUBLE.pack_into(self._memory, 80, _DOUBLE.unpack_from(self._memory, 80)[0] + seconds)
+
+    @property
+    def holds(self) -> int:
+        """How many blocks of `use` are open and lines stood in, in which it may not be stopped."""
+        return int(_UNSIGNED.unpack_from(self._memory, 56)[0])
+
+    def hold(self, count: int) -> None:
+        """Say how many blocks are open and lines stood in (executor)."""
+        _UNSIGNED.pack_into(self._memory, 56, count)
+
+    @property
+    def halted(self) -> bool:
+        """Whether what runs waits at a checkpoint until its pause is over."""
+        return bool(_UNSIGNED.unpack_from(self._memory, 64)[0])
+
+    def halt(self, *, halted: bool) -> None:
+        """Say whether what runs waits at a checkpoint (executor)."""
+        _UNSIGNED.pack_into(self._memory, 64, halted)
+
+    @property
+    def waits(self) -> bool:
+        """Whether what runs waits for another process."""
+        return bool(_UNSIGNED.unpack_from(self._memory, 72)[0])
+
+    def wait(self, *, waits: bool) -> None:
+        """Say whether what runs waits for another process (executor)."""
+        _UNSIGNED.pack_into(self._memory, 72, waits)
+
+    @property
+    def by_checkpoint(self) -> bool:
+        """Whether what runs is paused at a checkpoint only."""
+        return bool(_UNSIGNED.unpack_from(self._memory, 88)[0])
 
     @property
     def generation(self) -> int:
         """How often what had not begun was handed back by the supervisor."""
         return int(_UNSIGNED.unpack_from(self._memory, 8)[0])
+
+    def renew(self) -> None:
+        """Say that what has not begun was handed back behind the executor's back (supervisor)."""
+        _UNSIGNED.pack_into(self._memory, 8, self.generation + 1)
 
     def stamp(self, sent: float) -> None:
         """Record that the beat sent at this monotonic time was answered (supervisor)."""

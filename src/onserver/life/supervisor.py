@@ -24,6 +24,7 @@ from onserver.cluster.member import Beat, Member
 from onserver.cluster.sweep import bury_gone, release_due, sweep
 from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life import epoch as epochs
+from onserver.life.asks import LOOK_SECONDS, Asks
 from onserver.life.child import Child
 from onserver.life.code import Code
 from onserver.life.crew import Crew, describe_end
@@ -129,6 +130,8 @@ class Supervisor:
             if self.phase == "draining" and monotonic() >= self._deadline:
                 self._look = True
             self.crew.end_overdue()
+            if self._heard:
+                self._asks.follow()
             if self.crew.reap():
                 self._look = True
             if self._heard:
@@ -152,6 +155,8 @@ class Supervisor:
             ends.append(overdue)
         if self._heard and self._look:
             ends.append(0.0)
+        if self._heard and self._asks.pending:
+            ends.append(LOOK_SECONDS)
         if self._heard and self._due_at is not None:
             ends.append(self._due_at - now)
         if self._heard and self.phase == "draining":
@@ -184,6 +189,7 @@ class Supervisor:
                     return False
         self._heard, self._look = True, True
         self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watching.add, self._forget_child)
+        self._asks = Asks(self.server, self.crew)
         self._orders = Orders(self._store, self.member.number, self._lease / 5)
         self._next_beat = monotonic()
         self.phase = "waiting"
@@ -207,11 +213,12 @@ class Supervisor:
 
     def _beat(self) -> None:
         sent = monotonic()
-        executors = [child for child in self.crew.children.values() if child.role == "executor"]
+        children = list(self.crew.children.values())
         self._next_beat = sent + self._pause
-        beat = self.member.beat([(child.holder, child.head) for child in executors])
-        for child, head in zip(executors, beat.heads, strict=True):
+        beat = self.member.beat([(child.holder, child.head) for child in children])
+        for child, head in zip(children, beat.heads, strict=True):
             child.head = head
+        self._asks.hear(beat.asks)
         self.crew.stamp(sent)
         if not self._heard:
             self._heard = True
@@ -259,7 +266,7 @@ class Supervisor:
             elif order == "drain":
                 self._leave()
             else:
-                self._next_beat = monotonic()  # `running`, `stop`, `failed`: the beat reads what is so
+                self._next_beat = monotonic()  # `running`, `stop`, `failed`, `asked`: the beat reads what is so
 
     def _take_signals(self) -> None:
         while self._watching.signals:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from onserver.checkpoint import checkpoint
 from onserver.errors import ProcessNotFound
 from onserver.process.handle import Process
 from onserver.server import Server
@@ -21,6 +22,13 @@ class ThisProcess(Process[Any]):
     def deliveries(self) -> int:
         """Which run of this process this is: 1 for the first; more when a worker died while it ran."""
         return self._run.delivery
+
+    def checkpoint(self) -> None:
+        """Heed what was asked of this process, if anything was: stop for good, or wait until its pause is over.
+
+        Every call of storage, and every wait, is one already; this is for long stretches without them.
+        """
+        checkpoint()
 
     @property
     def procedure(self) -> str:

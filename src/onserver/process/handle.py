@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Any, Final, Generic, TypeVar
 
 from onserver.errors import ProcessNotFound, ProcessTimeout, SyncInAsyncError
+from onserver.process.control import Answer, abort, pause, resume
 from onserver.process.failure import value_of
 from onserver.process.inbox import Awaited, End, Inbox
 from onserver.process.pump import Pump
@@ -130,6 +131,62 @@ class Process(Awaited, Generic[R_co]):
         if self._end is None:
             self._wait(timeout, "Process.wait()")
         return self.state
+
+    # -- orders
+
+    def abort(self, reason: str = "", *, force: bool = False, force_after: float | None = None) -> Answer:
+        """Ask that it stops for good: it ends `ABORTED`, and is not run again, whatever dies meanwhile.
+
+        What had not begun is taken from its queue. What runs stops at its next checkpoint, or is interrupted a second
+        later; its `finally` blocks run. Works when no worker is up.
+
+        Args:
+            reason: for people; it is kept, and in the `ProcessAborted` of whoever waits.
+            force: kill its executor at once instead of asking.
+            force_after: seconds after which its executor is killed, if it still runs by then.
+
+        Raises:
+            ProcessNotFound: ONS-2001.
+
+        4D: `ABORT PROCESS BY ID`, which only sets a flag.
+        """
+        return abort(self._server, self._number, reason, force_after=0.0 if force else force_after)
+
+    def pause(self) -> Answer:
+        """Ask that it pauses, and stays so until `resume`, through restarts of everything.
+
+        What had not begun stays where it is. A run in an executor is stopped where it is, and another executor takes
+        its place; with `pause="checkpoint"`, inside `use`, in a line and under Celery's pools it pauses at its next
+        checkpoint. Its state is `PAUSED` once it is.
+
+        Raises:
+            ProcessNotFound: ONS-2001.
+
+        4D: `PAUSE PROCESS`.
+        """
+        return pause(self._server, self._number)
+
+    def resume(self) -> Answer:
+        """Let it go on where it was.
+
+        Raises:
+            ProcessNotFound: ONS-2001.
+
+        4D: `RESUME PROCESS`.
+        """
+        return resume(self._server, self._number)
+
+    async def aabort(self, reason: str = "", *, force: bool = False, force_after: float | None = None) -> Answer:
+        """`abort` without blocking the loop."""
+        return await asyncio.to_thread(self.abort, reason, force=force, force_after=force_after)
+
+    async def apause(self) -> Answer:
+        """`pause` without blocking the loop."""
+        return await asyncio.to_thread(self.pause)
+
+    async def aresume(self) -> Answer:
+        """`resume` without blocking the loop."""
+        return await asyncio.to_thread(self.resume)
 
     def __await__(self) -> Generator[Any, None, R_co]:
         return self._awaited().__await__()

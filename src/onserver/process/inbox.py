@@ -30,11 +30,13 @@ from time import monotonic
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
+from onserver.checkpoint import SLICE_SECONDS, checkpoint
 from onserver.errors import BrokerUnavailable
 from onserver.redis.answers import LinkError, Silent
 from onserver.redis.link import Link
 from onserver.redis.store import Store
 from onserver.server import Server
+from onserver.session.running import running
 
 #: How often the record of each awaited process is read again, in seconds.
 LOOK_SECONDS: Final = 2.0
@@ -189,7 +191,7 @@ class Inbox:
                     self.connect()
                 self.look_up(pending)
                 if not watch.ended:
-                    self.wait(watch, min(left, LOOK_SECONDS))
+                    self._wait_heeding(watch, min(left, LOOK_SECONDS))
                 return
             except BrokerUnavailable:
                 if monotonic() >= until:
@@ -230,6 +232,21 @@ class Inbox:
         finally:
             del self._waiting[watch]
             self._pass_on()
+
+    def _wait_heeding(self, watch: Watch, seconds: float) -> None:
+        """Wait; in a run with a look now and then at what is asked of it."""
+        if running() is None:
+            self.wait(watch, seconds)
+            return
+        until = monotonic() + seconds
+        while not watch.ended:
+            began, now = min(SLICE_SECONDS, until - monotonic()), monotonic()
+            if began <= 0:
+                return
+            self.wait(watch, began)
+            checkpoint()
+            if monotonic() - now < began:
+                return  # rung
 
     def connect(self) -> None:
         """Subscribe, if that was not done yet."""

@@ -38,7 +38,7 @@ _ENDED: Final = frozenset({State.DONE, State.FAILED, State.ABORTED, State.LOST, 
 #: States of the records that end a wait, as the scripts answer them.
 ENDED_BYTES: Final = frozenset(state.value.encode() for state in _ENDED)
 
-_FIELDS: Final = ("s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why")
+_FIELDS: Final = ("s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why", "lv", "pb")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +62,12 @@ class Record:
     key: str
     #: "EPOCH NAME" of a hook, or empty.
     hook: str
-    #: What it waits for, in words.
+    #: What it waits for, or how it is paused, in words.
     why: str
+    #: How far an abort has come: `asked`, `interrupted`, `killed`, or empty.
+    level: str
+    #: Who asked for its pause, or empty.
+    paused_by: str
 
 
 def read_record(store: Store, number: int) -> Record | None:
@@ -72,7 +76,7 @@ def read_record(store: Store, number: int) -> Record | None:
     state, procedure, *rest = [value.decode() if value else "" for value in answer]
     if not procedure:
         return None
-    name, queue, deliveries, accepted, claimed, ended, holder, last, root, key, hook, why = rest
+    name, queue, deliveries, accepted, claimed, ended, holder, last, root, key, hook, why, level, paused_by = rest
     return Record(
         number=number,
         state=State(state),
@@ -88,4 +92,6 @@ def read_record(store: Store, number: int) -> Record | None:
         key=key,
         hook=hook,
         why=why,
+        level=level,
+        paused_by=paused_by,
     )

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Any, get_origin
 
+from onserver.checkpoint import count_unstoppable
 from onserver.crash import crash_point
 from onserver.errors import BrokerUnavailable, LockLost, MemberFenced, NotShareable, VersionConflict
 from onserver.redis.store import Store
@@ -200,6 +201,7 @@ class Blocks:
                     ticket = new_ticket(owner, 0.0 if run is not None else self._hold_seconds)
                     block = self._open[owner, key] = Block(key, ticket, holding)
                     block.depth = 1
+                    count_unstoppable(1)
                     return block
                 if not block.leaving:
                     block.depth += 1
@@ -248,6 +250,11 @@ class Blocks:
             block.leaving = True
         yield from self._close(block, [(block.key, block.ticket)])
 
+    def in_use(self, run: Running) -> bool:
+        """Whether a run has the lock of a block that it is in."""
+        with self._guard:
+            return any(owner == run.owner and block.value is not None for (owner, _), block in self._open.items())
+
     def left(self, run: Running) -> None:
         """Give up what a run that has ended still holds."""
         if not self._open:
@@ -257,6 +264,7 @@ class Blocks:
             for block in found:
                 del self._open[block.id]
                 block.pen.down = True
+                count_unstoppable(-1)
         if found:
             words = [word for block in found for word in (block.key, str(block.ticket))]
             with suppress(BrokerUnavailable, MemberFenced):  # its holder is dead, or will be: burying drops its locks
@@ -268,7 +276,8 @@ class Blocks:
             with suppress(BrokerUnavailable):  # the next `use` pays, or the beat that does not come
                 yield from self._pay()
         with self._guard:
-            self._open.pop(block.id, None)
+            if self._open.pop(block.id, None) is not None:
+                count_unstoppable(-1)
         block.gone.set()
         if block.holding is not None:
             block.holding.__exit__(None, None, None)

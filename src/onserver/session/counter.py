@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from onserver.checkpoint import checkpoint
 from onserver.errors import NotShareable
 from onserver.redis.store import Store
 from onserver.session.cache import Cache
@@ -35,6 +36,7 @@ class Counter:
 
         4D: none; a number in storage that is changed inside `Use`.
         """
+        checkpoint()
         return drive(self._steps(amount))
 
     async def aadd(self, amount: int = 1) -> int:

@@ -41,6 +41,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
+from onserver.checkpoint import SLICE_SECONDS, asked, checkpoint
 from onserver.errors import DeadlockDetected, LockTimeout
 from onserver.redis.answers import LinkError, Silent
 from onserver.redis.link import Link
@@ -122,6 +123,11 @@ class Locks:
             woken = yield Step(lambda: self._wait(ticket.token, seconds), idle=True)  # noqa: B023  # called at once
             if woken and woken[0] == b"yours":
                 return _granted(woken)
+            if asked():  # whoever is to pause does not stand in the way meanwhile
+                left = yield Step(lambda: self._store.run("leave_line", self._space, key, str(ticket)))
+                if left[0] == b"yours":
+                    return _granted(left)
+                checkpoint()
 
     def unlock(self, held: Sequence[tuple[str, Ticket]]) -> Steps[int]:
         """Give locks, or places in line, up; the answer is how many locks were held."""
@@ -148,7 +154,7 @@ class Locks:
         key = self._store.key(f"wake:{token}")
         try:
             link.send("BLMPOP", f"{seconds:.3f}", 1, key, "LEFT", "COUNT", 5)
-            popped = link.receive(seconds + _MARGIN)
+            popped = _popped(link, monotonic() + seconds + _MARGIN)
         except Silent:
             link.close()  # the answer may still come, to nobody
             return None
@@ -182,6 +188,16 @@ class Locks:
             described = yield Step(lambda: who(self._store, owner))  # noqa: B023  # called at once
             error.add_note(f"{described} waits for {entry_of(wanted)}")
         return error
+
+
+def _popped(link: Link, until: float) -> Any:
+    """The answer of the wait; `Silent` when there is none by then, or when the one who waits is asked for something."""
+    while True:
+        try:
+            return link.receive(SLICE_SECONDS)
+        except Silent:
+            if asked() or monotonic() > until:
+                raise
 
 
 def _granted(answer: Sequence[Any]) -> Granted:

@@ -8,15 +8,16 @@ of them or none (see `block`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast, overload
 
+from onserver.checkpoint import checkpoint
 from onserver.errors import SyncInAsyncError
 from onserver.redis.store import Store
 from onserver.session.block import Block, Blocks
-from onserver.session.cache import Cache
+from onserver.session.cache import Cache, Entry
 from onserver.session.counter import Counter
 from onserver.session.lock import Locks
 from onserver.session.root import Root, check_name
@@ -104,24 +105,24 @@ class Storage(Mapping[str, Any]):
     # -- reading
 
     def __getitem__(self, key: str) -> Any:
-        entry = self.cache.entry(key)
+        entry = self._entry(key)
         if entry.version == 0:
             raise KeyError(key)
         return entry.value
 
     def get(self, key: str, default: Any = None, /) -> Any:
         """The value of an entry, read-only; `default` where there is none."""
-        entry = self.cache.entry(key)
+        entry = self._entry(key)
         return default if entry.version == 0 else entry.value
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self.cache.entry(key).version > 0
+        return isinstance(key, str) and self._entry(key).version > 0
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self.cache.names()))
+        return iter(sorted(self._names()))
 
     def __len__(self) -> int:
-        return len(self.cache.names())
+        return len(self._names())
 
     def read(self, key: str, kind: type[T]) -> T:  # noqa: ARG002  # for the checker
         """The value of an entry, as a checker knows it: of type `kind`, which is not tested at run time.
@@ -144,7 +145,7 @@ class Storage(Mapping[str, Any]):
 
     def version(self, key: str) -> int:
         """How often an entry has been written since it was made; 0 where there is none."""
-        return self.cache.entry(key).version
+        return self._entry(key).version
 
     # -- changing
 
@@ -212,6 +213,10 @@ class Storage(Mapping[str, Any]):
 
     # -- for the runner and the server
 
+    def in_use(self, run: Running) -> bool:
+        """Whether a run is inside a block of `use`, with its lock."""
+        return self._blocks.in_use(run)
+
     def left(self, run: Running) -> None:
         """Give up the locks that a run which has ended still holds."""
         self._blocks.left(run)
@@ -219,6 +224,14 @@ class Storage(Mapping[str, Any]):
     def close(self) -> None:
         """Drop the cache's connection."""
         self.cache.close()
+
+    def _entry(self, key: str) -> Entry:
+        checkpoint()
+        return self.cache.entry(key)
+
+    def _names(self) -> Collection[str]:
+        checkpoint()
+        return self.cache.names()
 
     def __repr__(self) -> str:
         return f"<Storage of {self._store.name}, {len(self)} entries>"

@@ -24,7 +24,7 @@ if not redis.call('ZSCORE', line, ticket) then
   redis.call('ZADD', line, redis.call('HINCRBY', T .. 'numbers', 'line', 1), ticket)
   redis.call('SADD', T .. 'locks:' .. holder_of(owner), ticket .. ' ' .. name)
 end
-redis.call('HSET', T .. 'waits', owner, name)
+begins_to_wait(owner, name)
 if not l[1] then pass_on(name) end
 l = lock_now(name)
 if l[2] == token then

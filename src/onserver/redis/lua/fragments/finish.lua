@@ -1,4 +1,5 @@
 -- The end of a process and the way back to its queue.
+local FINAL = {done = true, failed = true, aborted = true, lost = true, dead = true}
 -- tell whoever waits: the program that asked (its inbox) and those that registered with `await`
 local function tell(n, state, payload, inbox, waiters)
   local text = ' ' .. n .. ' ' .. state .. ' ' .. payload
@@ -35,24 +36,38 @@ local function give_up(n, state, keep, why)
   end
   tell(n, state, e, v[1], v[2])
 end
+-- n waits again, from the time `due` on if that is given, unless it was asked to stop or to pause meanwhile
+local function wait_again(n, due, keep_failed)
+  local k = T .. 'p:' .. n
+  local v = redis.call('HMGET', k, 'q', 'z', 't', 'x', 'hk', 'ab', 'pz')
+  if v[6] then return give_up(n, 'aborted', keep_failed, cmsgpack.unpack(v[6])) end
+  if v[7] then
+    redis.call('HSET', k, 's', 'paused', 'why', '')
+    if due and due ~= '0' then redis.call('HSET', k, 'pd', due) end
+    return
+  end
+  if due and due ~= '0' then return delay(n, due) end
+  redis.call('HSET', k, 's', 'queued')
+  if not v[5] then offer(n, v[1], v[2], v[3], v[4] or '') end
+end
 -- n is nobody's: it waits again. counted: a begun run ended with its holder; begun: it had begun (uncounted where Redis
 -- was silent). A process of rerun=False that had begun is lost; one that was begun too often is dead.
 local function requeue(n, begun, counted, limit, keep_failed, where)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'q', 'z', 't', 'x', 'v', 'hk', 'y')
+  local v = redis.call('HMGET', k, 't', 'v', 'y', 'ab')
   redis.call('HDEL', k, 'o', 'g', 'y')
-  if not v[3] then return end
+  if not v[1] then return end
   local d = counted and redis.call('HINCRBY', k, 'd', 1) or tonumber(redis.call('HGET', k, 'd') or 0)
-  local facts = {number = tonumber(n), deliveries = d, worker = where, at_ms = now()}
-  if begun and string.find(v[5] or '', 'R', 1, true) then
-    facts.type = 'ProcessLost'
-    return give_up(n, 'lost', keep_failed, facts)
+  if not v[4] then
+    local facts = {number = tonumber(n), deliveries = d, worker = where, at_ms = now()}
+    if begun and string.find(v[2] or '', 'R', 1, true) then
+      facts.type = 'ProcessLost'
+      return give_up(n, 'lost', keep_failed, facts)
+    end
+    if counted and d >= limit then
+      facts.type = 'ProcessDead'
+      return give_up(n, 'dead', keep_failed, facts)
+    end
   end
-  if counted and d >= limit then
-    facts.type = 'ProcessDead'
-    return give_up(n, 'dead', keep_failed, facts)
-  end
-  if v[7] and v[7] ~= '0' then return delay(n, v[7]) end   -- its run had asked to be run again then
-  redis.call('HSET', k, 's', 'queued')
-  if not v[6] then offer(n, v[1], v[2], v[3], v[4] or '') end
+  wait_again(n, v[3], keep_failed)   -- where its run had asked to be run again at a time, then
 end

@@ -35,13 +35,31 @@ local function grant(name, ticket, n)
   redis.call('SADD', T .. 'locks:' .. holder_of(owner), ticket .. ' ' .. name)
   return token, owner
 end
+-- the process that stands behind an owner 'm.e/N.d', if it is one that runs: it waits for the lock, or goes on
+local function process_of(owner) return string.match(owner, '^[^/]+/(%d+)%.%d+$') end
+local function begins_to_wait(owner, name)
+  redis.call('HSET', T .. 'waits', owner, name)
+  local n = process_of(owner)
+  if n and redis.call('HGET', T .. 'p:' .. n, 's') == 'running' then
+    local _, _, key = line_of(name)
+    redis.call('HSET', T .. 'p:' .. n, 's', 'waiting', 'why', key == '' and 'lock of the root' or 'lock ' .. key)
+  end
+end
+local function waits_no_more(owner)
+  redis.call('HDEL', T .. 'waits', owner)
+  local n = process_of(owner)
+  local s = n and redis.call('HMGET', T .. 'p:' .. n, 's', 'o')
+  if s and s[1] == 'waiting' and s[2] == holder_of(owner) then
+    redis.call('HSET', T .. 'p:' .. n, 's', 'running', 'why', '')
+  end
+end
 -- the lock is free: the first in line who lives gets it and is woken
 local function pass_on(name)
   local line, space, key = line_of(name)
   local head = redis.call('ZPOPMIN', line)
   while head[1] do
     local token, owner = of_ticket(head[1])
-    redis.call('HDEL', T .. 'waits', owner)
+    waits_no_more(owner)
     if fenced(holder_of(owner)) then
       forget(name, head[1], owner)
     else
@@ -81,7 +99,7 @@ local function leave_line(name, ticket)
   local token, owner = of_ticket(ticket)
   if redis.call('ZREM', (line_of(name)), ticket) == 1 then
     forget(name, ticket, owner)
-    redis.call('HDEL', T .. 'waits', owner)
+    waits_no_more(owner)
   end
   redis.call('DEL', T .. 'wake:' .. token)
 end

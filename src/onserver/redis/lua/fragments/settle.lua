@@ -7,15 +7,11 @@ local function release(e, n, v, keep, keep_failed, state, payload, written)
   if v[4] then
     redis.call('HDEL', k, 'o', 'y', 'g')
     redis.call('HSET', k, 'l', e)
-    if v[4] ~= '0' then delay(n, v[4]) return end
-    redis.call('HSET', k, 's', 'queued')
-    local r = redis.call('HMGET', k, 'q', 'z', 't', 'x')
-    offer(n, r[1], r[2], r[3], r[4] or '')
-    return
+    return wait_again(n, v[4], keep_failed)
   end
   redis.call('HDEL', k, 'o')
   if not written then redis.call('HSET', k, 'l', e, 'f', now()) end
-  close_record(n, state, (state == 'failed' or state == 'dead') and keep_failed or keep, v[5], v[6])
+  close_record(n, state, state == 'done' and keep or keep_failed, v[5], v[6])
   if v[7] then
     local epoch, hook = string.match(v[7], '^(%S+) (.+)$')
     redis.call('HSET', T .. 'hooks:' .. epoch, hook, (state == 'done' and 'ok ' or 'failed ') .. n)
@@ -25,8 +21,9 @@ end
 local STORE = {done = 'r', failed = 'e', aborted = 'e', dead = 'e', queued = 'e', delayed = 'e'}
 local function settle(e, n, kind, state, payload, extra, limits)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w')
+  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab')
   if v[1] ~= e then return v[2] == e end
+  if v[9] and state == 'failed' then state, payload = 'aborted', v[9] end   -- it was asked to stop, and raised
   if kind == 'wait' then redis.call('HSET', k, 's', state, 'why', payload) return true end
   if kind == 'back' or state == 'failed' then  -- whoever ran it may have been killed inside a block
     drop_locks(e, string.format('%s/%s.%d', e, n, tonumber(redis.call('HGET', k, 'd') or 0) + 1))
