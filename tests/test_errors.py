@@ -104,6 +104,11 @@ EXAMPLES: list[tuple[Any, str]] = [
         errors.ProcessDead(1042, 3, "web-2"),
         "#1042 was dead-lettered after 3 deliveries, the last on web-2. See it: `onserver ps 1042`.",
     ),
+    (errors.VariableTimeout(7, "code", 2.0), "Variable `code` of #7 was not as wanted within 2 s."),
+    (
+        errors.VariableTimeout(7, "code", 2.0, "done"),
+        "#7 has ended (done), and its variable `code` was not as wanted by then.",
+    ),
     (
         errors.DeadlockDetected("rates", "#1042", "stock", "#1047"),
         '`use("rates")` would deadlock: #1042 holds `rates` and waits for `stock`; this process, #1047, holds '

@@ -8,8 +8,8 @@
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
     ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcedureFailed 2201 · ProcessTimeout 2202
-    │                 ProcessAborted 2203 · ProcessLost 2204 · ProcessDead 2205 · DeadlockDetected 2301
-    │                 SyncInAsyncError 2302
+    │                 ProcessAborted 2203 · ProcessLost 2204 · ProcessDead 2205 · VariableTimeout 2206
+    │                 DeadlockDetected 2301 · SyncInAsyncError 2302
     ├─ StorageError   LockTimeout 3101 · NotInUse 3103 · LockLost 3104 · NotShareable 3106 · TooLarge 3107
     │                 VersionConflict 3108
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
@@ -585,6 +585,22 @@ class ProcessDead(ProcessError):
     @property
     def hint(self) -> str:
         return f"See it: `onserver ps {self.number}`."
+
+
+class VariableTimeout(ProcessError, TimeoutError):
+    """A variable was not as wanted in `seconds`, or `state` is how its process ended before it was."""
+
+    code = 2206
+    number: int
+    name: str
+    seconds: float
+    state: str = ""
+
+    @property
+    def message(self) -> str:
+        if self.state:
+            return f"#{self.number} has ended ({self.state}), and its variable `{self.name}` was not as wanted by then."
+        return f"Variable `{self.name}` of #{self.number} was not as wanted within {self.seconds:.3g} s."
 
 
 class DeadlockDetected(ProcessError):

@@ -14,6 +14,7 @@ from onserver.process.failure import value_of
 from onserver.process.inbox import Awaited, End, Inbox
 from onserver.process.pump import Pump
 from onserver.process.record import ENDED_BYTES, Record, State, read_record
+from onserver.process.variables import Variables
 from onserver.process.waits import shown_as_waiting
 from onserver.server import Server
 from onserver.session.context import current_run
@@ -95,6 +96,11 @@ class Process(Awaited, Generic[R_co]):
         if record is None:
             raise ProcessNotFound(self._number)
         return record
+
+    @property
+    def variables(self) -> Variables:
+        """Its variables: a mapping that it and everybody who has its handle read and write."""
+        return Variables(self._server, self._number)
 
     def result(self, timeout: float | None = None) -> R_co:
         """Wait for its end and return what the procedure returned, or raise what it raised.

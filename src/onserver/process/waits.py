@@ -15,14 +15,19 @@ def shown_as_waiting(server: Server, run: Run, what: str) -> Generator[None]:
     Raises:
         MemberFenced: ONS-2401, its holder was declared dead.
     """
-    _say(server, run, State.WAITING, what)
+    say(server, run, State.WAITING, what)
     try:
         yield
     finally:
-        _say(server, run, State.RUNNING, "")
+        say(server, run, State.RUNNING, "")
 
 
-def _say(server: Server, run: Run, state: State, what: str) -> None:
+def say(server: Server, run: Run, state: State, what: str) -> None:
+    """Say in the record of the process of `run` what it does.
+
+    Raises:
+        MemberFenced: ONS-2401, its holder was declared dead.
+    """
     process = server.settings.process
     limits = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
     server.store.run("step", run.holder, 0, 0, *limits, "", 0, run.number, "wait", state, what, "")

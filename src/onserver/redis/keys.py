@@ -78,6 +78,10 @@ def _naming(facts: Facts, key: str, _word: str) -> str:
     return facts.process(facts.store.command("GET", key).decode())
 
 
+def _of_process(facts: Facts, _key: str, word: str) -> str:
+    return facts.process(word)
+
+
 def _of_holders(facts: Facts, key: str, _word: str) -> str:
     return next(filter(None, (facts.holder(name) for name in _texts(facts.store.command("SMEMBERS", key)))), "")
 
@@ -156,7 +160,10 @@ CATALOGUE: tuple[Key, ...] = (
     Key("key:KEY", "string", "put", "the time that the caller gave", _timed),
     Key("once:NONCE", "string", "put, join and other one-trip writes", "60 s", _timed),
     Key("sent:SENDER", "string", "commit, add", "60 s", _timed),
+    Key("vars:N", "hash", "set_variables", "the record of the process", _of_process),
+    Key("vw:N", "hash", "watch_variable, set_variables", "60 s after the last look", _timed),
     Key("w:N", "set", "await, celery_results", "until the end of the process, one day at most", _timed),
+    Key("pw:N", "set", "watch_progress, report", "60 s", _timed),
     Key("wu:UUID", "set", "celery_results", "60 s", _timed),
     # Celery
     Key("note:UUID", "hash", "note", "process.keep_seconds", _timed),

@@ -7,10 +7,12 @@ raised in the generator, where it was yielded.
 
 import asyncio
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
+
+from onserver.errors import SyncInAsyncError
 
 T = TypeVar("T")
 
@@ -21,6 +23,8 @@ class Step(NamedTuple):
     call: Callable[[], Any]
     #: True for a mere wait: it changes nothing, so nobody need wait for its end when the conversation is cut short.
     idle: bool = False
+    #: The same for a running loop, where there is a way that needs no thread.
+    acall: Callable[[], Awaitable[Any]] | None = None
 
 
 Steps = Generator[Step, Any, T]
@@ -42,6 +46,25 @@ def _threads_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_threads_in_child)
+
+
+def refuse_in_loop(call: str, instead: str) -> None:
+    """Refuse a call that may wait without bound where it would freeze a loop.
+
+    Raises:
+        SyncInAsyncError: ONS-2302, an event loop runs in this thread.
+    """
+    if in_loop():
+        raise SyncInAsyncError(call, instead)
+
+
+def in_loop() -> bool:
+    """Answer whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def drive(steps: Steps[T]) -> T:
@@ -71,7 +94,7 @@ async def adrive(steps: Steps[T]) -> T:
             return stop.value  # type: ignore[no-any-return]
         answer = error = None
         try:
-            answer = await _beside(step)
+            answer = await (_beside(step) if step.acall is None else step.acall())
         except BaseException as raised:  # noqa: BLE001  # raised again in the generator, which knows what it means
             error = raised
 
