@@ -5,6 +5,7 @@ from typing import Any
 from onserver.checkpoint import checkpoint
 from onserver.errors import ProcessNotFound
 from onserver.process.handle import Process
+from onserver.process.progress import Reporter
 from onserver.server import Server
 from onserver.session.context import Run, current_run
 
@@ -29,6 +30,26 @@ class ThisProcess(Process[Any]):
         Every call of storage, and every wait, is one already; this is for long stretches without them.
         """
         checkpoint()
+
+    def report(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far this process is: for `ps`, `onserver call --progress`, `Process.progress()` and its record.
+
+        May be called for each item of a long loop: what is said is written five times a second at most, and the last
+        report always. It waits for nothing, and is a checkpoint.
+
+        Args:
+            done: how much is done, in any unit.
+            total: of how much, in the same unit; None where that is not known.
+            note: a few words for people, at most 200 characters.
+
+        Raises:
+            BadArguments: ONS-1105, these are no numbers.
+            MemberFenced: ONS-2401, the process was given to another worker meanwhile.
+
+        4D: none; a process writes to a variable that others poll.
+        """
+        checkpoint()
+        self._server.part(Reporter).report(self._run, done, total, note)
 
     @property
     def procedure(self) -> str:

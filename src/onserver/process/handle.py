@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 from onserver.errors import ProcessNotFound, ProcessTimeout, SyncInAsyncError
 from onserver.process.control import Answer, abort, pause, resume
 from onserver.process.failure import value_of
+from onserver.process.following import Following
 from onserver.process.inbox import Awaited, End, Inbox
 from onserver.process.pump import Pump
 from onserver.process.record import ENDED_BYTES, Record, State, read_record
@@ -137,6 +138,32 @@ class Process(Awaited, Generic[R_co]):
         if self._end is None:
             self._wait(timeout, "Process.wait()")
         return self.state
+
+    def progress(self, timeout: float | None = None) -> Following:
+        """Follow what it reports: `for p in process.progress()`, in an event loop `async for p in …`.
+
+        The first is what it has reported so far, if anything; then each newer report as it comes (the newest, where it
+        reports faster than they are read); the loop ends when the process does, however that is.
+
+        Args:
+            timeout: seconds for the whole loop; None follows as long as it takes.
+
+        Raises:
+            ProcessTimeout: ONS-2202, from the loop: it has not ended by then; it goes on.
+            ProcessNotFound: ONS-2001, from the loop: its record has expired.
+            SyncInAsyncError: ONS-2302, from a plain `for` in a running event loop.
+
+        Example:
+            >>> @procedure
+            ... def export() -> None:
+            ...     for done in range(1, 101):
+            ...         process().report(done, 100, "customers")
+            >>> for p in execute_on_server(export).progress(timeout=10):
+            ...     last = p
+            >>> print(last.percent, last.note)
+            100 customers
+        """
+        return Following(self._server, self._number, timeout)
 
     # -- orders
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from onserver.process.progress import Progress
 from onserver.redis.store import Store
 
 
@@ -68,11 +69,14 @@ class Record:
     level: str
     #: Who asked for its pause, or empty.
     paused_by: str
+    #: How far it is, as it said last; None when it said nothing.
+    progress: Progress | None = None
 
 
 def read_record(store: Store, number: int) -> Record | None:
     """Read a record; None for a number that is unknown, or whose record has expired."""
-    answer: list[bytes | None] = store.command("HMGET", store.key(f"p:{number}"), *_FIELDS)
+    answer: list[bytes | None] = store.command("HMGET", store.key(f"p:{number}"), *_FIELDS, "pr")
+    progress = Progress.read(answer.pop())
     state, procedure, *rest = [value.decode() if value else "" for value in answer]
     if not procedure:
         return None
@@ -94,4 +98,5 @@ def read_record(store: Store, number: int) -> Record | None:
         why=why,
         level=level,
         paused_by=paused_by,
+        progress=progress,
     )
