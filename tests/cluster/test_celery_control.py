@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery.exceptions import TaskRevokedError
 from celery.worker.control import Panel
 
 from onserver import Process, execute_on_server
 from onserver.celery_app.app import make_app
+from onserver.errors import ProcessAborted
 from onserver.testing.cluster import Cluster, open_cluster
 from onserver.testing.wait import wait_for
 
@@ -138,6 +140,20 @@ def test_a_command_that_nobody_knows_is_answered_too(cluster: Cluster) -> None:
     assert list(answers[0].values()) == [{"error": "dance: this worker does not know that command"}]
 
 
+def test_revoke_aborts_what_waits_and_what_runs(cluster: Cluster) -> None:
+    app: Any = make_app(cluster.server)
+    waiting = app.send_task("plain_add", (1, 2), countdown=300)
+    running: Process[Any] = execute_on_server("jobs.hold", "never")
+    cluster.wait_for(lambda: cluster.storage.get("never:begun") == 1)
+    assert celery(cluster, "control", "revoke", waiting.id)["ok"] == f"{waiting.id}: aborted"
+    task_id = app.desk.task_id_of(running.number)
+    assert "asked" in celery(cluster, "control", "terminate", "KILL", task_id)["ok"]
+    with pytest.raises(ProcessAborted, match="revoked"):
+        running.result(timeout=20)
+    assert {waiting.id, task_id} <= set(celery(cluster, "inspect", "revoked"))
+    assert waiting.state == app.AsyncResult(task_id).state == "REVOKED"
+
+
 def test_control_shutdown_lets_what_runs_finish(cluster: Cluster) -> None:
     (second,) = cluster.start(1)
     process = execute_on_server("jobs.add", 1, 1)
@@ -148,3 +164,15 @@ def test_control_shutdown_lets_what_runs_finish(cluster: Cluster) -> None:
     (answer,) = app.control.broadcast("shutdown", reply=True, timeout=10, limit=1, destination=[name])
     assert answer[name]["ok"].startswith("shutting down")
     assert second.wait(20) == 0
+
+
+def test_a_revoke_is_remembered_while_no_worker_is_up(onserver_redis: str, tmp_path: Path) -> None:
+    with open_cluster(onserver_redis, tmp_path, tasks=TASKS) as cluster, cluster.as_current():
+        app: Any = make_app(cluster.server)
+        revoked, other = app.send_task("plain_add", (1, 2)), app.send_task("plain_add", (3, 4))
+        revoked.revoke()
+        cluster.start(1)
+        assert other.get(timeout=20) == 7
+        assert revoked.state == "REVOKED"
+        with pytest.raises(TaskRevokedError):
+            revoked.get(timeout=5)

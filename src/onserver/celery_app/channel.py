@@ -24,6 +24,7 @@ from onserver.celery_app.desk import Desk, desk_of
 from onserver.celery_app.message import MARK, PRIORITY, rebuild, shorten
 from onserver.celery_app.qos import QoS
 from onserver.celery_app.reading import Claims, Conversation, Fanout, Lists
+from onserver.celery_app.revoking import PIDBOX, obey
 from onserver.celery_app.seat import Seat
 from onserver.process.claim import Claim
 
@@ -78,6 +79,8 @@ class Channel(virtual.Channel):
         self.store.pipeline([("RPUSH", key, dumps(message)), ("PEXPIRE", key, lifetime)])
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: str, **kwargs: Any) -> None:
+        if exchange.endswith(PIDBOX):
+            obey(self.desk, message)
         self.store.command("PUBLISH", self._topic(exchange, routing_key), dumps(message))
 
     def _topic(self, exchange: str, routing_key: str | None) -> str:

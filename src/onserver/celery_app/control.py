@@ -9,10 +9,10 @@ of the declaration, of the command line, or of the records. No order is met by s
 """
 
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
+from signal import SIGTERM
 from typing import Any, Final
 
 from celery.utils.log import get_logger
@@ -21,6 +21,7 @@ from kombu.utils.encoding import safe_str
 from onserver.celery_app.app import make_app
 from onserver.celery_app.events import Board, Pulse, TaskEvents
 from onserver.celery_app.inspection import Inspection
+from onserver.celery_app.revoking import revoke
 from onserver.errors import BrokerUnavailable
 from onserver.life.witness import witnesses
 from onserver.server import Server
@@ -29,8 +30,6 @@ logger = get_logger(__name__)
 
 #: What this worker has done in another way, and in which.
 OTHERWISE: Final = {
-    "revoke": "a process is aborted in its record: `onserver abort NUMBER`, `Process.get(number).abort()`",
-    "terminate": "a process is aborted in its record: `onserver abort --force NUMBER`",
     "revoke_by_stamped_headers": "a process is aborted by its number: `onserver abort NUMBER`",
     "rate_limit": "a rate holds for the whole cluster and is declared: `@procedure(limit=…)`",
     "time_limit": "a time limit is declared, `@procedure(timeout=…)`, or given with one start",
@@ -115,19 +114,29 @@ class Control:
             node.handle_message(body, message)
 
     def _handlers(self) -> "Handlers":
-        ours = {
+        ours: dict[str, Callable[..., Any]] = {
             "shutdown": self._shutdown,
             "enable_events": self._enable_events,
             "disable_events": self._disable_events,
             "heartbeat": self._heartbeat,
+            "revoke": self._revoke,
+            "terminate": self._terminate,
         }
         return Handlers(self._inspection.answers() | ours)
 
     # -- orders
 
     def _shutdown(self, _state: Any, **_: Any) -> dict[str, str]:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), SIGTERM)
         return {"ok": "shutting down: what runs may finish"}
+
+    def _revoke(
+        self, _state: Any, task_id: Any = (), terminate: bool = False, signal: str | None = None, **_: Any
+    ) -> dict[str, str]:
+        return {"ok": revoke(self._app.desk, task_id, terminate=terminate, signal=signal or "")}
+
+    def _terminate(self, state: Any, signal: str = "", task_id: Any = (), **_: Any) -> dict[str, str]:
+        return self._revoke(state, task_id, terminate=True, signal=signal)
 
     def _enable_events(self, _state: Any, **_: Any) -> dict[str, str]:
         changed = self._board.switch(True)

@@ -32,6 +32,8 @@ class Desk:
         self.server = server
         #: In whose name this program claims; None in one that runs no tasks.
         self.seat: Seat | None = None
+        #: Whether the application keeps a broker of its own, so that its messages have records beside them.
+        self.elsewhere = False
 
     @property
     def store(self) -> Store:
@@ -74,6 +76,11 @@ class Desk:
         """A task id as scripts take it: "#N" for one that follows from a number, else itself."""
         number = number_of(self.store.birth, identifier)
         return identifier if number is None else f"#{number}"
+
+    def number_of(self, identifier: str) -> int:
+        """The number of the process that a task id names; 0 where it names none."""
+        number = number_of(self.store.birth, identifier)
+        return number or int(self.store.command("GET", self.store.key(f"id:{identifier}")) or 0)
 
     def task_id(self, claim: Claim) -> str:
         """The task id of a claimed process."""
