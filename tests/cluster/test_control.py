@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,8 @@ from onserver import Process, execute_on_server
 from onserver.errors import NoWorker, ProcessAborted, ProcessNotFound
 from onserver.testing.cluster import Cluster, open_cluster
 from tests.cluster.conftest import Open
+from tests.cluster.orders import TASKS
 
-TASKS = (Path(__file__).parent / "orders_project.py").read_text()
 LONG = 60.0
 
 

@@ -10,6 +10,7 @@ program of their own (`hook_program`), since a worker's main process runs no tas
 """
 
 import os
+import select
 import subprocess
 import sys
 import threading
@@ -19,14 +20,17 @@ from typing import Any
 from celery import bootsteps, signals
 from celery.utils.log import get_logger
 
+from onserver.celery_app.pool_orders import PoolOrders
 from onserver.celery_app.seat import Seat
 from onserver.cluster.member import Beat, Member
 from onserver.cluster.sweep import bury_gone, release_due, sweep
 from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life import epoch as epochs
+from onserver.life.asks import LOOK_SECONDS
 from onserver.life.code import Code
 from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookRun
 from onserver.life.narrate import failed_start, failure_value
+from onserver.life.orders import Orders
 from onserver.server import SPACE, Server
 from onserver.session.storage import empty_storage
 
@@ -52,6 +56,7 @@ class Membership(bootsteps.StartStopStep):
         self._epoch = 0
         self._emptying = False
         self._leaving = False
+        self._pool_orders = PoolOrders(self._server)
 
     # -- coming
 
@@ -140,12 +145,14 @@ class Membership(bootsteps.StartStopStep):
             return
         settings = self._server.settings.member
         last, due = monotonic(), None
-        while not self._stop.wait(settings.beat_seconds if due is None else min(settings.beat_seconds, due)):
+        orders = Orders(self._server.store, member.number, settings.lease_seconds / 5)
+        while self._wait(worker, orders, settings.beat_seconds if due is None else min(settings.beat_seconds, due)):
             sent = monotonic()
             try:
-                beat = member.beat()
+                beat = member.beat([(self._seat.holder, "")] if self._seat is not None else [])
                 last = sent
                 due = self._duties(member, beat)
+                self._pool_orders.hear(beat.asks)
                 self._heed(worker, beat)
             except MemberFenced as fenced:
                 logger.critical("%s", fenced)
@@ -156,6 +163,23 @@ class Membership(bootsteps.StartStopStep):
                 logger.warning("Redis does not answer: %s", error)
                 if monotonic() - last > 0.8 * settings.lease_seconds and not _answered(error):
                     self._cut(worker)
+
+    def _wait(self, worker: Any, orders: Orders, seconds: float) -> bool:
+        """Wait for the next beat, or until something is ordered; meanwhile do what was. False when this worker ends."""
+        until = monotonic() + seconds
+        while not self._stop.is_set():
+            self._pool_orders.follow(worker)
+            left = until - monotonic()
+            descriptor = orders.ask()
+            slice_ = min(left, LOOK_SECONDS if self._pool_orders.pending else _LOOK_SECONDS)
+            if left <= 0:
+                return True
+            if descriptor is None:
+                self._stop.wait(slice_)
+            elif select.select([descriptor], [], [], slice_)[0] and orders.read():
+                return True
+        orders.close()
+        return False
 
     def _duties(self, member: Member, beat: Beat) -> float | None:
         if not beat.leader:

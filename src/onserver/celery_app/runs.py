@@ -5,6 +5,7 @@ header `onserver`. The run is entered by a receiver of `task_prerun`, left by on
 lies all that the tracer does for a task, its callbacks included, so that what these start has the same caller.
 """
 
+import threading
 from contextlib import ExitStack
 from time import time
 from typing import Any
@@ -41,6 +42,14 @@ def enter_runs() -> None:
 
 
 _ENTERED = "onserver_entered"
+_threads: dict[int, int] = {}
+
+
+def thread_of(number: int) -> int | None:
+    """The thread of this program that runs a process, by its identity; None where none does."""
+    return _threads.get(number)
+
+
 #: How many receivers `enter_runs` connects.
 OWN_RECEIVERS = 2
 
@@ -56,6 +65,8 @@ def _enter(sender: Any = None, task: Any = None, **_: Any) -> None:
     mark = mark_of(task.request)
     desk.server.storage.cache.require(int(mark["change"]) if mark else 0)
     block = ExitStack()
+    _threads[run.number] = threading.get_ident()
+    block.callback(_threads.pop, run.number, None)
     block.enter_context(entered(run))
     task.request.__dict__[_ENTERED] = block
 

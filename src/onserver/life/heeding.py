@@ -24,6 +24,7 @@ class Heeding:
         board: what is asked of them.
         halt: told when a run begins and ceases to wait at a checkpoint.
         hold: told in how many blocks it may not be stopped where it is.
+        error: makes what is raised in a run that is to stop.
     """
 
     def __init__(
@@ -32,11 +33,13 @@ class Heeding:
         board: Board,
         halt: Callable[[bool], None] | None = None,
         hold: Callable[[int], None] | None = None,
+        error: Callable[[str], BaseException] = Interrupted,
     ) -> None:
         self._server = server
         self._board = board
         self._halt = halt
         self._hold = hold
+        self._error = error
 
     def begin(self) -> None:
         """Let the checkpoints of this program do this."""
@@ -55,7 +58,7 @@ class Heeding:
             return
         what = self._board.asked(run.number)
         if what & ABORT:
-            raise Interrupted("asked to stop")
+            raise self._error("asked to stop")
         if what & PAUSE and not self._server.storage.in_use(run):
             self._pause(run)
 
@@ -70,7 +73,7 @@ class Heeding:
             if self._halt is not None:
                 self._halt(False)
         if self._board.asked(run.number) & ABORT:
-            raise Interrupted("asked to stop")
+            raise self._error("asked to stop")
         reach(self._server, run.holder, run.number, "resumed")
 
 

@@ -1,0 +1,127 @@
+"""What every order does, wherever a process runs and whatever it is doing: each row is tried on a real worker."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import pytest
+
+from onserver import Process, execute_on_server
+from onserver.errors import NoWorker
+from onserver.process.control import Answer
+from onserver.testing.cluster import Cluster, open_cluster
+from tests.cluster.orders import TASKS, quick
+
+LONG = 60.0
+WHERE = ["executor", "prefork", "threads", "solo"]
+
+
+class Row(NamedTuple):
+    """One row: an order, what the process is doing, and per place what is answered and how it stands in the end.
+
+    `then` is "STATE", or "STATE/level" (of an abort) or "STATE/why" (of a pause).
+    """
+
+    order: str
+    doing: str
+    answer: str
+    executor: str
+    prefork: str
+    threads: str
+    solo: str
+
+
+STOPPED, CHECKPOINT = "its executor is stopped", "at a checkpoint"
+THREAD = "cannot be killed: it runs in a thread of a Celery worker"
+TABLE = [
+    Row("abort", "queued", "removed", *["aborted/"] * 4),
+    Row("abort", "delayed", "removed", *["aborted/"] * 4),
+    Row("abort", "paused unbegun", "removed", *["aborted/"] * 4),
+    Row("abort", "heeds", "asked", *["aborted/asked"] * 4),
+    Row("abort", "deaf", "asked", *["aborted/interrupted"] * 4),
+    Row("abort", "stands", "asked", *["aborted/asked"] * 4),
+    Row("abort", "paused heeds", "asked", *["aborted/asked"] * 4),
+    Row("abort", "done", "ended", *["done/"] * 4),
+    Row("force", "queued", "removed", *["aborted/"] * 4),
+    Row("force", "stubborn", "asked", "aborted/killed", "aborted/killed", f"running/{THREAD}", f"running/{THREAD}"),
+    Row("force", "done", "ended", *["done/"] * 4),
+    Row("pause", "queued", "paused", *["paused/"] * 4),
+    Row("pause", "delayed", "paused", *["paused/"] * 4),
+    Row("pause", "heeds", "asked", f"paused/{STOPPED}", *[f"paused/{CHECKPOINT}"] * 3),
+    Row("pause", "delicate", "asked", *[f"paused/{CHECKPOINT}"] * 4),
+    Row("pause", "stands", "asked", *[f"paused/{CHECKPOINT}"] * 4),
+    Row("pause", "done", "ended", *["done/"] * 4),
+    Row("resume", "paused unbegun", "queued", *["queued/"] * 4),
+    Row("resume", "paused delayed", "queued", *["delayed/"] * 4),
+    Row("resume", "paused heeds", "asked", *["done/"] * 4),
+    Row("resume", "heeds", "running", *["running/"] * 4),
+    Row("resume", "queued", "running", *["queued/"] * 4),
+    Row("resume", "done", "ended", *["done/"] * 4),
+]
+
+
+@pytest.fixture(scope="module", params=WHERE)
+def place(
+    request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, Cluster]]:
+    where: str = request.param
+    with open_cluster(onserver_redis, tmp_path_factory.mktemp(where), tasks=TASKS) as cluster:
+        cluster.start(1, pool="" if where == "executor" else where, executors=1 if where == "solo" else 2)
+        yield where, cluster
+
+
+def given(order: str, process: Process[Any]) -> Answer:
+    if order == "force":
+        return process.abort(force=True)
+    answer: Answer = getattr(process, order)()
+    return answer
+
+
+def stands(process: Process[Any]) -> str:
+    record = process.record()
+    return f"{record.state}/{record.why if record.state == 'paused' else record.level}"
+
+
+def brought_to(cluster: Cluster, doing: str, seconds: float) -> Process[Any]:
+    """A process that is doing this when the order is given."""
+    if doing.startswith("paused "):
+        process = brought_to(cluster, doing.removeprefix("paused "), seconds)
+        process.pause()
+        cluster.wait_for(lambda: process.state == "paused", 15)
+        return process
+    if doing in ("queued", "unbegun"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NoWorker)
+            return quick.options(queue="nowhere").start(1)
+    if doing == "delayed":
+        return quick.options(delay=3600).start(1)
+    process = (
+        quick.start(1) if doing == "done" else execute_on_server(f"jobs.{doing.partition(' ')[2] or doing}", seconds)
+    )
+    cluster.wait_for(lambda: cluster.ledger.count("began", process.number), 15)
+    if doing == "done":
+        process.wait(timeout=15)
+    return process
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.order} {row.doing}")
+def test_an_order(place: tuple[str, Cluster], row: Row) -> None:
+    where, cluster = place
+    expected: str = getattr(row, where)
+    seconds = 4.0 if row.doing == "stubborn" else 0.5 if row.order == "resume" and expected == "done/" else LONG
+    with cluster.as_current(), ExitStack() as held:
+        if row.doing == "stands":
+            held.enter_context(cluster.storage.use("held"))
+        process = brought_to(cluster, row.doing, seconds)
+        if row.doing == "stands":
+            cluster.wait_for(lambda: process.state == "waiting", 15)
+        assert given(row.order, process).level == row.answer
+        cluster.wait_for(lambda: stands(process) == expected, 15)
+        if not process.state.ended:
+            held.close()
+            process.resume()
+            process.abort(force=True)
+            process.wait(timeout=30)
