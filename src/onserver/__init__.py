@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from onserver.process.procedure import Start as Start
     from onserver.process.rules import Limit as Limit
     from onserver.process.rules import Retry as Retry
+    from onserver.process.semaphores import semaphore as semaphore
     from onserver.process.waiting import as_completed as as_completed
     from onserver.process.waiting import wait_all as wait_all
     from onserver.server import Server as Server
@@ -63,6 +64,7 @@ _NAMES: Final = {
     "on_server_startup": "onserver.life.hooks:on_server_startup",
     "procedure": "onserver.process.declare:procedure",
     "process": "onserver.process.current:process",
+    "semaphore": "onserver.process.semaphores:semaphore",
     "server_epoch": "onserver.life.epoch:server_epoch",
     "session": "onserver.session.context:session",
     "wait_all": "onserver.process.waiting:wait_all",
@@ -89,6 +91,7 @@ __all__ = [
     "on_server_startup",
     "procedure",
     "process",
+    "semaphore",
     "server_epoch",
     "session",
     "wait_all",

@@ -615,6 +615,8 @@ class DeadlockDetected(ProcessError):
     @property
     def message(self) -> str:
         asked = f'use("{self.wanted}")' if self.wanted else "use()"
+        if self.wanted.startswith("semaphore "):
+            asked = f'semaphore("{self.wanted.partition(" ")[2]}").acquire()'
         return (
             f"`{asked}` would deadlock: {self.holder} holds {_entry(self.wanted)} and waits for "
             f"{_entry(self.awaited)}; this process, {self.owner}, holds {_entry(self.awaited)}."
@@ -933,6 +935,8 @@ def _named(where: str) -> str:
 
 
 def _entry(name: str) -> str:
+    if name.startswith(("semaphore ", "the end of #")):
+        return name
     return f"`{name}`" if name else "the root"
 
 

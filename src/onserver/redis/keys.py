@@ -100,9 +100,14 @@ def _entry(facts: Facts, _key: str, word: str) -> str:
     return "" if indexed else "it is not in the index of its storage"
 
 
-def _waits(facts: Facts, key: str, _word: str) -> str:
+def _owners(facts: Facts, key: str, _word: str) -> str:
     owners = _texts(facts.store.command("HKEYS", key))
     return next(filter(None, (facts.holder(_holder_of(owner)) for owner in owners)), "")
+
+
+def _semaphore_line(facts: Facts, _key: str, word: str) -> str:
+    held = facts.store.command("EXISTS", facts.store.key(f"sem:h:{word}"))
+    return "" if held else "a line before a semaphore that nobody has"
 
 
 def _record(facts: Facts, key: str, word: str) -> str:
@@ -176,8 +181,14 @@ CATALOGUE: tuple[Key, ...] = (
     Key("st:e:ENTRY", "hash", "commit, add, empty_storage", "until it is removed or the storage emptied", _entry),
     Key("st:l:ENTRY", "hash", "lock, unlock, commit, bury", "its owner's holder", _lock),
     Key("st:w:ENTRY", "zset", "lock, unlock, commit, bury", "the lock", _line),
+    # semaphores
+    Key("sem:h:NAME", "hash", "semaphore, clear_semaphores, step, bury", "the holders of its owners", _owners),
+    Key(
+        "sem:w:NAME", "zset", "semaphore, leave_semaphore, clear_semaphores, step, bury", "its owners", _semaphore_line
+    ),
+    # who has what and waits for what
     Key("locks:HOLDER", "set", "lock, unlock, commit, bury", "the holder", _of_holder),
-    Key("waits", "hash", "lock, unlock, commit, bury", "those who wait", _waits),
+    Key("waits", "hash", "lock, unlock, commit, bury", "those who wait", _owners),
     Key("wake:TOKEN", "list", "unlock, commit, bury", "60 s", _timed),
 )
 

@@ -31,7 +31,9 @@ def who(store: Store, owner: str) -> str:
 
 
 def entry_of(wanted: str) -> str:
-    """Name what somebody waits for: an entry, empty for the root, or "the end of #1043"."""
+    """Name what somebody waits for: an entry, empty for the root, "the end of #1043", or "semaphore printer"."""
     if process := re.fullmatch(r"p:(\d+)", wanted):
         return f"the end of #{process[1]}"
+    if wanted.startswith("sem:"):
+        return f"semaphore {wanted[4:]}"
     return wanted.partition(":l:")[2]

@@ -1,4 +1,4 @@
--- include: prefix offer accept finish locks bury
+-- include: prefix offer accept finish bury
 -- bury: declare one holder dead, by its own member. Keys: live, h:HOLDER, held:HOLDER, burying, p:N, locks:HOLDER.
 -- ARGV: member, holder, number begun or '', counted 0 or 1, deliveries, keep_failed_s, where (a name for people)
 -- Answer: how many it still holds: call again until 0

@@ -1,4 +1,4 @@
--- include: prefix offer accept finish locks bury
+-- include: prefix offer accept finish bury
 -- bury_member: declare a member dead: its number is refused from here on, and what it held falls, in chunks.
 -- Keys: members, member:M, workers, m:M, orders:M and those of `bury`.
 -- ARGV: member, deliveries, keep_failed_s, why (for people), silent_ms ('' buries on proof; else only if so long silent)

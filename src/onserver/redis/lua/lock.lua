@@ -22,16 +22,16 @@ if not l[1] and redis.call('EXISTS', line) == 0 then
 end
 if not redis.call('ZSCORE', line, ticket) then
   redis.call('ZADD', line, redis.call('HINCRBY', T .. 'numbers', 'line', 1), ticket)
-  redis.call('SADD', T .. 'locks:' .. holder_of(owner), ticket .. ' ' .. name)
+  remember(name, ticket, owner)
 end
-begins_to_wait(owner, name)
+waits_for_lock(owner, name)
 if not l[1] then pass_on(name) end
 l = lock_now(name)
 if l[2] == token then
   redis.call('DEL', T .. 'wake:' .. token)
   return yours(name)
 end
-local chain = circle(owner, l[1])
+local chain = circle(owner, name)
 if chain then
   leave_line(name, ticket)
   return {'deadlock', l[1], unpack(chain)}

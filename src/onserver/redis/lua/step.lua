@@ -1,4 +1,4 @@
--- include: prefix offer accept finish locks claim settle
+-- include: prefix offer accept finish claim settle
 -- step: settle what has ended and claim what comes next: the one round trip of a busy executor.
 -- Keys: p:N, held:HOLDER, the queues of `claim`, idle:QUEUE:CODE, ended, dead, c:CLIENT.
 -- ARGV: holder, how many to claim, resume 0 or 1, keep_s, keep_failed_s, deliveries, code, count of queues, queues …,

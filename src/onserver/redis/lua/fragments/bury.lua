@@ -1,3 +1,4 @@
+-- include: drop
 -- The death of a holder, in chunks: from the first line on nothing is accepted from it.
 -- begun: the number that it had begun ('' none, 'first': what it claimed first); counted: is that a delivery?
 -- Answers how many processes it still holds; call again until 0. `burying` remembers what a dead burier leaves.

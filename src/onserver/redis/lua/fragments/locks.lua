@@ -1,14 +1,11 @@
+-- include: waiting
 -- Locks, first come first served. A lock is named SPACE .. 'l:' .. KEY, e.g. st:l:rates; KEY '' is the root.
 --   T .. st:l:KEY       hash  o owner, t token, n number of arrival, at ms, until ms (0: no limit)
 --   T .. st:w:KEY       zset  the line: tickets by number of arrival
---   T .. locks:HOLDER   set   'TICKET NAME' of all that a holder has or waits for
---   T .. waits          hash  owner -> name of the lock, or p:N of the process, that it waits for
 --   T .. wake:TOKEN     list  pushed when the token gets the lock: {yours, value, version, kind, change} or {again …}; 60 s
 -- A ticket is 'TOKEN OWNER LIMIT': limit in ms after which the next in line may take the lock away, 0 for none.
 -- Whenever a lock falls it goes to the first living one in line, in the same script: a lock that is free has no line.
 local WAKE_BYTES = 65536
-local function of_ticket(ticket) return string.match(ticket, '^(%S+) (%S+) (%d+)$') end
-local function holder_of(owner) return string.match(owner, '^[^/]+') end
 local function line_of(name)
   local space, key = string.match(name, '^(.-:)l:(.*)$')
   return T .. space .. 'w:' .. key, space, key
@@ -18,40 +15,23 @@ local function entry_of(space, key)
   local e = redis.call('HMGET', T .. space .. 'e:' .. key, 'v', 'n', 'k')
   return e[1] or '', e[2] or '0', e[3] or '', redis.call('HGET', T .. 'server', 'change') or '0'
 end
+local function waits_for_lock(owner, name)
+  local _, _, key = line_of(name)
+  begins_to_wait(owner, name, key == '' and 'lock of the root' or 'lock ' .. key)
+end
 local function yours(name)
   local _, space, key = line_of(name)
   if key ~= '' then return {'yours', entry_of(space, key)} end
   local change = redis.call('HGET', T .. 'server', 'change') or '0'
   return {'yours', redis.call('SMEMBERS', T .. space .. 'index'), '0', 'root', change}
 end
-local function forget(name, ticket, owner)
-  redis.call('SREM', T .. 'locks:' .. holder_of(owner), ticket .. ' ' .. name)
-end
 local function grant(name, ticket, n)
   local token, owner, limit = of_ticket(ticket)
   local at = now()
   redis.call('HSET', T .. name, 'o', owner, 't', token, 'x', ticket, 'n', n, 'at', at,
     'until', limit == '0' and '0' or at + limit)
-  redis.call('SADD', T .. 'locks:' .. holder_of(owner), ticket .. ' ' .. name)
+  remember(name, ticket, owner)
   return token, owner
-end
--- the process that stands behind an owner 'm.e/N.d', if it is one that runs: it waits for the lock, or goes on
-local function process_of(owner) return string.match(owner, '^[^/]+/(%d+)%.%d+$') end
-local function begins_to_wait(owner, name)
-  redis.call('HSET', T .. 'waits', owner, name)
-  local n = process_of(owner)
-  if n and redis.call('HGET', T .. 'p:' .. n, 's') == 'running' then
-    local _, _, key = line_of(name)
-    redis.call('HSET', T .. 'p:' .. n, 's', 'waiting', 'why', key == '' and 'lock of the root' or 'lock ' .. key)
-  end
-end
-local function waits_no_more(owner)
-  redis.call('HDEL', T .. 'waits', owner)
-  local n = process_of(owner)
-  local s = n and redis.call('HMGET', T .. 'p:' .. n, 's', 'o')
-  if s and s[1] == 'waiting' and s[2] == holder_of(owner) then
-    redis.call('HSET', T .. 'p:' .. n, 's', 'running', 'why', '')
-  end
 end
 -- the lock is free: the first in line who lives gets it and is woken
 local function pass_on(name)
@@ -102,19 +82,4 @@ local function leave_line(name, ticket)
     waits_no_more(owner)
   end
   redis.call('DEL', T .. 'wake:' .. token)
-end
--- everything that a dead holder had or waited for; with `owner` only what that run of it had
-local function drop_locks(holder, owner)
-  local all = {}
-  for _, one in ipairs(redis.call('SMEMBERS', T .. 'locks:' .. holder)) do
-    if not owner or string.match(one, '^%S+ (%S+)') == owner then all[#all + 1] = one end
-  end
-  for _, one in ipairs(all) do
-    local ticket, name = string.match(one, '^(%S+ %S+ %d+) (.*)$')
-    leave_line(name, ticket)
-  end
-  for _, one in ipairs(all) do
-    local ticket, name = string.match(one, '^(%S+ %S+ %d+) (.*)$')
-    unlock(name, ticket)
-  end
 end

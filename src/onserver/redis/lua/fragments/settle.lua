@@ -1,3 +1,4 @@
+-- include: drop
 -- Settling: what the holder says of a process that it holds. True when accepted, or when it was accepted before.
 -- free n of e: its end (written before, or here), its place in the history, and whoever waits told; or, after a retry,
 -- its next turn
