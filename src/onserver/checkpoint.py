@@ -27,6 +27,7 @@ class _Heed:
         self.asked: Callable[[], bool] | None = None
         self.heed: Callable[[], None] | None = None
         self.note: Callable[[int], None] | None = None
+        self.wait: Callable[[bool], None] | None = None
         self.guard = threading.Lock()
         self.depth = 0
 
@@ -35,7 +36,10 @@ _heed = _Heed()
 
 
 def heed_by(
-    asked: Callable[[], bool] | None, heed: Callable[[], None] | None, note: Callable[[int], None] | None = None
+    asked: Callable[[], bool] | None,
+    heed: Callable[[], None] | None,
+    note: Callable[[int], None] | None = None,
+    wait: Callable[[bool], None] | None = None,
 ) -> None:
     """Say what the checkpoints of this program do.
 
@@ -43,8 +47,9 @@ def heed_by(
         asked: whether anything is asked of what runs in this context: cheap, called often.
         heed: does what is asked: raises, or returns once a pause is over.
         note: told in how many `unstoppable` blocks this program is, whenever that changes.
+        wait: told when what runs here begins and ceases to wait for another process.
     """
-    _heed.asked, _heed.heed, _heed.note = asked, heed, note
+    _heed.asked, _heed.heed, _heed.note, _heed.wait = asked, heed, note, wait
 
 
 def asked() -> bool:
@@ -74,6 +79,22 @@ class unstoppable:  # noqa: N801  # used as a `with` statement's word
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         count_unstoppable(-1)
+
+
+class waiting_for_process:  # noqa: N801  # used as a `with` statement's word
+    """While the block lasts what runs here waits for another process: somebody may have to stand in for it."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        if _heed.wait is not None:
+            _heed.wait(True)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if _heed.wait is not None:
+            _heed.wait(False)
 
 
 def count_unstoppable(change: int) -> None:

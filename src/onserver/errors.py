@@ -9,7 +9,7 @@
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
     ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcedureFailed 2201 · ProcessTimeout 2202
     │                 ProcessAborted 2203 · ProcessLost 2204 · ProcessDead 2205 · VariableTimeout 2206
-    │                 DeadlockDetected 2301 · SyncInAsyncError 2302
+    │                 DeadlockDetected 2301 · SyncInAsyncError 2302 · SignalGone 2003
     ├─ StorageError   LockTimeout 3101 · NotInUse 3103 · LockLost 3104 · NotShareable 3106 · TooLarge 3107
     │                 VersionConflict 3108
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
@@ -154,7 +154,8 @@ class BadSetting(ConfigError, ValueError):
 
     @property
     def hint(self) -> str:
-        return f"What it means: `onserver config explain {self.key}`."
+        key = "schedule" if self.key.startswith("schedule.") else self.key
+        return f"What it means: `onserver config explain {key}`."
 
 
 class BadSettingsFile(ConfigError):
@@ -603,17 +604,38 @@ class VariableTimeout(ProcessError, TimeoutError):
         return f"Variable `{self.name}` of #{self.number} was not as wanted within {self.seconds:.3g} s."
 
 
+class SignalGone(ProcessError, LookupError):
+    """A one-shot signal is not there any more, or never was: nobody used it for `process.signal_seconds`."""
+
+    code = 2003
+    name: str
+
+    @property
+    def message(self) -> str:
+        return f"Signal {self.name} is gone: nobody has used it for `process.signal_seconds`."
+
+    @property
+    def hint(self) -> str:
+        return "Make a new one; a signal is used once."
+
+
 class DeadlockDetected(ProcessError):
-    """Waiting for `wanted` would never end: `holder` has it and waits for `awaited`, which `owner`, who asks, holds."""
+    """Waiting for `wanted` would never end: `holder` has it and waits for `awaited`, which `owner`, who asks, holds.
+
+    `why` tells it otherwise, where a process is waited for.
+    """
 
     code = 2301
     wanted: str
     holder: str
     awaited: str
     owner: str
+    why: str = ""
 
     @property
     def message(self) -> str:
+        if self.why:
+            return f"Waiting for {self.wanted} would never end: {self.why}."
         asked = f'use("{self.wanted}")' if self.wanted else "use()"
         if self.wanted.startswith("semaphore "):
             asked = f'semaphore("{self.wanted.partition(" ")[2]}").acquire()'
@@ -624,7 +646,7 @@ class DeadlockDetected(ProcessError):
 
     @property
     def hint(self) -> str:
-        return "Take them in one order."
+        return "" if self.why else "Take them in one order."
 
 
 class SyncInAsyncError(ProcessError):
@@ -678,10 +700,12 @@ class NotInUse(StorageError, TypeError):
 
     @property
     def message(self) -> str:
-        return "Storage is read-only here."
+        return "A signal is read-only here." if self.entry.startswith("signal ") else "Storage is read-only here."
 
     @property
     def hint(self) -> str:
+        if self.entry.startswith("signal "):
+            return "Change it inside `with signal.use():`."
         entry = self.entry or "rates"
         name = entry if entry.isidentifier() else "entry"
         return f'Change it inside `with session().storage.use("{entry}") as {name}:`.'

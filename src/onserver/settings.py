@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from onserver.errors import BadSetting, BadSettingsFile, ProjectNotFound, UnknownSetting
+from onserver.planned import ScheduleSettings, read_schedules
 
 FILE: Final = "config/onserver.toml"
 _DAY: Final = 86_400.0
@@ -47,6 +48,13 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     keep_count: Annotated[int, Meta(ge=0, le=10**9, description="ended processes kept at most, oldest first out")] = (
         10**5
     )
+    signal_seconds: Annotated[
+        float, Meta(ge=1, le=_YEAR, description="how long a signal is kept after it was last used")
+    ] = _DAY
+    log_lines: Annotated[
+        int, Meta(ge=0, le=10**5, description="lines of its log that are kept with a process, last ones; 0 keeps none")
+    ] = 1000
+    log_bytes: Annotated[int, Meta(ge=1024, le=_GIB // 8, description="bytes of its log that are kept at most")] = 2**17
     exception_modules: Annotated[
         tuple[str, ...],
         Meta(description="modules whose exceptions may be raised again at the caller, besides the project's"),
@@ -72,6 +80,9 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
         float, Meta(ge=0, le=7 * _DAY, description="what runs at a stop may finish within it, then it is interrupted")
     ] = 30.0
     executors: Annotated[int, Meta(ge=1, le=1024, description="executors of a worker that does not say")] = 2
+    stand_ins: Annotated[
+        int, Meta(ge=0, le=1024, description="executors that may be started beside those that wait for processes")
+    ] = 8
 
 
 class HookSettings(Struct, frozen=True, kw_only=True):
@@ -122,6 +133,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     hook: HookSettings = field(default_factory=HookSettings)
     signing: SigningSettings = field(default_factory=SigningSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
+    schedule: Annotated[
+        dict[str, ScheduleSettings], Meta(description="what is started at its times: one table for each, by its name")
+    ] = field(default_factory=dict[str, ScheduleSettings])
     project: Path | None = None
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -230,6 +244,9 @@ def _from_file(file: Path) -> Iterator[tuple[str, object, str]]:
             raise UnknownSetting(key, FILE, _near(key), line)
         if key in _SECRET:
             raise BadSetting(key, "…", f"it belongs in the environment ({SETTINGS[key].variable})", FILE, line)
+        if key == _SCHEDULE:
+            yield key, read_schedules(value, FILE, lines), FILE
+            continue
         yield key, _converted(key, value, FILE, line), f"{FILE} line {line}" if line else FILE
 
 
@@ -242,6 +259,8 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object,
             near = difflib.get_close_matches(variable, [*keys, *_OTHER_VARIABLES], cutoff=0.7)
             raise UnknownSetting(variable, "the environment", near)
         key, text = keys[variable], environ[variable]
+        if key == _SCHEDULE:
+            raise BadSetting(key, text, f"it is told in {FILE} only", f"the environment ({variable})")
         many = get_origin(SETTINGS[key].type.__origin__) is tuple
         given: object = [part.strip() for part in text.split(",") if part.strip()] if many else text
         yield key, _converted(key, given, f"the environment ({variable})"), variable
@@ -328,6 +347,8 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "session": SessionSettings,
 }
 _SECRET: Final = frozenset({"signing.key"})
+#: The one setting whose tables have names of the project's own.
+_SCHEDULE: Final = "schedule"
 #: Variables that begin like settings and are none: where the project is, and switches for tests.
 _OTHER_VARIABLES: Final = frozenset({"ONSERVER_PROJECT", "ONSERVER_TESTING", "ONSERVER_CRASH_AT", "ONSERVER_PROFILE"})
 

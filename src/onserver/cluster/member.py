@@ -141,6 +141,10 @@ class Member:
             asks=tuple(_asks(asks)),
         )
 
+    def note_spare(self, count: int) -> None:
+        """Say how many executors may still be started beside those that wait."""
+        self.store.command("HSET", self.store.key(f"member:{self.number}"), "spare", count)
+
     def note_reload(self, outcome: str) -> None:
         """Keep in this member's record how it took new code, for whoever asked."""
         key = self.store.key(f"member:{self.number}")

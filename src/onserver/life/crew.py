@@ -73,6 +73,7 @@ class Crew:
         self._sent = monotonic()
         self._pause, self._fork_at = 0.0, 0.0
         self._surplus_since = 0.0
+        self._spare = server.settings.worker.stand_ins
 
     # -- forking
 
@@ -83,18 +84,30 @@ class Crew:
     def fill(self, count: int, code: str, queues: Sequence[str]) -> None:
         """Fork executors until `count` of them take work; wait a little when they die at once.
 
-        One that is paused takes none: another is forked beside it. When it goes on there is one too many, and the first
-        that is idle for a while leaves.
+        One that is paused takes none, nor does one that waits for another process: a stand-in is forked beside it. When
+        it goes on there is one too many, and the first that is idle for a while leaves.
         """
-        takers = [child for child in self.executors() if not child.stopped_at and not child.page.halted]
+        going = [child for child in self.executors() if not child.stopped_at and not child.page.halted]
+        stand_ins = self._server.settings.worker.stand_ins
+        waiting = [child for child in going if child.page.waits][:stand_ins]
+        takers = [child for child in going if child not in waiting]
         self._trim(takers, count)
-        for _ in range(count - len(takers)):
+        spare = stand_ins - max(0, len(going) - count)
+        self._note_spare(spare)
+        for number in range(count - len(takers)):
             if monotonic() < self._fork_at:
                 return
             holder = self._member.enlist(code, queues)
+            # after it was enlisted and before it runs: whoever waits meanwhile sees a free executor, or a spare one
+            self._note_spare(stand_ins - max(0, len(going) + number + 1 - count))
             page = self._page()
             body = self._executor(holder, page, code, queues)
             self._add(fork("executor", holder, page, self._lease, self._gate, body))
+
+    def _note_spare(self, spare: int) -> None:
+        if spare != self._spare:
+            self._member.note_spare(max(0, spare))
+            self._spare = spare
 
     def _trim(self, takers: Sequence[Child], count: int) -> None:
         if len(takers) <= count:

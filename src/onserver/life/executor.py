@@ -96,7 +96,7 @@ class Executor:
         self._resume = False
         self._batching: bool = False
         self._generation = page.generation
-        self._heeding = Heeding(server, page.board, self._halt, page.hold)
+        self._heeding = Heeding(server, page.board, self._halt, page.hold, page.wait)
         self._cut_seconds = CUT_SHARE * server.settings.member.lease_seconds
 
     # -- the loop
@@ -151,6 +151,7 @@ class Executor:
         if self._settlements and (not self._batching or monotonic() - self._unsent_since > FLUSH_SECONDS):
             self._step(0)
         by_checkpoint = "P" in claim.flags or bool(self._settlements)  # what is unsent must not be stopped with it
+        self.page.voice.begins(claim.number)
         self.page.begin(
             claim.number, finish="F" in claim.flags, timeout_ms=claim.timeout_ms, by_checkpoint=by_checkpoint
         )
@@ -168,6 +169,7 @@ class Executor:
             self.settle(claim.number, "back", "", b"", "begun")
         finally:
             self.page.end()
+            self.page.voice.pauses()
             forget()
         return True
 

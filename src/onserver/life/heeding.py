@@ -24,6 +24,7 @@ class Heeding:
         board: what is asked of them.
         halt: told when a run begins and ceases to wait at a checkpoint.
         hold: told in how many blocks it may not be stopped where it is.
+        wait: told when a run begins and ceases to wait for another process.
         error: makes what is raised in a run that is to stop.
     """
 
@@ -33,17 +34,18 @@ class Heeding:
         board: Board,
         halt: Callable[[bool], None] | None = None,
         hold: Callable[[int], None] | None = None,
+        wait: Callable[[bool], None] | None = None,
         error: Callable[[str], BaseException] = Interrupted,
     ) -> None:
         self._server = server
         self._board = board
         self._halt = halt
-        self._hold = hold
+        self._hold, self._wait = hold, wait
         self._error = error
 
     def begin(self) -> None:
         """Let the checkpoints of this program do this."""
-        heed_by(self._asked, self._heed, self._hold)
+        heed_by(self._asked, self._heed, self._hold, self._wait)
 
     def _asked(self) -> bool:
         if not self._board.any:

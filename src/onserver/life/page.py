@@ -14,6 +14,7 @@
 | 72 | unsigned | executor | 1: what runs waits for another process |
 | 80 | double | supervisor | seconds that the present process was stopped, which its time limit does not count |
 | 88 | unsigned | executor | 1: what runs is paused at a checkpoint only |
+| 128 | voice | both | whose words are in its pipes (see `voice`) |
 | 512 | board | supervisor | what is asked of what it runs (see `board`) |
 
 Each field is written by one side only and read whole, so no lock is needed. "Begun" is written before the process is,
@@ -27,7 +28,9 @@ import struct
 from time import monotonic
 
 from onserver.life.board import Board
+from onserver.life.voice import Voice
 
+_VOICE_AT = 128
 _BOARD_AT = 512
 _UNSIGNED = struct.Struct("=Q")
 _DOUBLE = struct.Struct("=d")
@@ -38,6 +41,7 @@ class Page:
 
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+        self.voice = Voice(self._memory, _VOICE_AT)
         self.board = Board(self._memory, _BOARD_AT)
         self.stamp(monotonic())
 
@@ -100,7 +104,7 @@ class Page:
         """Whether what runs waits for another process."""
         return bool(_UNSIGNED.unpack_from(self._memory, 72)[0])
 
-    def wait(self, *, waits: bool) -> None:
+    def wait(self, waits: bool) -> None:
         """Say whether what runs waits for another process (executor)."""
         _UNSIGNED.pack_into(self._memory, 72, waits)
 

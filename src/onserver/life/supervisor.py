@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from time import monotonic
 from typing import Literal
@@ -33,9 +33,12 @@ from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookR
 from onserver.life.kinship import become_subreaper
 from onserver.life.narrate import failed_start, failure_value, hook_line
 from onserver.life.orders import Orders
+from onserver.life.output import Spoken
 from onserver.life.running_hook import run_hook
 from onserver.life.watching import Watching
 from onserver.life.worker import Worker
+from onserver.process.log import Source
+from onserver.process.log_book import LogBook
 from onserver.redis.answers import LinkError
 from onserver.redis.store import Store
 from onserver.server import SPACE, Server
@@ -87,6 +90,7 @@ class Supervisor:
         self._lease, self._pause = settings.member.lease_seconds, settings.member.beat_seconds
         self._store = _short(server.store, self._lease / 5)
         self._watching = Watching()
+        self._book = LogBook(settings.process, node)
         self._next_beat = 0.0
         self._due_at: float | None = None
         self._heard = True
@@ -117,6 +121,8 @@ class Supervisor:
                 if hasattr(self, "crew"):
                     self.crew.kill()
                     self._orders.close()
+                    with suppress(BrokerUnavailable):  # nobody is left to try again
+                        self._book.write(self._store, now=True)
                 self._store.close()
         return self._status
 
@@ -135,6 +141,7 @@ class Supervisor:
             if self.crew.reap():
                 self._look = True
             if self._heard:
+                self._book.write(self._store, now=bool(self.crew.deaths))  # last words before the death is known
                 self.crew.bury()
                 self._duties()
                 self._keep_crew()
@@ -157,6 +164,9 @@ class Supervisor:
             ends.append(0.0)
         if self._heard and self._asks.pending:
             ends.append(LOOK_SECONDS)
+        unwritten = self._book.due_seconds()
+        if self._heard and unwritten is not None:
+            ends.append(unwritten)
         if self._heard and self._due_at is not None:
             ends.append(self._due_at - now)
         if self._heard and self.phase == "draining":
@@ -188,7 +198,7 @@ class Supervisor:
                     self.phase = "gone"
                     return False
         self._heard, self._look = True, True
-        self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watching.add, self._forget_child)
+        self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watch_child, self._forget_child)
         self._asks = Asks(self.server, self.crew)
         self._orders = Orders(self._store, self.member.number, self._lease / 5)
         self._next_beat = monotonic()
@@ -198,7 +208,9 @@ class Supervisor:
         return True
 
     def _facts(self) -> Mapping[str, str]:
-        return {"code": self.code.digest, "queues": " ".join(self._worker.queues), "executors": str(self._executors)}
+        stand_ins = self.server.settings.worker.stand_ins
+        facts = {"code": self.code.digest, "queues": " ".join(self._worker.queues), "executors": str(self._executors)}
+        return facts | {"spare": str(stand_ins)}
 
     def _enter(self) -> None:
         self.phase = "starting"
@@ -283,6 +295,16 @@ class Supervisor:
                 self._leave()
             elif monotonic() - self._asked > self._grace:
                 self._force()
+
+    def _watch_child(self, child: Child) -> None:
+        child.told = self._keep_words
+        self._watching.add(child)
+
+    def _keep_words(self, spoken: Sequence[Spoken], source: Source) -> None:
+        now_ms = self._store.now_ms()
+        for number, text in spoken:
+            if number:
+                self._book.add(number, now_ms, source, text)
 
     def _forget_child(self, child: Child) -> None:
         self._watching.drop(child)

@@ -13,10 +13,11 @@ from onserver.process.control import Answer, abort, pause, resume
 from onserver.process.failure import value_of
 from onserver.process.following import Following
 from onserver.process.inbox import Awaited, End, Inbox
+from onserver.process.log import LogLine, read_log
 from onserver.process.pump import Pump
 from onserver.process.record import ENDED_BYTES, Record, State, read_record
 from onserver.process.variables import Variables
-from onserver.process.waits import shown_as_waiting
+from onserver.process.waits import waiting_for
 from onserver.server import Server
 from onserver.session.context import current_run
 
@@ -165,6 +166,27 @@ class Process(Awaited, Generic[R_co]):
         """
         return Following(self._server, self._number, timeout)
 
+    def log(self, last: int | None = None) -> list[LogLine]:
+        """Read its log: what it has printed and logged, and what the programs that it started have printed.
+
+        The last lines are kept (`process.log_lines`, `process.log_bytes`) as long as its record, also those of an
+        executor that was killed. A line is there a moment after it was written.
+
+        Args:
+            last: how many lines at most; None for all that are kept.
+
+        Raises:
+            ProcessNotFound: ONS-2001, its record has expired.
+        """
+        found = read_log(self._server.store, self._number, last)
+        if found is None:
+            raise ProcessNotFound(self._number)
+        return list(found.lines)
+
+    async def alog(self, last: int | None = None) -> list[LogLine]:
+        """`log` without blocking the loop."""
+        return await asyncio.to_thread(self.log, last)
+
     # -- orders
 
     def abort(self, reason: str = "", *, force: bool = False, force_after: float | None = None) -> Answer:
@@ -251,7 +273,7 @@ class Process(Awaited, Generic[R_co]):
             ended = self._ends_within(quick)
             left = None if timeout is None else timeout - quick
             if not ended and left != 0:
-                with shown_as_waiting(self._server, run, f"#{self._number}"):
+                with waiting_for(self._server, run, self._number):
                     ended = self._ends_within(left)
         if not ended:
             raise ProcessTimeout(self._number, monotonic() - began if timeout is None else timeout, self.state)

@@ -1,4 +1,4 @@
--- include: locks semaphores
+-- include: locks semaphores signals
 -- Everything that a dead holder had or waited for falls; with `owner` only what that run of it had.
 local function drop_one(ticket, name, line)
   local kind, rest = string.match(name, '^(s[ei][mg]):(.*)$')
@@ -7,10 +7,7 @@ local function drop_one(ticket, name, line)
     local _, owner = of_ticket(ticket)
     if not line and redis.call('HGET', T .. 'sem:h:' .. rest, owner) == ticket then clear_semaphore(rest, owner) end
   elseif kind == 'sig' then
-    local _, owner = of_ticket(ticket)
-    redis.call('SREM', T .. 'sg:q:' .. rest, ticket)
-    forget(name, ticket, owner)
-    waits_no_more(owner)
+    cease_to_wait(rest, ticket)
   elseif line then
     leave_line(name, ticket)
   else
@@ -27,5 +24,8 @@ local function drop_locks(holder, owner)
       local ticket, name = string.match(one, '^(%S+ %S+ %d+) (.*)$')
       drop_one(ticket, name, pass == 1)
     end
+  end
+  for _, one in ipairs(owner and {owner} or redis.call('HKEYS', T .. 'waits')) do   -- waits for other processes
+    if holder_of(one) == holder then redis.call('HDEL', T .. 'waits', one) end
   end
 end
