@@ -96,7 +96,7 @@ def test_a_waiting_one_whose_executor_dies_waits_again(cluster_of: Open) -> None
         first = execute_on_server("jobs.partner")
         second = execute_on_server("jobs.awaits", first.number)
         cluster.wait_for(lambda: second.state == "waiting")
-        for pid in cluster.worker(0).executors():
+        for pid in cluster.worker(0).executors:
             os.kill(pid, signal.SIGKILL)
         cluster.wait_for(lambda: second.record().deliveries == 1)
         third = execute_on_server("jobs.depth", 0)

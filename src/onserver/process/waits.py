@@ -54,7 +54,7 @@ def waiting_for(server: Server, run: Run, number: int) -> Generator[None]:
     if how == "deadlock":
         raise _circle(server, run, number, facts[1:])
     if how == "full":
-        why = f"it waits in queue `{facts[0]}`, and every executor there waits as well"
+        why = f"#{facts[0]} waits in queue `{facts[1]}`, and every executor there waits as well"
         raise DeadlockDetected(f"the end of #{number}", "", "", f"#{run.number}", why)
     if how == "ended":
         yield
