@@ -104,6 +104,8 @@ EXAMPLES: list[tuple[Any, str]] = [
         errors.ProcessDead(1042, 3, "web-2"),
         "#1042 was dead-lettered after 3 deliveries, the last on web-2. See it: `onserver ps 1042`.",
     ),
+    (errors.SignalGone("#0a"), "Signal #0a is gone: nobody has used it for `process.signal_seconds`. Make a new one;"),
+    (errors.NotInUse("signal #0a"), "A signal is read-only here. Change it inside `with signal.use():`."),
     (errors.VariableTimeout(7, "code", 2.0), "Variable `code` of #7 was not as wanted within 2 s."),
     (
         errors.VariableTimeout(7, "code", 2.0, "done"),

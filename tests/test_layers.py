@@ -57,6 +57,7 @@ LAZY_USERS = {
     "onserver.cli.worker",
     "onserver.process.procedure",
     "onserver.server",
+    "onserver.values",
 }
 IMPORTERS = {"onserver.lazy", "onserver.project", "onserver.process.failure"}
 

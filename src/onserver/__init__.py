@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from onserver.process.rules import Limit as Limit
     from onserver.process.rules import Retry as Retry
     from onserver.process.semaphores import semaphore as semaphore
+    from onserver.process.signals import Signal as Signal
+    from onserver.process.signals import signal as signal
     from onserver.process.waiting import as_completed as as_completed
     from onserver.process.waiting import wait_all as wait_all
     from onserver.server import Server as Server
@@ -51,6 +53,7 @@ _NAMES: Final = {
     "Retry": "onserver.process.rules:Retry",
     "Server": "onserver.server:Server",
     "Session": "onserver.session.session:Session",
+    "Signal": "onserver.process.signals:Signal",
     "Start": "onserver.process.procedure:Start",
     "Storage": "onserver.session.storage:Storage",
     "Worker": "onserver.life.worker:Worker",
@@ -67,6 +70,7 @@ _NAMES: Final = {
     "semaphore": "onserver.process.semaphores:semaphore",
     "server_epoch": "onserver.life.epoch:server_epoch",
     "session": "onserver.session.context:session",
+    "signal": "onserver.process.signals:signal",
     "wait_all": "onserver.process.waiting:wait_all",
 }
 
@@ -78,6 +82,7 @@ __all__ = [
     "Retry",
     "Server",
     "Session",
+    "Signal",
     "Start",
     "Storage",
     "Worker",
@@ -94,6 +99,7 @@ __all__ = [
     "semaphore",
     "server_epoch",
     "session",
+    "signal",
     "wait_all",
 ]
 

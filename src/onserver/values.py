@@ -7,10 +7,12 @@ dict (with keys of text) or list of these. Bytes are MessagePack; what it does n
     ext 2  date       ISO 8601               ext 6  UUID       16 bytes
     ext 3  time       ISO 8601               ext 7  int        outside of 64 bits, two's complement, big-endian
     ext 4  datetime   ISO 8601 with its offset from UTC (the name of its zone is not kept)
+    ext 8  Reference  kind and name of something in Redis, as "signal #3f0c…": found again by its name
 
 A tuple comes back as a list, a subclass of dict, list, str, int or float as the plain type. An object with a method
-``__onserver_value__`` is sent as what that returns (a process as its number). Everything else is refused by name, with
-the path to it: msgspec alone would send a set as a list and a date as text, and nobody would know until it came back.
+``__onserver_value__`` is sent as what that returns: a process as its number, a signal as a `Reference`, which whoever
+receives it finds as a signal. Everything else is refused by name, with the path to it: msgspec alone would send a set
+as a list and a date as text, and nobody would know until it came back.
 
 Encoding is on the way of each call, so it is tried in two steps: a look at the types that runs at the speed of C
 (`_ordinary`), then msgspec. Only what fails one of the two is walked in Python, where it is converted or named.
@@ -27,6 +29,7 @@ from uuid import UUID
 import msgspec
 
 from onserver.errors import NotInUse, NotSendable, NotShareable
+from onserver.lazy import load
 
 #: What may be nested in what, at most; a value that contains itself ends here too.
 MAX_DEPTH: Final = 200
@@ -39,6 +42,13 @@ class HasValue(Protocol):
     """An object that is sent as another value."""
 
     def __onserver_value__(self) -> object: ...
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """What an object is sent as that is found again by its name."""
+
+    kind: str
+    name: str
 
 
 def encode(value: object, where: str = "value", refuse: Refusal = NotSendable) -> bytes:
@@ -293,6 +303,7 @@ _CONVERTERS: Final[tuple[tuple[type | tuple[type, ...], Callable[[_Walk, Any, _P
         ),
     ),
     (UUID, lambda _walk, value, _path, _depth: msgspec.msgpack.Ext(6, value.bytes)),
+    (Reference, lambda _walk, value, _path, _depth: msgspec.msgpack.Ext(8, f"{value.kind} {value.name}".encode())),
 )
 
 _CHOICE: Final = (
@@ -331,6 +342,14 @@ def _extension(code: int, data: memoryview) -> object:
     return reader(raw)
 
 
+def _found(raw: bytes) -> object:
+    kind, _, name = raw.decode().partition(" ")
+    return load(_FINDERS[kind])(name)
+
+
+#: What finds something of a kind by its name; loaded when the first one comes.
+_FINDERS: Final = {"signal": "onserver.process.signals:find_signal"}
+
 _READERS: Final[dict[int, Callable[[bytes], object]]] = {
     1: lambda raw: Decimal(raw.decode()),
     2: lambda raw: date.fromisoformat(raw.decode()),
@@ -339,6 +358,7 @@ _READERS: Final[dict[int, Callable[[bytes], object]]] = {
     5: lambda raw: timedelta(*struct.unpack(">iii", raw)),
     6: lambda raw: UUID(bytes=raw),
     7: lambda raw: int.from_bytes(raw, "big", signed=True),
+    8: _found,
 }
 
 _encoder: Final = msgspec.msgpack.Encoder()

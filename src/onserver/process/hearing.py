@@ -50,29 +50,26 @@ class Told(Awaited):
         return None if answer is None else End(answer[0].decode(), bytes(answer[1]))
 
 
-def heard(server: Server, told: Told, timeout: float | None, what: str) -> Steps[End | None]:
+def heard(server: Server, told: Told, timeout: float | None, what: str = "") -> Steps[End | None]:
     """Wait until it is told; None when it was not within `timeout` seconds.
 
     Args:
         server: whose Redis tells it.
         told: what is waited for.
         timeout: seconds; None waits as long as it takes.
-        what: how the record of the process that waits names it.
+        what: how the record of the process that waits names it; empty where the script says it.
     """
     run, until = current_run(), None if timeout is None else monotonic() + timeout
-    end: End | None
-    if run is None:
-        end = yield hear(server, told, timeout)
+    if run is None or not what:
+        end = yield from _until(server, told, until)
         return end
-    checkpoint()
-    end = yield hear(server, told, _UNSAID_SECONDS if timeout is None else min(timeout, _UNSAID_SECONDS))
+    quick = monotonic() + _UNSAID_SECONDS
+    end = yield from _until(server, told, quick if until is None else min(until, quick))
     if end is not None or _over(until):
         return end
     yield Step(lambda: say(server, run, State.WAITING, what))
     try:
-        while end is None and not _over(until):
-            checkpoint()
-            end = yield hear(server, told, None if until is None else until - monotonic())
+        end = yield from _until(server, told, until)
     except GeneratorExit:
         raise
     except BaseException:
@@ -80,6 +77,15 @@ def heard(server: Server, told: Told, timeout: float | None, what: str) -> Steps
         raise
     yield Step(lambda: say(server, run, State.RUNNING, ""))
     return end
+
+
+def _until(server: Server, told: Told, until: float | None) -> Steps[End | None]:
+    """Wait, and heed meanwhile what is asked of the process that waits."""
+    while True:
+        checkpoint()
+        end: End | None = yield hear(server, told, None if until is None else until - monotonic())
+        if end is not None or _over(until):
+            return end
 
 
 def hear(server: Server, told: Told, seconds: float | None) -> Step:

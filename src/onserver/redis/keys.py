@@ -90,8 +90,9 @@ def _lock(facts: Facts, key: str, _word: str) -> str:
     return facts.holder(_holder_of(facts.store.command("HGET", key, "o").decode()))
 
 
-def _line(facts: Facts, _key: str, word: str) -> str:
-    locked = facts.store.command("EXISTS", facts.store.key(f"st:l:{word}"))
+def _line(facts: Facts, key: str, word: str) -> str:
+    space = key.removeprefix(facts.store.prefix).partition(":")[0]
+    locked = facts.store.command("EXISTS", facts.store.key(f"{space}:l:{word}"))
     return "" if locked else "a line before a lock that nobody has"
 
 
@@ -186,6 +187,11 @@ CATALOGUE: tuple[Key, ...] = (
     Key(
         "sem:w:NAME", "zset", "semaphore, leave_semaphore, clear_semaphores, step, bury", "its owners", _semaphore_line
     ),
+    # signals
+    Key("sg:e:NAME", "hash", "make_signal, trigger_signal, write_signal", "process.signal_seconds", _timed),
+    Key("sg:q:NAME", "set", "wait_signal, trigger_signal, step, bury", "60 s after the last look", _timed),
+    Key("sg:l:NAME", "hash", "lock, unlock, write_signal, bury", "its owner's holder", _lock),
+    Key("sg:w:NAME", "zset", "lock, unlock, write_signal, bury", "the lock", _line),
     # who has what and waits for what
     Key("locks:HOLDER", "set", "lock, unlock, commit, bury", "the holder", _of_holder),
     Key("waits", "hash", "lock, unlock, commit, bury", "those who wait", _owners),

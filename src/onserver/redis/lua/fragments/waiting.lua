@@ -9,7 +9,7 @@ local function remember(name, ticket, owner)
   redis.call('SADD', T .. 'locks:' .. holder_of(owner), ticket .. ' ' .. name)
 end
 local function forget(name, ticket, owner)
-  redis.call('SREM', T .. 'locks:' .. holder_of(owner), ticket .. ' ' .. name)
+  return redis.call('SREM', T .. 'locks:' .. holder_of(owner), ticket .. ' ' .. name)
 end
 -- the process that stands behind an owner 'm.e/N.d', if it is one that runs: it waits for `why`, or goes on
 local function process_of(owner) return string.match(owner, '^[^/]+/(%d+)%.%d+$') end
