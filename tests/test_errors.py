@@ -77,6 +77,10 @@ EXAMPLES: list[tuple[Any, str]] = [
         "See all: `onserver ps --procedures`.",
     ),
     (
+        errors.ScheduleNotFound("nightli", ["nightly"]),
+        "There is no schedule `nightli`. Did you mean `nightly`? See all: `onserver schedule ls`.",
+    ),
+    (
         errors.BadArguments("add", "misses `y`", "add(x: int, y: int) -> int"),
         "`add()` misses `y`: its signature is `add(x: int, y: int) -> int`. Nothing was sent.",
     ),

@@ -17,6 +17,7 @@ PACKAGE = SOURCE / "onserver"
 FLOORS = {
     "errors": 0,
     "values": 0,
+    "planned": 0,
     "settings": 0,
     "lazy": 0,
     "crash": 0,
@@ -46,7 +47,7 @@ ALLOWED_BESIDE = {
 #: Beside the floors: what a new project looks like is copied by the command line.
 ALLOWED_ABOVE = {("cli", "scaffold")}
 #: Floor 0 is one floor of small modules, in this order.
-GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "settings"]
+GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "planned", "settings"]
 
 CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 #: The only modules that may call the lazy loader, and those that import a project's own modules by name.

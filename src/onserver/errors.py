@@ -7,6 +7,7 @@
     │                 UnsafeRedis 1204 · UnsafeBind 6001
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
+    │                 ScheduleNotFound 1107
     ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcedureFailed 2201 · ProcessTimeout 2202
     │                 ProcessAborted 2203 · ProcessLost 2204 · ProcessDead 2205 · VariableTimeout 2206
     │                 DeadlockDetected 2301 · SyncInAsyncError 2302 · SignalGone 2003
@@ -392,6 +393,23 @@ class ProcedureNotFound(CallError, LookupError):
     def hint(self) -> str:
         near = f"Did you mean `{self.near[0]}`? " if self.near else ""
         return f"{near}See all: `onserver ps --procedures`."
+
+
+class ScheduleNotFound(CallError, LookupError):
+    """There is no schedule of this name; `near` holds names that resemble it, best first."""
+
+    code = 1107
+    name: str
+    near: Sequence[str] = ()
+
+    @property
+    def message(self) -> str:
+        return f"There is no schedule `{self.name}`."
+
+    @property
+    def hint(self) -> str:
+        near = f"Did you mean `{self.near[0]}`? " if self.near else ""
+        return f"{near}See all: `onserver schedule ls`."
 
 
 class BadArguments(CallError, TypeError):

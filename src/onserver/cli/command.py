@@ -23,6 +23,7 @@ VERBS = {
     "call": ("onserver.cli.call:call", "Run a procedure on the server and print its result."),
     "ps": ("onserver.cli.ps:ps", "List processes, procedures or members."),
     "storage": ("onserver.cli.storage:storage", "Read and change the server's storage."),
+    "schedule": ("onserver.cli.schedule:schedule", "List schedules, start, pause and resume them."),
     "config": ("onserver.cli.config:config", "Show settings and where they come from."),
     "version": ("onserver.cli.version:version", "Print the version."),
 }

@@ -38,6 +38,7 @@ class Beat:
         due_seconds: until the next delayed process is due, or None.
         heads: first number in the hand-off list of each holder, "" where it is empty.
         asks: all that is asked of what these holders have.
+        now_ms: what the clock of Redis said.
     """
 
     epoch: int
@@ -46,6 +47,7 @@ class Beat:
     due_seconds: float | None
     heads: tuple[str, ...]
     asks: tuple[Ask, ...]
+    now_ms: int
 
 
 class Member:
@@ -128,7 +130,7 @@ class Member:
         """
         lease = self.settings.member.lease_seconds
         words = [word for pair in executors for word in pair]
-        epoch, state, leader, due, heads, asks = self.store.run(
+        epoch, state, leader, due, heads, asks, now = self.store.run(
             "beat", self.number, int(lease * 1000), *self._limits, int(self.kind == "worker"), *words,
             deadline=lease / 5 if deadline is None else deadline,
         )  # fmt: skip
@@ -139,6 +141,7 @@ class Member:
             due_seconds=None if due < 0 else due / 1000,
             heads=tuple(head.decode() for head in heads),
             asks=tuple(_asks(asks)),
+            now_ms=int(now),
         )
 
     def note_spare(self, count: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from onserver.process.schedule import Entry, schedules_of
 from onserver.server import Server
 
 
@@ -17,10 +18,12 @@ class Code:
     Attributes:
         digest: 12 hex digits over the names and the project's task files.
         described: name to description (JSON) of its procedures; "" for what is only runnable.
+        schedules: what is started at its times.
     """
 
     digest: str
     described: dict[str, str]
+    schedules: tuple[Entry, ...] = ()
 
     @classmethod
     def of(cls, server: Server, tasks: Iterable[str] = ()) -> Code:
@@ -29,6 +32,10 @@ class Code:
         Args:
             server: the loaded project.
             tasks: names of Celery's own and other tasks that can be run besides.
+
+        Raises:
+            BadDeclaration: ONS-1009, a procedure has a schedule, and cannot be called without arguments.
+            BadSetting: ONS-1007, a schedule of the settings cannot be kept.
         """
         described = dict.fromkeys(tasks, "")
         described.update(dict.fromkeys(server.registry.names(), ""))
@@ -36,7 +43,9 @@ class Code:
         digest = hashlib.sha256("\n".join(sorted(described)).encode())
         for path in _files(server.project):
             digest.update(path.read_bytes())
-        return cls(digest=digest.hexdigest()[:12], described=described)
+        return cls(
+            digest=digest.hexdigest()[:12], described=described, schedules=schedules_of(server, tuple(described))
+        )
 
 
 def _files(project: Path | None) -> list[Path]:

@@ -37,6 +37,7 @@ from onserver.life.output import Spoken
 from onserver.life.running_hook import run_hook
 from onserver.life.watching import Watching
 from onserver.life.worker import Worker
+from onserver.process.timetable import Timetable
 from onserver.process.log import Source
 from onserver.process.log_book import LogBook
 from onserver.redis.answers import LinkError
@@ -93,6 +94,8 @@ class Supervisor:
         self._book = LogBook(settings.process, node)
         self._next_beat = 0.0
         self._due_at: float | None = None
+        self._timetable = Timetable(server, self._store, say)
+        self._tick_at: float | None = None
         self._heard = True
         self._look = True
         self._status = 0
@@ -169,6 +172,8 @@ class Supervisor:
             ends.append(unwritten)
         if self._heard and self._due_at is not None:
             ends.append(self._due_at - now)
+        if self._heard and self._tick_at is not None:
+            ends.append(self._tick_at - now)
         if self._heard and self.phase == "draining":
             ends.append(self._deadline - now)
         return self._watching.wait(min(ends), self._orders if self._heard else None)
@@ -188,6 +193,7 @@ class Supervisor:
                 bury_gone(self._store, self.server.settings)
                 self.member = Member.join(self._store, self.server.settings, "worker", self.node, self._facts())
                 self.member.register(self.code.digest, self.code.described)
+                self._timetable.plan(self.code.digest, self.code.schedules)
                 self._opening = epochs.open_epoch(self.member, keep_storage=self.server.settings.storage.keep)
                 break
             except BrokerUnavailable as error:
@@ -240,6 +246,7 @@ class Supervisor:
     def _heed(self, beat: Beat) -> None:
         self._sweep = beat.leader
         self._due_at = monotonic() + beat.due_seconds if beat.leader and beat.due_seconds is not None else None
+        self._tick_at = self._timetable.heed(beat.leader and beat.state == "running", beat.now_ms)
         self._look = True
         if beat.epoch != (self.epoch or beat.epoch) or beat.state == "none":
             if self.phase == "starting" and epochs.failure(self._store, self.epoch):
@@ -277,6 +284,9 @@ class Supervisor:
                 self._reload()
             elif order == "drain":
                 self._leave()
+            elif order == "schedule":
+                self._timetable.look()
+                self._next_beat = monotonic()
             else:
                 self._next_beat = monotonic()  # `running`, `stop`, `failed`, `asked`: the beat reads what is so
 
@@ -318,6 +328,8 @@ class Supervisor:
         if self._due_at is not None and monotonic() >= self._due_at:
             left = release_due(self.member)
             self._due_at = None if left is None else monotonic() + left
+        if self._tick_at is not None and monotonic() >= self._tick_at:
+            self._tick_at = self._timetable.turn()
         if self._sweep:
             self._sweep = False
             for number in sweep(self.member):
@@ -456,6 +468,7 @@ class Supervisor:
             self.member.note_reload(f"reload failed, the old code goes on: {error}")
             return
         self.member.register(code.digest, code.described)
+        self._timetable.plan(code.digest, code.schedules)
         self._say(f"{self.node}: code {self.code.digest} → {code.digest}")
         self.code = code
         old = self.crew.executors()

@@ -1,5 +1,6 @@
 """`process()`: the run that asks, from inside."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from onserver.checkpoint import checkpoint
@@ -23,6 +24,15 @@ class ThisProcess(Process[Any]):
     def deliveries(self) -> int:
         """Which run of this process this is: 1 for the first; more when a worker died while it ran."""
         return self._run.delivery
+
+    @property
+    def scheduled(self) -> datetime | None:
+        """The time of its schedule for which this process is, in UTC; None where it was not started for one.
+
+        It runs later than that: by a moment, or by as long as no worker was up. One round trip.
+        """
+        ms = self.record().scheduled_ms
+        return datetime.fromtimestamp(ms / 1000, UTC) if ms else None
 
     def checkpoint(self) -> None:
         """Heed what was asked of this process, if anything was: stop for good, or wait until its pause is over.

@@ -23,9 +23,6 @@ _LATER: Final[Mapping[str, str]] = {
     "dead_letter": "retries",
     "expires": "retries",
     "limit": "limits",
-    "schedule": "schedules",
-    "timezone": "schedules",
-    "missed": "schedules",
 }
 
 

@@ -65,6 +65,8 @@ class Procedure(Generic[P, R_co]):
         self.queue, self.priority = queue, priority
         _check(self, when_cut)
         self.rules.check(self.name)
+        if self.rules.schedule:  # what reads cron texts takes longer to import than all this
+            load("onserver.process.timing:check")(self.name, self.rules.schedule, self.rules.timezone)
         functools.update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:

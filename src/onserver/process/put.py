@@ -24,6 +24,7 @@ from onserver.process.shape import Shape
 from onserver.process.signing import Signer
 from onserver.redis.answers import ScriptRefused
 from onserver.redis.resp import Word
+from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.session.context import Run, current_run
 from onserver.values import encode
@@ -51,6 +52,8 @@ class Order:
         key: a key of the caller's own: one process for it in `key_window` seconds.
         key_window: seconds.
         delay: seconds, a timedelta, or the time before which it must not run.
+        schedule: the schedule for which it is started, or empty.
+        scheduled_ms: the time of that schedule for which it is, 0 for a start by hand; each time starts one process.
     """
 
     procedure: str
@@ -63,27 +66,30 @@ class Order:
     key: str = ""
     key_window: float = 86_400.0
     delay: Delay = 0.0
+    schedule: str = ""
+    scheduled_ms: int = 0
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
         """Field, value … of the record that do not depend on the arguments."""
         fields = ("t", self.procedure, *(("v", self.flags) if self.flags else ()))
-        return (*fields, "k", self.key) if self.key else fields
+        fields = (*fields, "k", self.key) if self.key else fields
+        return (*fields, *schedule_fields(self.schedule, self.scheduled_ms)) if self.schedule else fields
 
     @property
     def plain(self) -> bool:
-        """Whether many of these can be put in one script: no name, key or delay."""
-        return not (self.name or self.key or self.delay)
+        """Whether many of these can be put in one script: no name, key, delay or schedule."""
+        return not (self.name or self.key or self.delay or self.schedule)
 
 
 class Sender:
-    """Puts processes on one server. Made by `server.part(Sender)`."""
+    """Puts processes on one server. Made by `server.part(Sender)`; with a store of its own for other deadlines."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, store: Store | None = None) -> None:
         self._server = server
-        self._store = server.store
-        self._put = server.store.script("put")
-        self._put_many = server.store.script("put_many")
+        self._store = store or server.store
+        self._put = self._store.script("put")
+        self._put_many = self._store.script("put_many")
         self._signer = server.part(Signer)
         self._inbox = server.part(Inbox)
         self._recent = server.part(Recent)
@@ -222,6 +228,11 @@ def due_ms(delay: Delay, now_ms: int) -> int:
         return int(delay.timestamp() * 1000)
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else float(delay)
     return now_ms + int(seconds * 1000) if seconds > 0 else 0
+
+
+def schedule_fields(name: str, at_ms: int) -> tuple[str, ...]:
+    """Answer the fields by which `put` knows what it starts for a schedule; its time is 0 for a start by hand."""
+    return ("sk", name, "st", str(at_ms)) if at_ms else ("sk", name)
 
 
 def queues_with_workers(server: Server) -> list[str]:

@@ -39,7 +39,7 @@ _ENDED: Final = frozenset({State.DONE, State.FAILED, State.ABORTED, State.LOST, 
 #: States of the records that end a wait, as the scripts answer them.
 ENDED_BYTES: Final = frozenset(state.value.encode() for state in _ENDED)
 
-_FIELDS: Final = ("s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why", "lv", "pb")
+_FIELDS: Final = ("s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why", "lv", "pb", "sk", "st")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,10 @@ class Record:
     level: str
     #: Who asked for its pause, or empty.
     paused_by: str
+    #: The schedule for which it was started, or empty.
+    schedule: str
+    #: The time of that schedule for which it is; 0 for none, or where somebody started it by hand.
+    scheduled_ms: int
     #: How far it is, as it said last; None when it said nothing.
     progress: Progress | None = None
 
@@ -80,7 +84,8 @@ def read_record(store: Store, number: int) -> Record | None:
     state, procedure, *rest = [value.decode() if value else "" for value in answer]
     if not procedure:
         return None
-    name, queue, deliveries, accepted, claimed, ended, holder, last, root, key, hook, why, level, paused_by = rest
+    name, queue, deliveries, accepted, claimed, ended, holder, last, root, key, hook, why, *rest = rest
+    level, paused_by, schedule, scheduled = rest
     return Record(
         number=number,
         state=State(state),
@@ -98,5 +103,7 @@ def read_record(store: Store, number: int) -> Record | None:
         why=why,
         level=level,
         paused_by=paused_by,
+        schedule=schedule,
+        scheduled_ms=int(scheduled or 0),
         progress=progress,
     )

@@ -111,6 +111,11 @@ def _semaphore_line(facts: Facts, _key: str, word: str) -> str:
     return "" if held else "a line before a semaphore that nobody has"
 
 
+def _schedule(facts: Facts, _key: str, word: str) -> str:
+    planned = facts.store.command("SISMEMBER", facts.store.key("schedules"), word)
+    return "" if planned else "there is no such schedule, and it has no lifetime"
+
+
 def _record(facts: Facts, key: str, word: str) -> str:
     """A record is kept while its process lives: in the place where one in its state belongs."""
     found = facts.store.command("HMGET", key, "s", "q", "t", "x", "o")
@@ -171,6 +176,9 @@ CATALOGUE: tuple[Key, ...] = (
     Key("w:N", "set", "await, celery_results", "until the end of the process, one day at most", _timed),
     Key("pw:N", "set", "watch_progress, report", "60 s", _timed),
     Key("wu:UUID", "set", "celery_results", "60 s", _timed),
+    # schedules
+    Key("schedules", "set", "plan", "while there are schedules", _kept),
+    Key("schedule:SCHEDULE", "hash", "plan, put, hold_schedule", "the code that has it, then 30 days", _schedule),
     # Celery
     Key("note:UUID", "hash", "note", "process.keep_seconds", _timed),
     Key("chord:GROUP", "hash", "chord_open, chord_part, chord_close", "process.keep_seconds", _timed),

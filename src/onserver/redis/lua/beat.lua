@@ -32,4 +32,4 @@ for i = 6, #ARGV, 2 do
 end
 local due = redis.call('ZRANGE', T .. 'due', 0, 0, 'WITHSCORES')
 local wait = due[1] and math.max(0, tonumber(due[2]) - t) or -1
-return {tonumber(s[1] or 0), s[2] or 'none', leader == m and 1 or 0, wait, heads, asks}
+return {tonumber(s[1] or 0), s[2] or 'none', leader == m and 1 or 0, wait, heads, asks, t}

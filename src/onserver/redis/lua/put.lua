@@ -1,11 +1,12 @@
--- include: prefix once offer accept
--- put: make a process. Keys: numbers, p:N, name:NAME, id:UUID, key:KEY, once:NONCE, the queues of `offer`, due.
+-- include: prefix once offer accept schedule
+-- put: make a process. Keys: numbers, p:N, name:NAME, id:UUID, key:KEY, once:NONCE, the queues of `offer`, due,
+--       schedule:NAME where the fields name one (sk).
 -- ARGV: nonce, holder of the writer or '', made_ms, queue, priority, due_ms or 0, name or '', unique '' or '1',
 --       uuid or '', key or '', key_ms, then field, value … of the record (t and b among them)
 -- Answer: {number, how, served}; how: new, live (a process of that name lives), key (this key's process),
 --         other (the key belongs to other arguments), again (a retry, uuid with a '+' in front: the process of that id,
 --         which is held, is queued again once released), same (an id names one process: it exists). A uuid '#N' is the
---         derived id of process N
+--         derived id of process N. Of a time of a schedule: ticked, early, paused, gone, and nothing was started
 local nonce, holder, q, due, name, key = ARGV[1], ARGV[2], ARGV[4], ARGV[6], ARGV[7], ARGV[10]
 local retry, uuid = string.match(ARGV[9], '^(%+?)(.*)$')
 local kept = answered(nonce)
@@ -14,6 +15,7 @@ if holder ~= '' then local no = guard(holder) if no then return no end end
 local no = too_old(ARGV[3]) if no then return no end
 local f = {}
 for i = 12, #ARGV, 2 do f[ARGV[i]] = ARGV[i + 1] end
+local no = passed(f) if no then return answer(nonce, no) end
 if key ~= '' then
   local n = redis.call('GET', T .. 'key:' .. key)
   local v = n and redis.call('HMGET', T .. 'p:' .. n, 't', 'b')
@@ -35,6 +37,7 @@ end
 local n = redis.call('HINCRBY', T .. 'numbers', 'process', 1)
 local z, k = score(ARGV[5], n), T .. 'p:' .. n
 redis.call('HSET', k, 's', 'queued', 'q', q, 'z', z, 'a', now(), unpack(ARGV, 12))
+note_start(f, n)
 if name ~= '' then redis.call('HSET', k, 'n', name) end
 if name ~= '' and ARGV[8] ~= '' then redis.call('SET', T .. 'name:' .. name, n) end
 if uuid ~= '' then name_id(n, uuid) end

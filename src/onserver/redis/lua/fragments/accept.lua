@@ -1,3 +1,4 @@
+-- include: tell_leader
 -- The making of a process record.
 -- a signature is good for 30 s from its making; a nonce is kept longer, so a copied message starts nothing
 local function too_old(made)
@@ -20,13 +21,7 @@ local function delay(n, due)
   local first = redis.call('ZRANGE', T .. 'due', 0, 0, 'WITHSCORES')
   redis.call('HSET', T .. 'p:' .. n, 's', 'delayed')
   redis.call('ZADD', T .. 'due', due, n)
-  if not first[1] or tonumber(first[2]) > tonumber(due) then
-    local leader = redis.call('HGET', T .. 'server', 'leader')
-    if leader then
-      redis.call('RPUSH', T .. 'orders:' .. leader, 'due')
-      redis.call('LTRIM', T .. 'orders:' .. leader, -1000, -1)
-    end
-  end
+  if not first[1] or tonumber(first[2]) > tonumber(due) then tell_leader('due') end
 end
 local function known_anywhere(t)
   for _, code in ipairs(codes()) do

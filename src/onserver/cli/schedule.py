@@ -1,0 +1,151 @@
+"""`onserver schedule`: what is started at its times: when next, by hand, not for now."""
+
+import getpass
+import socket
+from datetime import datetime
+from typing import Any
+
+import click
+
+from onserver.cli import exits
+from onserver.cli.invocation import Invocation, common_options, pass_invocation
+from onserver.cli.screen import columns, duration
+from onserver.process.plan import Planned, hold, plan_of, planned, start_by_hand
+
+_NONE = "nothing is scheduled: `@procedure(schedule=…)` or [schedule] in config/onserver.toml, and a worker that has it"
+
+
+@click.group()
+@common_options
+def schedule() -> None:
+    """List schedules, start, pause and resume them."""
+
+
+@schedule.command()
+@common_options
+@pass_invocation
+def ls(invocation: Invocation) -> int:
+    """List the schedules: what each starts, when, and what it started last.
+
+    Exit status: 0 done, 6 cannot reach Redis.
+    """
+    store = invocation.server().store
+    now = store.now_ms()
+    rows = [_row(one, now) for one in plan_of(store)]
+    heads = ("next", "name", "times", "in", "last", "state")
+    invocation.screen.result(rows, columns(heads, [_cells(row) for row in rows]) if rows else _NONE)
+    return exits.DONE
+
+
+@schedule.command("next")
+@click.argument("name", default="")
+@click.option("-n", "count", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many times.")
+@common_options
+@pass_invocation
+def coming(invocation: Invocation, name: str, count: int) -> int:
+    """Print the next times of all schedules, or of NAME.
+
+    Exit status: 0 done, 4 there is no such schedule, 6 cannot reach Redis.
+    """
+    store = invocation.server().store
+    now = store.now_ms()
+    found = [planned(store, name)] if name else plan_of(store)
+    times = sorted((time, one.entry.name, one.entry.timing.moment(time)) for one in found
+                   for time in one.coming(now, count))[:count]  # fmt: skip
+    rows = [{"time": at.isoformat(), "name": who, "in_seconds": (time - now) / 1000} for time, who, at in times]
+    cells = [{"time": _moment(at), "name": who, "in": duration((time - now) / 1000)} for time, who, at in times]
+    invocation.screen.result(rows, columns(("time", "name", "in"), cells) if rows else "nothing is to come")
+    return exits.DONE
+
+
+@schedule.command()
+@click.argument("name")
+@common_options
+@pass_invocation
+def run(invocation: Invocation, name: str) -> int:
+    """Start what NAME starts, now; its times stay as they are. Prints the number of the process.
+
+    Exit status: 0 done, 3 only a worker that has Celery's application can start it, 4 there is no such schedule,
+    6 cannot reach Redis.
+    """
+    server = invocation.server()
+    entry = planned(server.store, name).entry
+    if entry.source == "celery":
+        problem = f"`{entry.name}` is an entry of Celery's `beat_schedule`: its task is started there."
+        invocation.screen.complaint(problem, f"`celery -A workers call {entry.procedure}` starts the task.")
+        return exits.REFUSED
+    process = start_by_hand(server, entry)
+    invocation.screen.result({"process": process.number, "name": entry.name}, str(process.number))
+    return exits.DONE
+
+
+@schedule.command()
+@click.argument("name")
+@common_options
+@pass_invocation
+def pause(invocation: Invocation, name: str) -> int:
+    """Let the times of NAME pass until it is resumed. It stays paused whatever is restarted.
+
+    Exit status: 0 done, or it was paused already; 4 there is no such schedule; 6 cannot reach Redis.
+    """
+    return _hold(invocation, name, f"{getpass.getuser()}@{socket.gethostname()}")
+
+
+@schedule.command()
+@click.argument("name")
+@common_options
+@pass_invocation
+def resume(invocation: Invocation, name: str) -> int:
+    """Let NAME go on, with the times that come from now on.
+
+    Exit status: 0 done, or it was not paused; 4 there is no such schedule; 6 cannot reach Redis.
+    """
+    return _hold(invocation, name, "")
+
+
+def _hold(invocation: Invocation, name: str, by: str) -> int:
+    store = invocation.server().store
+    full = planned(store, name).entry.name
+    was_so = hold(store, full, by)
+    one = planned(store, full)
+    row = _row(one, store.now_ms())
+    done = f"was {'paused' if by else 'not paused'} already" if was_so else "paused" if by else "goes on"
+    then = f", next {row['next']}" if row["next"] else ""
+    invocation.screen.result(row | {"changed": not was_so}, f"{full}: {done}{then}")
+    return exits.DONE
+
+
+def _row(one: Planned, now: int) -> dict[str, Any]:
+    """One schedule, ready for JSON."""
+    entry = one.entry
+    times = one.coming(now)
+    return {
+        "name": entry.name,
+        "procedure": entry.procedure,
+        "times": entry.timing.text,
+        "timezone": entry.timing.timezone,
+        "words": entry.timing.words,
+        "missed": entry.missed,
+        "source": entry.source,
+        "next": entry.timing.moment(times[0]).isoformat() if times else None,
+        "in_seconds": (times[0] - now) / 1000 if times else None,
+        "process": one.number or None,
+        "paused_by": one.paused or None,
+        "alive": one.alive,
+    }
+
+
+def _cells(row: dict[str, Any]) -> dict[str, str]:
+    state = f"paused by {row['paused_by']}" if row["paused_by"] else "" if row["alive"] else "no worker has it"
+    return {
+        "next": _moment(datetime.fromisoformat(row["next"])) if row["next"] else "never" if not state else "",
+        "name": row["name"],
+        "times": row["words"],
+        "in": duration(row["in_seconds"]) if row["next"] else "",
+        "last": f"#{row['process']}" if row["process"] else "",
+        "state": state,
+    }
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %a %H:%M:%S}"

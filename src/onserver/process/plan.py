@@ -1,0 +1,103 @@
+"""The schedules of a server as Redis has them: what the command line shows, pauses and starts by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from onserver.errors import ScheduleNotFound
+from onserver.process.execute import Names
+from onserver.process.handle import Process
+from onserver.process.put import Sender
+from onserver.process.schedule import Entry
+from onserver.redis.store import Store
+from onserver.registry import find_name
+from onserver.server import Server
+
+_FIELDS = ("what", "last", "paused", "number", "codes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One schedule, and how it stands. Times are milliseconds since 1970 by the clock of Redis.
+
+    Attributes:
+        entry: what is started, and when.
+        last_ms: the last time that was started, or since when it is there.
+        paused: who paused it, or empty.
+        number: of the process that it started last, 0 for none yet.
+        alive: whether a worker that is up has it.
+    """
+
+    entry: Entry
+    last_ms: int
+    paused: str
+    number: int
+    alive: bool
+
+    def coming(self, now_ms: int, count: int = 1) -> list[int]:
+        """Its next times, later than now; none while it is paused."""
+        times: list[int] = []
+        after = max(self.last_ms, now_ms)
+        while not self.paused and len(times) < count and (time := self.entry.timing.after(after)) is not None:
+            times.append(time)
+            after = time
+        return times
+
+
+def plan_of(store: Store) -> list[Planned]:
+    """All schedules of a server, by name."""
+    names = sorted(name.decode() for name in store.command("SMEMBERS", store.key("schedules")))
+    codes = {code.decode() for code in store.command("HKEYS", store.key("codes"))}
+    found = store.pipeline([("HMGET", store.key(f"schedule:{name}"), *_FIELDS) for name in names])
+    return [_planned(name, facts, codes) for name, facts in zip(names, found, strict=True) if facts[0] is not None]
+
+
+def planned(store: Store, name: str) -> Planned:
+    """The schedule of this name, or of which this is the end.
+
+    Raises:
+        ScheduleNotFound: ONS-1107.
+    """
+    known = {one.entry.name: one for one in plan_of(store)}
+    full, near = find_name(name, known)
+    if full is None:
+        raise ScheduleNotFound(name, near)
+    return known[full]
+
+
+def hold(store: Store, name: str, by: str) -> bool:
+    """Pause a schedule, or let it go on: with the times that come then, not with those of its pause.
+
+    Args:
+        store: the Redis of the server.
+        name: full name of the schedule.
+        by: who pauses it, for people; empty lets it go on.
+
+    Returns:
+        Whether it was so already.
+
+    Raises:
+        ScheduleNotFound: ONS-1107.
+    """
+    answer = store.run("hold_schedule", name, by)
+    if answer < 0:
+        raise ScheduleNotFound(name)
+    return bool(answer)
+
+
+def start_by_hand(server: Server, entry: Entry) -> Process[Any]:
+    """Start what a schedule starts, now, whatever its times are."""
+    order = replace(server.part(Names).order(entry.procedure), schedule=entry.name)
+    return server.part(Sender).put(order, entry.args, entry.kwargs)
+
+
+def _planned(name: str, facts: list[Any], alive: set[str]) -> Planned:
+    what, last, paused, number, codes = facts
+    return Planned(
+        entry=Entry.read(name, what),
+        last_ms=int(last),
+        paused=(paused or b"").decode(),
+        number=int(number or 0),
+        alive=bool(alive & set((codes or b"").decode().split())),
+    )

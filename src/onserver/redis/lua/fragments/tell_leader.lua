@@ -1,0 +1,8 @@
+-- the leader looks at the timetable at once
+local function tell_leader(order)
+  local leader = redis.call('HGET', T .. 'server', 'leader')
+  if leader then
+    redis.call('RPUSH', T .. 'orders:' .. leader, order)
+    redis.call('LTRIM', T .. 'orders:' .. leader, -1000, -1)
+  end
+end
