@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from time import monotonic
 from typing import Literal, NoReturn
@@ -14,8 +15,9 @@ from typing import Literal, NoReturn
 from onserver import crash
 from onserver.life.executor import prepare
 from onserver.life.kinship import die_with_parent
-from onserver.life.output import Pipe, writer
+from onserver.life.output import Emit, Pipe, Spoken, writer
 from onserver.life.page import Page
+from onserver.process.log import Source
 
 #: Why a child was ended by its supervisor: Redis was silent, its time was up, the server stops, its run was aborted.
 Ended = Literal["", "silence", "time", "stop", "abort"]
@@ -47,18 +49,29 @@ class Child:
         self.halted = False
         self.head = ""
         self.born = monotonic()
-        self._emit_out = writer(sys.stdout, self._tag)
-        self._emit_err = writer(sys.stderr, self._tag)
+        #: Told of what it says, and in which stream.
+        self.told: Callable[[Sequence[Spoken], Source], None] | None = None
+        self._emit_out = self._emitter(writer(sys.stdout), "out")
+        self._emit_err = self._emitter(writer(sys.stderr), "err")
 
-    def _tag(self) -> str:
-        number = self.page.current
-        return f"#{number}" if number else ""
+    def _emitter(self, write: Emit, source: Source) -> Emit:
+        def emit(spoken: Sequence[Spoken]) -> None:
+            write(spoken)
+            if self.told is not None:
+                self.told(spoken, source)
+
+        return emit
 
     def pass_on(self, descriptor: int) -> bool:
         """Pass on what it has printed. False when it prints no more."""
         if descriptor == self.out.reader:
             return self.out.read(self._emit_out)
         return self.err.read(self._emit_err)
+
+    def complete(self) -> None:
+        """Pass on the last line of a process that has ended, if it had no end."""
+        self.out.complete(self.page.current, self._emit_out)
+        self.err.complete(self.page.current, self._emit_err)
 
     def close(self) -> None:
         """Pass on its last words and close its pipes."""
@@ -97,7 +110,7 @@ def fork(
         gate: held while forking, so that no other thread of the supervisor is in the middle of anything.
         body: runs in the child, after its signals, pipes and watch thread were set.
     """
-    child = Child(role, holder, page, Pipe(1), Pipe(2))
+    child = Child(role, holder, page, Pipe(1, page.voice), Pipe(2, page.voice))
     parent = os.getpid()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -118,6 +131,7 @@ def _live(child: Child, parent: int, lease_seconds: float, body: Callable[[], in
         signal.set_wakeup_fd(-1)
         child.out.adopt()
         child.err.adopt()
+        speak_at_once()
         crash.role("executor")
         prepare(child.page, lease_seconds, parent)
         status = body()
@@ -127,3 +141,26 @@ def _live(child: Child, parent: int, lease_seconds: float, body: Callable[[], in
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+class LevelHandler(logging.Handler):
+    """Writes log records as `LEVEL name: text` to the standard error, where a task has set up nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one."""
+        sys.stderr.write(f"{self.format(record)}\n")
+
+
+def speak_at_once() -> None:
+    """In the child: let each line go out when it is there, and log records of a program that set up none say more.
+
+    Loggers and their handlers are left alone: `lastResort` is what Python uses where there are no handlers at all.
+    """
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(line_buffering=True)
+    logging.lastResort = LevelHandler()

@@ -37,9 +37,9 @@ from onserver.life.output import Spoken
 from onserver.life.running_hook import run_hook
 from onserver.life.watching import Watching
 from onserver.life.worker import Worker
-from onserver.process.timetable import Timetable
 from onserver.process.log import Source
 from onserver.process.log_book import LogBook
+from onserver.process.timetable import Timetable
 from onserver.redis.answers import LinkError
 from onserver.redis.store import Store
 from onserver.server import SPACE, Server
@@ -238,6 +238,8 @@ class Supervisor:
             child.head = head
         self._asks.hear(beat.asks)
         self.crew.stamp(sent)
+        for child in children:
+            child.complete()
         if not self._heard:
             self._heard = True
             self._say("Redis answers again")

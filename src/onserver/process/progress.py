@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from onserver.errors import BadArguments, BrokerUnavailable, MemberFenced
 from onserver.interrupt import shielded
-from onserver.redis.answers import LinkError
 from onserver.server import Server
 from onserver.session.running import Running, tell_when_left
 from onserver.values import decode, encode
@@ -147,7 +146,7 @@ class Reporter:
                 self._store.run("report", slot.run.holder, slot.run.number, kept)
             except MemberFenced as refused:
                 slot.refused = refused  # raised by the next report
-            except (BrokerUnavailable, LinkError) as error:
+            except BrokerUnavailable as error:
                 logger.debug("progress of #%d is kept for later: %s", slot.run.number, error)
                 self._keep(slot, progress)
 

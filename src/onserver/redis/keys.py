@@ -172,9 +172,11 @@ CATALOGUE: tuple[Key, ...] = (
     Key("once:NONCE", "string", "put, join and other one-trip writes", "60 s", _timed),
     Key("sent:SENDER", "string", "commit, add", "60 s", _timed),
     Key("vars:N", "hash", "set_variables", "the record of the process", _of_process),
+    Key("sl:N", "hash", "sleep, delay, rise", "a minute longer than it sleeps", _timed),
     Key("vw:N", "hash", "watch_variable, set_variables", "60 s after the last look", _timed),
     Key("w:N", "set", "await, celery_results", "until the end of the process, one day at most", _timed),
     Key("pw:N", "set", "watch_progress, report", "60 s", _timed),
+    Key("log:N", "list", "log", "the record of the process", _of_process),
     Key("wu:UUID", "set", "celery_results", "60 s", _timed),
     # schedules
     Key("schedules", "set", "plan", "while there are schedules", _kept),

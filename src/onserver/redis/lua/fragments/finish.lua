@@ -20,6 +20,7 @@ local function close_record(n, state, keep, name, uuid)
   if state == 'dead' then redis.call('ZADD', T .. 'dead', now(), n) end
   redis.call('EXPIRE', k, keep)
   redis.call('EXPIRE', T .. 'vars:' .. n, keep)
+  redis.call('EXPIRE', T .. 'log:' .. n, keep)
   if uuid then redis.call('EXPIRE', T .. 'id:' .. uuid, keep) end
   if name and redis.call('GET', T .. 'name:' .. name) == n then redis.call('DEL', T .. 'name:' .. name) end
 end
