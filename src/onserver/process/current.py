@@ -7,8 +7,10 @@ from onserver.checkpoint import checkpoint
 from onserver.errors import ProcessNotFound
 from onserver.process.handle import Process
 from onserver.process.progress import Reporter
+from onserver.process.sleeping import sleeping
 from onserver.server import Server
 from onserver.session.context import Run, current_run
+from onserver.session.steps import adrive, drive, refuse_in_loop
 
 
 class ThisProcess(Process[Any]):
@@ -60,6 +62,35 @@ class ThisProcess(Process[Any]):
         """
         checkpoint()
         self._server.part(Reporter).report(self._run, done, total, note)
+
+    def sleep(self, seconds: float) -> bool:
+        """Sleep, and heed meanwhile what is asked of this process. True when somebody woke it before the time was over.
+
+        Args:
+            seconds: fractions are allowed, and `math.inf`; less than 0.05 cannot be cut short.
+
+        Raises:
+            SyncInAsyncError: ONS-2302, in a running event loop; `await process().asleep(…)` there.
+
+        Example:
+            >>> @procedure
+            ... def nap() -> bool:
+            ...     return process().sleep(600)
+            >>> napping = execute_on_server(nap)
+            >>> while not napping.wake():  # not asleep yet
+            ...     pass
+            >>> napping.result(timeout=10)
+            True
+
+        4D: `DELAY PROCESS` of the current process, which counts in ticks of 1/60 s. `Process.wake` and `Process.delay`
+        end or change it.
+        """
+        refuse_in_loop("process().sleep(…)", "await process().asleep(…)")
+        return drive(sleeping(self._server, self._run, seconds))
+
+    async def asleep(self, seconds: float) -> bool:
+        """`sleep` without blocking the loop."""
+        return await adrive(sleeping(self._server, self._run, seconds))
 
     @property
     def procedure(self) -> str:

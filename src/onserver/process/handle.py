@@ -16,6 +16,7 @@ from onserver.process.inbox import Awaited, End, Inbox
 from onserver.process.log import LogLine, read_log
 from onserver.process.pump import Pump
 from onserver.process.record import ENDED_BYTES, Record, State, read_record
+from onserver.process.sleeping import delay
 from onserver.process.variables import Variables
 from onserver.process.waits import waiting_for
 from onserver.server import Server
@@ -230,6 +231,34 @@ class Process(Awaited, Generic[R_co]):
         4D: `RESUME PROCESS`.
         """
         return resume(self._server, self._number)
+
+    def wake(self) -> bool:
+        """Let it sleep no longer, or let it run now if it was to run later. False when it did neither.
+
+        4D: `RESUME PROCESS` of a delayed process; `DELAY PROCESS` with 0.
+        """
+        return delay(self._server, self._number, 0.0)
+
+    def delay(self, seconds: float) -> bool:
+        """Let it sleep, or wait for its time, for so long from now on, whatever it was to be before.
+
+        Args:
+            seconds: fractions are allowed; 0 wakes it.
+
+        Returns:
+            False when it does neither, or there is no such process: then nothing happens.
+
+        4D: `DELAY PROCESS` (specification 5.6): a new delay replaces what remains of the old one.
+        """
+        return delay(self._server, self._number, seconds)
+
+    async def awake(self) -> bool:
+        """`wake` without blocking the loop."""
+        return await asyncio.to_thread(self.wake)
+
+    async def adelay(self, seconds: float) -> bool:
+        """`delay` without blocking the loop."""
+        return await asyncio.to_thread(self.delay, seconds)
 
     async def aabort(self, reason: str = "", *, force: bool = False, force_after: float | None = None) -> Answer:
         """`abort` without blocking the loop."""
