@@ -129,6 +129,9 @@ def _record(facts: Facts, key: str, word: str) -> str:
     if state == "delayed":
         due = facts.store.command("ZSCORE", facts.store.key("due"), word)
         return "" if due is not None else "it is delayed, and never due"
+    if state == "paused" and not holder:
+        resting = facts.store.command("ZSCORE", facts.store.key("resting"), word)
+        return "" if resting is not None else "it is paused, and does not rest"
     return facts.holder(holder) if holder else ("" if state == "queued" else f"it is {state or 'nothing'} and nobody's")
 
 
@@ -162,8 +165,10 @@ CATALOGUE: tuple[Key, ...] = (
     Key("q:QUEUE", "zset", "put, due, step, bury", "while processes wait", _kept),
     Key("r:QUEUE", "zset", "put, due, step, bury", "while processes of hooks wait", _kept),
     Key("parked:QUEUE:PROCEDURE", "zset", "put, due, step, bury", "while processes wait for a worker", _kept),
+    Key("queues", "set", "put, due, step, bury", "for ever: the names of queues in which something has waited", _kept),
     Key("special:QUEUE", "set", "put, step", "until a claim finds its queues empty", _kept),
     Key("due", "zset", "put, due", "while processes are delayed", _kept),
+    Key("resting", "zset", "pause, resume, step, bury", "while processes that had not begun are paused", _kept),
     Key("ended", "zset", "step, trim", "process.keep_count and process.keep_seconds", _kept),
     Key("dead", "zset", "step, bury, trim", "process.keep_failed_seconds", _kept),
     Key("name:NAME", "string", "put, step", "the process of that name", _naming),

@@ -55,6 +55,7 @@ end
 -- n waits: with the other processes of its queue, with those of hooks, or apart where workers are, but none of them has
 -- its procedure (where there is no worker at all, nobody knows yet)
 local function place(n, q, z, t, x, known)
+  redis.call('SADD', T .. 'queues', q)
   if x ~= '' then
     redis.call('ZADD', T .. 'r:' .. q, z, n)
     redis.call('SADD', T .. 'special:' .. q, 'root')
