@@ -84,7 +84,7 @@ class Seen:
         return [int(number) for held in lists for number in held]
 
     def _waiting(self, limit: int) -> Iterable[int]:
-        keys = [self.store.key("due").encode()]
+        keys = [self.store.key("due").encode(), self.store.key("resting").encode()]
         for kind in ("q:", "r:", "parked:"):
             keys += _scan(self.store, kind)
         sets = self.store.pipeline([("ZRANGE", key, 0, limit - 1) for key in keys])

@@ -5,7 +5,7 @@
 local kept = answered(ARGV[1])
 if kept then return kept end
 local n, k = ARGV[2], T .. 'p:' .. ARGV[2]
-local v = redis.call('HMGET', k, 's', 'o', 't', 'ab')
+local v = redis.call('HMGET', k, 's', 'o', 't', 'ab', 'z')
 if not v[3] then return {'unknown', '', ''} end
 if FINAL[v[1]] then return answer(ARGV[1], {'ended', v[1], ''}) end
 if v[4] then return answer(ARGV[1], {'aborting', v[1], v[2]}) end
@@ -18,4 +18,5 @@ local due = redis.call('ZSCORE', T .. 'due', n)
 if due then redis.call('HSET', k, 'pd', due) end
 unplace(n)
 redis.call('HSET', k, 's', 'paused', 'why', '')
+redis.call('ZADD', T .. 'resting', v[5], n)
 return answer(ARGV[1], {'paused', 'paused', ''})

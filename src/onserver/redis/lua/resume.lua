@@ -10,6 +10,7 @@ if not v[3] then return {'unknown', '', ''} end
 if FINAL[v[1]] then return answer(ARGV[1], {'ended', v[1], ''}) end
 if not v[4] then return answer(ARGV[1], {'running', v[1], v[2] or ''}) end
 redis.call('HDEL', k, 'pz', 'pb', 'pd')
+redis.call('ZREM', T .. 'resting', n)
 if v[2] then
   tell_member(v[2])
   return answer(ARGV[1], {'asked', v[1], v[2]})

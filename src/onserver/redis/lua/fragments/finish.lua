@@ -45,6 +45,7 @@ local function wait_again(n, due, keep_failed)
   if v[6] then return give_up(n, 'aborted', keep_failed, cmsgpack.unpack(v[6])) end
   if v[7] then
     redis.call('HSET', k, 's', 'paused', 'why', '')
+    redis.call('ZADD', T .. 'resting', v[2], n)
     if due and due ~= '0' then redis.call('HSET', k, 'pd', due) end
     return
   end
