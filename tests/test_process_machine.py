@@ -233,7 +233,7 @@ def machine_on(address: Address) -> Iterator[type[ProcessMachine]]:
 
 def tried(address: Address, examples: int) -> None:
     with machine_on(address) as machine:
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             machine,
             settings=settings(
                 max_examples=examples,

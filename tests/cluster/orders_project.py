@@ -121,4 +121,5 @@ def count(n):
 @procedure
 def quick(n):
     _note("began")
+    _note("ended")
     return n

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from time import monotonic
 from typing import Any
 
 import pytest
 
 from onserver import Process, execute_on_server
 from onserver.errors import NoWorker, ProcessAborted, ProcessNotFound
-from onserver.testing.cluster import Cluster, open_cluster
+from onserver.testing.cluster import LEASE, Cluster, open_cluster
 from tests.cluster.conftest import Open
 from tests.cluster.orders import TASKS
 
@@ -211,3 +212,69 @@ def test_a_paused_run_of_a_worker_that_dies_stays_paused(cluster_of: Open) -> No
         assert process.result(timeout=30) == "ended"
         assert cluster.ledger.count("began", process.number) == 2
         assert worker.alive
+
+
+def test_a_stopped_run_outlives_the_lease(cluster: Cluster) -> None:
+    """Its worker goes on and keeps its number, and what comes out is what would have come out."""
+    expected = began(cluster, "count", 100_000).result(timeout=60)
+    process = began(cluster, "count", 100_000)
+    process.pause()
+    in_state(cluster, process, "paused")
+    holder, began_at = process.record().holder, monotonic()
+    while monotonic() - began_at < 2 * LEASE:  # the time itself is the fact here
+        assert began(cluster, "quick", 7).result(timeout=15) == 7
+    assert process.record().holder == holder
+    assert process.state == "paused"
+    process.resume()
+    assert process.result(timeout=60) == expected
+    assert process.record().deliveries == 0
+    assert cluster.ledger.count("began", process.number) == 1
+
+
+def one_outcome(cluster: Cluster, times: int) -> None:
+    """An abort given while the process is being claimed: it never began, or it was cut short, or it has ended."""
+    for _ in range(times):
+        process = execute_on_server("jobs.quick", 1)
+        answer = process.abort()
+        state = process.wait(timeout=30)
+        began, ended = (cluster.ledger.count(word, process.number) for word in ("began", "ended"))
+        if answer.level == "removed":
+            assert (state, began) == ("aborted", 0)
+        elif state == "aborted":
+            assert ended == 0
+        else:
+            assert (state, began, ended) == ("done", 1, 1)
+
+
+def test_an_abort_in_the_instant_of_the_claim(cluster: Cluster) -> None:
+    one_outcome(cluster, 50)
+
+
+@pytest.mark.long
+def test_an_abort_in_the_instant_of_the_claim_often(cluster: Cluster) -> None:
+    one_outcome(cluster, 5000)
+
+
+def test_a_pause_in_the_instant_of_the_claim(cluster: Cluster) -> None:
+    for _ in range(50):
+        process = execute_on_server("jobs.quick", 1)
+        process.pause()
+        cluster.wait_for(lambda process=process: process.state in ("paused", "done"), 15)
+        process.resume()
+        assert process.result(timeout=30) == 1
+        assert cluster.ledger.count("ended", process.number) == 1
+
+
+def test_orders_hold_given_while_no_worker_is_up(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=TASKS)
+    with cluster.as_current():
+        running, waiting = began(cluster, "deaf", 0.3), began(cluster, "heeds", 0.3)
+        cluster.kill(cluster.worker(0))
+        running.abort("while nobody is there")
+        waiting.pause()
+        cluster.start(1)
+        assert running.wait(timeout=30) == "aborted"
+        in_state(cluster, waiting, "paused")
+        waiting.resume()
+        assert waiting.result(timeout=30) == "ended"
+        assert cluster.ledger.count("began", running.number) == 1
