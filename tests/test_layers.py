@@ -54,8 +54,9 @@ CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 LAZY_USERS = {
     "onserver",
     "onserver.cli.command",
+    "onserver.cli.compat",
     "onserver.cli.version",
-    "onserver.cli.worker",
+    "onserver.cli.celery_side",
     "onserver.process.procedure",
     "onserver.server",
     "onserver.values",

@@ -15,11 +15,13 @@ import weakref
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from types import FrameType
+from typing import Any, Literal, Self, TypeVar, cast
 
 from onserver import project as projects
 from onserver.cluster.client import ClientMember
 from onserver.errors import NotConnected, ProjectNotFound
+from onserver.lazy import load as load_lazily
 from onserver.redis.address import Address, parse
 from onserver.redis.embedded import Embedded
 from onserver.redis.store import Store
@@ -90,6 +92,45 @@ class Server:
         folder = find_project(explicit=project, environ=environ)
         projects.put_on_path(folder)
         return cls(project=folder, settings=load(folder, environ))
+
+    @classmethod
+    def attach(
+        cls, app: Any, *, broker: Literal["keep", "onserver"] = "keep", project: str | Path | None = None
+    ) -> "Server":
+        """Let an existing Celery application join the server of its project: each of its tasks is then a process.
+
+        It keeps its configuration, its tasks and how its workers are started; nothing of Celery's is replaced, and
+        without this call it is what it was.
+
+        Args:
+            app: the application, whether it has read its configuration or not.
+            broker: `keep`, its messages travel as before, and have records beside them: sessions, storage, locks, hooks
+                and control of processes hold; order, delay and redelivery are its broker's. `onserver`, its messages
+                are records, in the Redis of the server: everything holds. `onserver compat` tells the difference.
+            project: the folder of its settings; None for the one of ONSERVER_PROJECT, or the nearest from the current
+                folder upwards, else from the file of the caller upwards.
+
+        Raises:
+            ProjectNotFound: ONS-1001.
+            NoSigningKey: ONS-1010.
+
+        Example:
+            >>> server = Server.attach(celery_app)
+
+        4D: has no counterpart.
+        """
+        server = _current[-1] if _current and project is None else cls._of_application(project, sys._getframe(1))
+        load_lazily("onserver.celery_app.attach:attach")(server, app, broker)
+        return server
+
+    @classmethod
+    def _of_application(cls, project: str | Path | None, caller: FrameType) -> Self:
+        try:
+            return cls.load(project)
+        except ProjectNotFound:
+            if project is not None or os.environ.get("ONSERVER_PROJECT"):
+                raise
+            return cls.load(find_project(start=Path(caller.f_code.co_filename).resolve().parent))
 
     @classmethod
     def current(cls) -> "Server":

@@ -17,10 +17,12 @@ from time import monotonic
 from typing import Any
 
 from celery import states
+from celery.app.backends import by_url
 from celery.backends.base import BaseBackend
 from celery.exceptions import Reject
 from celery.exceptions import TimeoutError as CeleryTimeout
 from celery.result import result_from_tuple
+from celery.utils.log import get_logger
 from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps, loads
 
@@ -32,6 +34,8 @@ from onserver.celery_app.holding import holding_of, mark_of
 from onserver.celery_app.meta import FINAL, STORED, Row, ended, meta_of
 from onserver.errors import NotSendable, ReachError
 from onserver.values import encode
+
+logger = get_logger(__name__)
 
 _KNOWN = frozenset({"status", "result", "traceback", "date_done", "task_id"})
 
@@ -47,6 +51,10 @@ class Backend(BaseBackend):
         super().__init__(app, url=url, **kwargs)
         self.desk: Desk = getattr(app, "desk", None) or desk_of(app.connection_for_read())
         self._chords = Chords(self.desk, app)
+        self._also: Any = None
+        if self.desk.results_also:
+            made, address = by_url(self.desk.results_also, app.loader)
+            self._also = made(app=app, url=address)
 
     def as_uri(self, include_password: bool = False) -> str:  # never included
         """Where results are, for people."""
@@ -90,6 +98,7 @@ class Backend(BaseBackend):
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> Any:
+        self._store_also(task_id, result, state, traceback, request)
         stored = STORED.get(state, "running")
         payload = self._payload(result, state, traceback)
         extras = self._extras(result, state, traceback, request)
@@ -100,6 +109,15 @@ class Backend(BaseBackend):
             words = (self.desk.key_of(str(task_id)), stored, field, payload, extras, self._keep(state))
             self.desk.store.run("note", *words)
         return result
+
+    def _store_also(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> None:
+        """Write to the backend that the application had before; what goes wrong there ends no task."""
+        if self._also is None:
+            return
+        try:
+            self._also.store_result(task_id, result, state, traceback=traceback, request=request)
+        except Exception:
+            logger.exception("the result of %s is not in %s", task_id, self._also.as_uri())
 
     def _settle(self, request: Any, state: str, stored: str, payload: bytes, extras: str) -> None:
         mark = mark_of(request)

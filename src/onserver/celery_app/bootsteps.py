@@ -20,7 +20,10 @@ from typing import Any
 from celery import bootsteps, signals
 from celery.utils.log import get_logger
 
+from onserver.celery_app.desk import Desk
+from onserver.celery_app.elsewhere import PREFIX
 from onserver.celery_app.pool_orders import PoolOrders
+from onserver.celery_app.procedures import register_procedures
 from onserver.celery_app.seat import Seat
 from onserver.cluster.member import Beat, Member
 from onserver.cluster.sweep import bury_gone, release_due, sweep
@@ -47,9 +50,11 @@ class Membership(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **kwargs: Any) -> None:
         super().__init__(worker, **kwargs)
-        self._server: Server = worker.app.desk.server
+        self._desk: Desk = worker.app.desk
+        self._server: Server = self._desk.server
         self._member: Member | None = None
         self._seat: Seat | None = None
+        self._holder = ""
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -57,21 +62,21 @@ class Membership(bootsteps.StartStopStep):
         self._emptying = False
         self._leaving = False
         self._pool_orders = PoolOrders(self._server)
+        if self._desk.attached:  # before the pool forks: its children run what is registered now
+            self._server.load_tasks()
+            register_procedures(worker.app)
 
     # -- coming
 
     def start(self, worker: Any) -> None:
         """Join, and wait until the server runs; a failed start ends this worker with status 1."""
         server = self._server
-        app = worker.app
-        code = Code.of(server, tuple(app.tasks))
+        code = Code.of(server, tuple(worker.app.tasks))
         bury_gone(server.store, server.settings)
         member = self._member = Member.join(server.store, server.settings, "worker", str(worker.hostname))
         member.register(code.digest, code.described)
-        queues = list(app.amqp.queues.consume_from)
-        holder = member.enlist(code.digest, queues)
-        seat = self._seat = app.desk.seat = Seat(server.store, server.settings, holder, code.digest, queues)
-        logger.info("onserver: member %s, holder %s", member.number, seat.holder)
+        self._sit(worker, member, code)
+        logger.info("onserver: member %s, holder %s", member.number, self._holder)
         self._thread = threading.Thread(target=self._beat, args=(worker,), name="onserver-beat", daemon=True)
         self._thread.start()
         signals.worker_shutdown.connect(self._leave, weak=False, dispatch_uid=f"onserver.leave.{id(self)}")
@@ -82,6 +87,17 @@ class Membership(bootsteps.StartStopStep):
             raise SystemExit(1)
         epochs.run_epoch(server.store, self._epoch)
         logger.info("%s ready · member %s · epoch %s", worker.hostname, member.number, self._epoch)
+
+    def _sit(self, worker: Any, member: Member, code: Code) -> None:
+        """Take a holder for what this worker runs, and with our own broker a seat, from which it claims."""
+        desk, server, queues = self._desk, self._server, list(worker.app.amqp.queues.consume_from)
+        if desk.elsewhere:
+            queues = [PREFIX + queue for queue in queues]
+        self._holder = desk.holder = member.enlist(code.digest, queues)
+        desk.later = worker.timer.call_after
+        if not desk.elsewhere:
+            seat = Seat(server.store, server.settings, self._holder, code.digest, queues)
+            self._seat = desk.seat = seat
 
     def _open(self, member: Member) -> None:
         while True:
@@ -124,7 +140,7 @@ class Membership(bootsteps.StartStopStep):
             return
         holder = member.enlist()
         limit = hook.timeout if hook.timeout is not None else server.settings.hook.timeout_seconds
-        words = [str(server.project or ""), holder, str(self._epoch), hook.kind, hook.name]
+        words = [str(server.project or ""), holder, str(self._epoch), hook.kind, hook.name, hook.function.__module__]
         command = [sys.executable, "-m", "onserver.celery_app.hook_program", *words]
         began, counted = monotonic(), True
         with subprocess.Popen(command, env=os.environ.copy(), stdin=subprocess.DEVNULL) as program:
@@ -149,7 +165,7 @@ class Membership(bootsteps.StartStopStep):
         while self._wait(worker, orders, settings.beat_seconds if due is None else min(settings.beat_seconds, due)):
             sent = monotonic()
             try:
-                beat = member.beat([(self._seat.holder, "")] if self._seat is not None else [])
+                beat = member.beat([(self._holder, "")] if self._holder else [])
                 last = sent
                 due = self._duties(member, beat)
                 self._pool_orders.hear(beat.asks)
@@ -210,10 +226,11 @@ class Membership(bootsteps.StartStopStep):
     def stop(self, worker: Any) -> None:
         """The consumer is closed: run the shutdown hooks, if the server ends with this worker."""
         member, seat = self._member, self._seat
-        if member is None or seat is None or self._epoch == 0:
+        if member is None or not self._holder or self._epoch == 0:
             return
-        seat.retired = True
-        member.retire(seat.holder)
+        if seat is not None:
+            seat.retired = True
+        member.retire(self._holder)
         self._leaving = True
         if epochs.leaving(member) == "stopping":
             self._run_hooks(SHUTDOWN, stop_at_failure=False)
@@ -224,10 +241,11 @@ class Membership(bootsteps.StartStopStep):
     def _leave(self, **_: Any) -> None:
         """Everything has stopped: what was settled is sent, what is still held goes back, and the member leaves."""
         member, seat, self._member = self._member, self._seat, None
-        if member is None or seat is None:
+        if member is None or not self._holder:
             return
         try:
-            seat.flush()
+            if seat is not None:
+                seat.flush()
             hooks_run = False
             if epochs.read(self._server.store).state == "stopping":
                 if epochs.drained(member) == 0:
@@ -236,7 +254,7 @@ class Membership(bootsteps.StartStopStep):
                     self._member = None
                 hooks_run = True
             self._stop.set()
-            member.bury(seat.holder, 0, False)
+            member.bury(self._holder, 0, False)
             member.leave(hooks_run=hooks_run)
         except (MemberFenced, BrokerUnavailable) as error:
             logger.warning("onserver: left without a word: %s", error)

@@ -70,6 +70,8 @@ class Control:
         self._pulse = Pulse(app, self._node, self._board, lambda: sum(1 for seat in seats() if seat[2]))
         self._inspection = Inspection(app, app.desk, self._node, self._board, seats)
         witnesses.append(TaskEvents(app, app.desk, self._node, self._board))
+        lost: list[type[Exception]] = [BrokerUnavailable, OSError, *app.connection_for_read().connection_errors]
+        self._errors = tuple(lost)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="onserver-control", daemon=True)
 
@@ -88,7 +90,7 @@ class Control:
         while not self._stop.is_set():
             try:
                 self._converse()
-            except (BrokerUnavailable, OSError) as error:
+            except self._errors as error:
                 logger.warning("remote control is away: %s", error)
                 self._stop.wait(1.0)
         self._pulse.close()

@@ -4,6 +4,7 @@ Kombu makes transports from URLs, and Celery makes backends from class paths, so
 desk of a server is found by the server's name, which travels in the transport options.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from onserver.celery_app.holding import Holding
@@ -32,8 +33,16 @@ class Desk:
         self.server = server
         #: In whose name this program claims; None in one that runs no tasks.
         self.seat: Seat | None = None
-        #: Whether the application keeps a broker of its own, so that its messages have records beside them.
+        #: Whether the application was there before, and joined the server by `Server.attach`.
+        self.attached = False
+        #: Whether it keeps a broker of its own, so that its messages have records beside them.
         self.elsewhere = False
+        #: In whose name this worker takes the processes of such messages, "" in other programs.
+        self.holder = ""
+        #: URL of the result backend that an attached application had before; results are written there too.
+        self.results_also = ""
+        #: Calls something after so many seconds, in the worker's own timer.
+        self.later: Callable[[float, Callable[[], Any]], Any] = _never
 
     @property
     def store(self) -> Store:
@@ -45,10 +54,16 @@ class Desk:
         """The server's settings."""
         return self.server.settings
 
-    def put(self, queue: str, message: Stored) -> int:
+    def put(self, queue: str, message: Stored, *, flags: str = "", deadline: float | None = None) -> int:
         """Make the process of a task message, signed in the name of whoever sends it.
 
         An id that exists names one process: sending it again changes nothing, but for a retry of what is held.
+
+        Args:
+            queue: its queue.
+            message: what goes into the record.
+            flags: letters of the record besides those of the procedure.
+            deadline: seconds, if not those of the settings.
 
         Returns:
             Its number.
@@ -58,8 +73,9 @@ class Desk:
         fields: list[Word] = ["t", message.procedure, "b", message.body]
         fields += ["c", sign_now(self.server, message.procedure, message.body, nonce, made_ms)]
         procedure = self.server.registry.find(message.procedure)
-        if isinstance(procedure, Procedure) and procedure.order.flags:
-            fields += ["v", procedure.order.flags]
+        ways = flags + (procedure.order.flags if isinstance(procedure, Procedure) else "")
+        if ways:
+            fields += ["v", ways]
         if message.headers:
             fields += ["h", message.headers]
         if message.timeout_ms:
@@ -69,6 +85,7 @@ class Desk:
         number, _how, _served = store.run(
             "put", nonce, run.holder if run is not None else "", made_ms, queue, message.priority, message.due_ms,
             "", "", ("+" if message.retries else "") + self.key_of(message.task_id), "", 0, *fields,
+            deadline=deadline,
         )  # fmt: skip
         return int(number)
 
@@ -101,6 +118,10 @@ class Desk:
     def verify(self, claim: Claim) -> dict[str, Any]:
         """The caller for whom a process was put; raises `BadSignature` where the record was not made by `put`."""
         return self.server.part(Signer).verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms)
+
+
+def _never(_seconds: float, _call: Callable[[], Any]) -> None:
+    """There is no worker here, and no timer."""
 
 
 _desks: dict[str, Desk] = {}

@@ -76,10 +76,12 @@ class Sender:
         self._app = app
         self._node = node
         self._dispatcher: Any = None
+        lost = app.connection_for_write()
+        self._errors: tuple[type[Exception], ...] = (ReachError, OSError, *lost.connection_errors, *lost.channel_errors)
 
     def send(self, kind: str, **fields: Any) -> None:
-        """Send an event, if Redis can be reached."""
-        with suppress(ReachError, OSError):  # an event less, and the work goes on
+        """Send an event, if the broker can be reached."""
+        with suppress(*self._errors):  # an event less, and the work goes on
             if self._dispatcher is None:
                 connection = self._app.connection_for_write()
                 self._dispatcher = self._app.events.Dispatcher(

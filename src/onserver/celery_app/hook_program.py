@@ -1,7 +1,7 @@
 """The program that runs one hook for `celery -A workers worker`: `python -m onserver.celery_app.hook_program …`.
 
-Words: the project's folder, the holder, the epoch, the hook's kind and name. The holder was enlisted by the worker,
-which buries it when this program has ended.
+Words: the project's folder, the holder, the epoch, the hook's kind, name and module. The holder was enlisted by the
+worker, which buries it when this program has ended.
 """
 
 import os
@@ -9,6 +9,9 @@ import sys
 import threading
 from time import monotonic, sleep
 
+from celery.utils.imports import import_from_cwd
+
+from onserver.celery_app.attach import load_application
 from onserver.errors import ProcedureNotFound
 from onserver.life.executor import Executor
 from onserver.life.hooks import Hook
@@ -20,9 +23,13 @@ from onserver.server import Server
 
 def main() -> int:
     """Run the hook; the exit status is the executor's."""
-    folder, holder, epoch, kind, name = sys.argv[1:]
+    folder, holder, epoch, kind, name, module = sys.argv[1:]
     server = Server.load(folder)
+    if server.settings.celery:
+        load_application(server)
     server.load_tasks()
+    if server.registry.find(name, kind) is None:  # in an application that is attached, and not named in the settings
+        import_from_cwd(module)
     page = Page()
     stamping = threading.Thread(target=_stamp, args=(page,), name="onserver-stamp", daemon=True)
     stamping.start()  # the worker that started this program beats for it, and ends it when its time is up

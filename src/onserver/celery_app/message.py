@@ -83,7 +83,7 @@ def shorten(message: Mapping[str, Any]) -> Stored:
         task_id=headers["id"],
         body=body,
         headers=dumps(kept).encode() if kept else b"",
-        due_ms=_milliseconds(eta) if eta else 0,
+        due_ms=due_of(eta),
         priority=_priority(message["properties"].get("priority")),
         retries=int(headers.get("retries") or 0),
         timeout_ms=int(limit * 1000) if limit else 0,
@@ -166,6 +166,9 @@ def _priority(value: object) -> int:
         return PRIORITY
 
 
-def _milliseconds(eta: str) -> int:
+def due_of(eta: str | None) -> int:
+    """When a message is due, in milliseconds since 1970; 0 for one that has no `eta`."""
+    if not eta:
+        return 0
     when = datetime.fromisoformat(eta)
     return int((when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -12,6 +12,7 @@ from typing import Any
 
 from celery.signals import task_postrun, task_prerun
 
+from onserver.celery_app.elsewhere import end
 from onserver.celery_app.holding import mark_of
 from onserver.server import Server
 from onserver.session.context import Run, current_run, entered
@@ -71,7 +72,11 @@ def _enter(sender: Any = None, task: Any = None, **_: Any) -> None:
     task.request.__dict__[_ENTERED] = block
 
 
-def _leave(sender: Any = None, task: Any = None, **_: Any) -> None:
+def _leave(sender: Any = None, task: Any = None, state: Any = "", retval: Any = None, **_: Any) -> None:
     block = task.request.__dict__.pop(_ENTERED, None)
-    if block is not None:
-        block.close()
+    if block is None:
+        return
+    block.close()
+    mark = mark_of(task.request)
+    if mark is not None and mark.get("elsewhere"):
+        end(task.app.desk, mark, str(state), retval)

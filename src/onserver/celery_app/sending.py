@@ -11,7 +11,9 @@ from celery.app.amqp import AMQP
 from celery.canvas import _chain, maybe_signature
 from celery.exceptions import Reject
 from celery.utils.functional import maybe_list
+from kombu.utils.objects import cached_property
 
+from onserver.celery_app import elsewhere
 from onserver.errors import ReachError
 
 #: Where callbacks are among the arguments of `as_task_v2`, which Celery itself passes by position.
@@ -52,3 +54,31 @@ class NamingAMQP(AMQP):
         named = named.clone()
         named.freeze()
         return named
+
+
+class AttachedAMQP(NamingAMQP):
+    """For an application that was there before: named callbacks where its messages are records, records beside else."""
+
+    def as_task_v2(self, *args: Any, **kwargs: Any) -> Any:
+        """Make the message of a task."""
+        if self.app.conf and self.app.desk.elsewhere:
+            return AMQP.as_task_v2(self, *args, **kwargs)
+        return super().as_task_v2(*args, **kwargs)
+
+    def _retry_publish(self, publish: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.app.desk.elsewhere:
+            return AMQP._retry_publish(self, publish, *args, **kwargs)
+        return super()._retry_publish(publish, *args, **kwargs)
+
+    @cached_property
+    def send_task_message(self) -> Any:
+        """Sends a message, after its record was made."""
+        send = self._create_task_sender()
+
+        def send_recorded(producer: Any, name: str, message: Any, *args: Any, **options: Any) -> Any:
+            if self.app.desk.elsewhere:
+                queue = options.get("queue") or options.get("routing_key") or self.app.conf.task_default_queue
+                elsewhere.put(self.app.desk, message[0], str(getattr(queue, "name", queue)), options.get("priority"))
+            return send(producer, name, message, *args, **options)
+
+        return send_recorded

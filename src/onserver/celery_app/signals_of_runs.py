@@ -4,6 +4,7 @@ from typing import Any
 
 from celery import signals
 
+from onserver.celery_app.procedures import task_named
 from onserver.celery_app.runs import OWN_RECEIVERS
 from onserver.process import runner
 from onserver.process.number import task_id
@@ -21,14 +22,14 @@ class Signals:
 
     def before(self, run: Run, call: Call) -> None:
         """Send `task_prerun`."""
-        task = self._app.task_named(call.name)
+        task = task_named(self._app, call.name)
         signals.task_prerun.send(
             sender=task, task_id=self._id(run), task=task, args=list(call.args), kwargs=dict(call.kwargs)
         )
 
     def after(self, run: Run, call: Call, outcome: Outcome) -> None:
         """Send `task_success` or `task_failure`, and `task_postrun`."""
-        task, identifier = self._app.task_named(call.name), self._id(run)
+        task, identifier = task_named(self._app, call.name), self._id(run)
         state, value = "SUCCESS", None
         if isinstance(outcome, Returned):
             value = outcome.value

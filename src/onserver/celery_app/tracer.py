@@ -14,9 +14,10 @@ from celery.app import trace
 from celery.exceptions import Reject
 from kombu.serialization import loads, prepare_accept_content
 
-from onserver.celery_app.app import Application, make_app, task_names
+from onserver.celery_app.app import make_app, task_names
 from onserver.celery_app.holding import held_here
 from onserver.celery_app.message import rebuild
+from onserver.celery_app.procedures import register_procedures
 from onserver.celery_app.qos import REFUSED
 from onserver.celery_app.signals_of_runs import send_signals
 from onserver.celery_app.wrapping import wrapped_by
@@ -52,7 +53,7 @@ class Tracer:
     """Runs claims through Celery, one at a time."""
 
     def __init__(self, server: Server) -> None:
-        self.app: Application = make_app(server)
+        self.app: Any = make_app(server)
         trace.setup_worker_optimizations(self.app)
         self._accept = prepare_accept_content(self.app.conf.accept_content)
         self._started = False
@@ -62,7 +63,7 @@ class Tracer:
         """An executor begins. Returns whether procedures are to be run here too: somebody has wrapped the tracer."""
         if not self._started:
             self._started = True
-            self.app.register_procedures()
+            register_procedures(self.app)
             signals.worker_process_init.send(sender=None)
         return bool(wrapped_by())
 

@@ -74,7 +74,7 @@ class Cluster:
 
     def start(
         self, workers: int = 1, *, pool: str = "", executors: int = 2, crash_at: str = "", ready: bool = True,
-        grace: float = 1.0, **variables: str,
+        grace: float = 1.0, application: str = "workers", **variables: str,
     ) -> list[WorkerProgram]:  # fmt: skip
         """Start workers at once.
 
@@ -85,6 +85,7 @@ class Cluster:
             crash_at: The step at which they kill themselves; see `onserver.crash`.
             ready: Wait until each takes work.
             grace: Seconds that running processes get when a worker is told to end.
+            application: With a pool of Celery's: the application, as `celery -A` takes it.
             variables: More of their environment.
 
         Returns:
@@ -96,7 +97,7 @@ class Cluster:
         started: list[WorkerProgram] = []
         for _ in range(workers):
             node = f"w{len(self.workers) + 1}"
-            command = _command(node, pool, executors, grace)
+            command = _command(node, pool, executors, grace, application)
             started.append(
                 WorkerProgram(
                     node, command, environment, self.folder / f"{node}.log", self.project, CELERY_ENDS if pool else ENDS
@@ -190,11 +191,11 @@ def drop_keys(store: Store) -> None:
             return
 
 
-def _command(node: str, pool: str, executors: int, grace: float) -> list[str]:
+def _command(node: str, pool: str, executors: int, grace: float, application: str) -> list[str]:
     if not pool:
         own = ["worker", "-n", node, "-c", str(executors), "--grace", str(grace)]
         return [sys.executable, "-m", "onserver.cli", *own]
-    celery = ["-A", "workers", "worker", "-P", pool, "-c", str(executors), "-n", f"{node}@%h", "-l", "INFO"]
+    celery = ["-A", application, "worker", "-P", pool, "-c", str(executors), "-n", f"{node}@%h", "-l", "INFO"]
     return [sys.executable, "-m", "celery", *celery]
 
 

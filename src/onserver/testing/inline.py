@@ -23,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import time
 from typing import Any, Literal
 
-from onserver.cli.worker import LateTracer, task_names
+from onserver.cli.celery_side import LateTracer, task_names
 from onserver.cluster.member import Member
 from onserver.cluster.sweep import release_due
 from onserver.life.code import Code
