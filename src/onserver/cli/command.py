@@ -16,6 +16,7 @@ from onserver.errors import NoWorker, OnServerError, ProcedureFailed
 #: Every verb: where it is, and what it does. The table is read for `--help`, so that no verb is loaded for it.
 VERBS = {
     "new": ("onserver.cli.new:new", "Make a new project."),
+    "init": ("onserver.cli.init:init", "Let the Celery application of this folder join a server."),
     "dev": ("onserver.cli.dev:dev", "Serve the project here, with a private Redis, and reload on change."),
     "worker": ("onserver.cli.worker:worker", "Run a worker of the project."),
     "reload": ("onserver.cli.reload:reload", "Have workers take new code; the epoch goes on."),
@@ -24,6 +25,7 @@ VERBS = {
     "ps": ("onserver.cli.ps:ps", "List processes, procedures or members."),
     "storage": ("onserver.cli.storage:storage", "Read and change the server's storage."),
     "schedule": ("onserver.cli.schedule:schedule", "List schedules, start, pause and resume them."),
+    "compat": ("onserver.cli.compat:compat", "Tell what holds with the Celery broker in use."),
     "config": ("onserver.cli.config:config", "Show settings and where they come from."),
     "version": ("onserver.cli.version:version", "Print the version."),
 }
@@ -65,7 +67,7 @@ def onserver() -> None:
     """Serve stored procedures, and work with a server that does.
 
     Exit status: 0 done, 1 the remote code failed, 2 usage or configuration, 3 refused, 4 not found, 5 timed out,
-    6 cannot reach Redis, 7 no worker, 8 conflict, 9 integrity, 130 interrupted.
+    6 cannot reach Redis, 7 no worker, 8 conflict, 9 integrity, 10 findings, 130 interrupted.
     """
 
 

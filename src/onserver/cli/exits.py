@@ -4,7 +4,8 @@
 1 the remote code failed: procedure or hook    6 cannot reach Redis
 2 usage or configuration                       7 no worker for a `call` that waits
 3 refused: privilege, maintenance, veto        8 conflict: unique name running, version changed, lock held
-4 not found: procedure, process, key           9 integrity: checksum, schema; 130 interrupted
+4 not found: procedure, process, key           9 integrity: checksum, schema
+10 findings of `compat`                        130 interrupted
 """
 
 from typing import Final
@@ -21,6 +22,7 @@ UNREACHABLE: Final = 6
 NO_WORKER: Final = 7
 CONFLICT: Final = 8
 INTEGRITY: Final = 9
+FINDINGS: Final = 10
 INTERRUPTED: Final = 130
 
 #: The first class that fits decides: what is special stands before what it is a kind of.
