@@ -80,6 +80,15 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
         float, Meta(ge=0, le=7 * _DAY, description="what runs at a stop may finish within it, then it is interrupted")
     ] = 30.0
     executors: Annotated[int, Meta(ge=1, le=1024, description="executors of a worker that does not say")] = 2
+    recycle_processes: Annotated[
+        int, Meta(ge=0, le=10**9, description="an executor is replaced after so many processes; 0: never")
+    ] = 0
+    recycle_seconds: Annotated[
+        float, Meta(ge=0, le=_YEAR, description="an executor is replaced at this age; 0: never")
+    ] = 0
+    recycle_megabytes: Annotated[
+        int, Meta(ge=0, le=10**6, description="an executor is replaced once it has taken so much memory; 0: never")
+    ] = 0
     stand_ins: Annotated[
         int, Meta(ge=0, le=1024, description="executors that may be started beside those that wait for processes")
     ] = 8

@@ -20,6 +20,7 @@ from onserver.life.child import Child, fork
 from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executor, Tracer
 from onserver.life.kinship import kill_orphans
 from onserver.life.page import Page
+from onserver.life.recycling import is_worn
 from onserver.process.failure import error_value
 from onserver.server import Server
 
@@ -103,6 +104,17 @@ class Crew:
             page = self._page()
             body = self._executor(holder, page, code, queues)
             self._add(fork("executor", holder, page, self._lease, self._gate, body))
+
+    def recycle(self, count: int, code: str, queues: Sequence[str]) -> None:
+        """Replace an executor that has done enough: its successor is forked before it leaves."""
+        settings = self._server.settings.worker
+        for child in self.executors():
+            if is_worn(child, settings) and not child.stopped_at and not child.page.halted:
+                child.draining = True
+                self.fill(count, code, queues)
+                child.draining = False
+                self.drain([child])
+                return
 
     def _note_spare(self, spare: int) -> None:
         if spare != self._spare:

@@ -14,6 +14,8 @@
 | 72 | unsigned | executor | 1: what runs waits for another process |
 | 80 | double | supervisor | seconds that the present process was stopped, which its time limit does not count |
 | 88 | unsigned | executor | 1: what runs is paused at a checkpoint only |
+| 96 | unsigned | executor | how many processes it has run |
+| 104 | unsigned | executor | the most memory that it has taken, kilobytes |
 | 128 | voice | both | whose words are in its pipes (see `voice`) |
 | 512 | board | supervisor | what is asked of what it runs (see `board`) |
 
@@ -24,13 +26,17 @@ and the generation is looked at after that: in this order nothing is both handed
 from __future__ import annotations
 
 import mmap
+import resource
 import struct
+import sys
 from time import monotonic
 
 from onserver.life.board import Board
 from onserver.life.voice import Voice
 
 _VOICE_AT = 128
+#: What the operating system counts memory in: bytes on macOS, kilobytes elsewhere.
+_KILOBYTES = 1024 if sys.platform == "darwin" else 1
 _BOARD_AT = 512
 _UNSIGNED = struct.Struct("=Q")
 _DOUBLE = struct.Struct("=d")
@@ -61,9 +67,21 @@ class Page:
 
     def end(self) -> None:
         """Say that nothing runs (executor)."""
+        _UNSIGNED.pack_into(self._memory, 96, self.runs + 1)
+        _UNSIGNED.pack_into(self._memory, 104, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _KILOBYTES)
         _UNSIGNED.pack_into(self._memory, 0, 0)
         _UNSIGNED.pack_into(self._memory, 32, 0)
         _UNSIGNED.pack_into(self._memory, 48, 0)
+
+    @property
+    def runs(self) -> int:
+        """How many processes it has run."""
+        return int(_UNSIGNED.unpack_from(self._memory, 96)[0])
+
+    @property
+    def peak_kilobytes(self) -> int:
+        """The most memory that it has taken, as it was when its last process ended."""
+        return int(_UNSIGNED.unpack_from(self._memory, 104)[0])
 
     @property
     def finishes(self) -> bool:

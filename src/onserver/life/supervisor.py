@@ -340,6 +340,7 @@ class Supervisor:
     def _keep_crew(self) -> None:
         if self.phase in ("starting", "running", "stopping"):
             self.crew.fill(self._executors, self.code.digest, self._worker.queues)
+            self.crew.recycle(self._executors, self.code.digest, self._worker.queues)
 
     def _advance(self) -> None:
         """Look whether the phase has come to an end."""
