@@ -8,11 +8,15 @@ checkpoints; waits look every `SLICE_SECONDS`, without a trip to Redis.
 A run may be stopped where it is, unless it has locks or stands in a line: there it is `unstoppable`, and pauses at its
 next checkpoint outside.
 
+In a running loop nothing may block: there a pause is heeded by `acheckpoint`, and whoever stands in a line is called
+out of it by `nudge`.
+
 This module knows only where the present look is kept; what it does is said by who runs processes.
 """
 
 import threading
-from collections.abc import Callable
+from asyncio import Future
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final
 
@@ -28,6 +32,8 @@ class _Heed:
         self.heed: Callable[[], None] | None = None
         self.note: Callable[[int], None] | None = None
         self.wait: Callable[[bool], None] | None = None
+        self.aheed: Callable[[], Awaitable[None]] | None = None
+        self.nudge: Callable[[], Future[None] | None] | None = None
         self.guard = threading.Lock()
         self.depth = 0
 
@@ -40,6 +46,8 @@ def heed_by(
     heed: Callable[[], None] | None,
     note: Callable[[int], None] | None = None,
     wait: Callable[[bool], None] | None = None,
+    aheed: Callable[[], Awaitable[None]] | None = None,
+    nudge: Callable[[], Future[None] | None] | None = None,
 ) -> None:
     """Say what the checkpoints of this program do.
 
@@ -48,8 +56,11 @@ def heed_by(
         heed: does what is asked: raises, or returns once a pause is over.
         note: told in how many `unstoppable` blocks this program is, whenever that changes.
         wait: told when what runs here begins and ceases to wait for another process.
+        aheed: `heed` for coroutines; None where those run one at a time, and may block.
+        nudge: answers what is done when something is asked of what runs in this context; None where it cannot be told.
     """
     _heed.asked, _heed.heed, _heed.note, _heed.wait = asked, heed, note, wait
+    _heed.aheed, _heed.nudge = aheed, nudge
 
 
 def asked() -> bool:
@@ -65,6 +76,23 @@ def checkpoint() -> None:
     """
     if _heed.asked is not None and _heed.asked() and _heed.heed is not None:
         _heed.heed()
+
+
+async def acheckpoint() -> None:
+    """`checkpoint` in a running loop: it is not blocked while a pause lasts.
+
+    Raises:
+        CancelledError: the process that runs here was asked to stop.
+    """
+    if _heed.aheed is None:
+        checkpoint()
+    elif asked():
+        await _heed.aheed()
+
+
+def nudge() -> Future[None] | None:
+    """Answer what is done in this loop as soon as something is asked of what runs here; None where nobody tells."""
+    return None if _heed.nudge is None else _heed.nudge()
 
 
 class unstoppable:  # noqa: N801  # used as a `with` statement's word

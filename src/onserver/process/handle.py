@@ -6,26 +6,23 @@ A handle costs nothing until something is asked. It travels as its number; `Proc
 import asyncio
 from collections.abc import Generator
 from time import monotonic
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from onserver.errors import ProcessNotFound, ProcessTimeout, SyncInAsyncError
+from onserver.errors import ProcessNotFound, ProcessTimeout
 from onserver.process.control import Answer, abort, pause, resume
 from onserver.process.failure import value_of
 from onserver.process.following import Following
 from onserver.process.inbox import Awaited, End, Inbox
 from onserver.process.log import LogLine, read_log
-from onserver.process.pump import Pump
 from onserver.process.record import ENDED_BYTES, Record, State, read_record
 from onserver.process.sleeping import delay
 from onserver.process.variables import Variables
-from onserver.process.waits import waiting_for
+from onserver.process.waits import UNSAID_SECONDS, end_of, waiting_for
 from onserver.server import Server
 from onserver.session.context import current_run
+from onserver.session.steps import refuse_in_loop
 
 R_co = TypeVar("R_co", covariant=True)
-
-#: How long a process waits for another before it says so: shorter waits are not worth two round trips.
-_UNSAID_SECONDS: Final = 0.05
 
 
 class Process(Awaited, Generic[R_co]):
@@ -288,7 +285,7 @@ class Process(Awaited, Generic[R_co]):
 
     async def _awaited(self) -> R_co:
         if self._end is None:
-            await self._server.part(Pump).end(self)
+            await end_of(self._server, self, self._number)
         value: R_co = self._value()
         return value
 
@@ -298,7 +295,7 @@ class Process(Awaited, Generic[R_co]):
         if run is None:
             ended = self._ends_within(timeout)
         else:
-            quick = _UNSAID_SECONDS if timeout is None else min(timeout, _UNSAID_SECONDS)
+            quick = UNSAID_SECONDS if timeout is None else min(timeout, UNSAID_SECONDS)
             ended = self._ends_within(quick)
             left = None if timeout is None else timeout - quick
             if not ended and left != 0:
@@ -324,16 +321,3 @@ class Process(Awaited, Generic[R_co]):
 
     def __repr__(self) -> str:
         return f"<Process #{self._number} {self._name or self._procedure}>".replace(" >", ">")
-
-
-def refuse_in_loop(call: str, instead: str) -> None:
-    """Refuse a call that may wait without bound where it would freeze a loop.
-
-    Raises:
-        SyncInAsyncError: ONS-2302, an event loop runs in this thread.
-    """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise SyncInAsyncError(call, instead)

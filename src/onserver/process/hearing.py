@@ -15,7 +15,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
-from onserver.checkpoint import SLICE_SECONDS, asked, checkpoint
+from onserver.checkpoint import SLICE_SECONDS, asked, nudge
 from onserver.errors import BrokerUnavailable
 from onserver.process.inbox import LOOK_SECONDS, PATIENCE_SECONDS, Awaited, End, Inbox, Watch
 from onserver.process.pump import Pump
@@ -23,7 +23,7 @@ from onserver.process.record import State
 from onserver.process.waits import say
 from onserver.server import Server
 from onserver.session.context import current_run
-from onserver.session.steps import Step, Steps
+from onserver.session.steps import HEED, Step, Steps
 
 #: How long a process waits before it says so: shorter waits are not worth two round trips.
 _UNSAID_SECONDS: Final = 0.05
@@ -82,7 +82,7 @@ def heard(server: Server, told: Told, timeout: float | None, what: str = "") -> 
 def _until(server: Server, told: Told, until: float | None) -> Steps[End | None]:
     """Wait, and heed meanwhile what is asked of the process that waits."""
     while True:
-        checkpoint()
+        yield HEED
         end: End | None = yield hear(server, told, None if until is None else until - monotonic())
         if end is not None or _over(until):
             return end
@@ -123,6 +123,13 @@ def _hear(server: Server, told: Told, seconds: float | None) -> End | None:
 
 
 async def _ahear(server: Server, told: Told, seconds: float | None) -> End | None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(server.part(Pump).end(told), seconds)
+    ended, called = asyncio.ensure_future(server.part(Pump).end(told)), nudge()
+    waited: set[asyncio.Future[None]] = {ended} if called is None else {ended, called}
+    try:
+        await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not ended.done():
+            ended.cancel()
+    with suppress(asyncio.CancelledError):
+        await ended
     return told.end

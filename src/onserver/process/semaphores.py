@@ -33,7 +33,7 @@ from onserver.server import Server
 from onserver.session.facts import entry_of, who
 from onserver.session.running import Running, strand, tell_when_left
 from onserver.session.sender import next_nonce
-from onserver.session.steps import Step, Steps, adrive, drive, refuse_in_loop
+from onserver.session.steps import HEED, Step, Steps, adrive, drive, refuse_in_loop
 
 #: Longest name, in characters; what is longer is cut, as in the original.
 LONGEST_NAME: Final = 255
@@ -260,7 +260,7 @@ class Semaphores:
                 return "yours"
             if until is not None and monotonic() >= until:
                 return "busy"
-            checkpoint()  # something was asked: whoever is to pause does not stand in the way meanwhile
+            yield HEED  # something was asked: whoever is to pause does not stand in the way meanwhile
 
     def _deadlock(self, place: "_Place") -> Steps[DeadlockDetected]:
         chain = [part.decode() for part in place.answer[1:]]

@@ -6,9 +6,10 @@ from time import monotonic
 from typing import Generic, TypeVar, cast
 
 from onserver.errors import OnServerError, ProcessTimeout
-from onserver.process.handle import Process, refuse_in_loop
+from onserver.process.handle import Process
 from onserver.process.inbox import Inbox
-from onserver.process.pump import Pump
+from onserver.process.waits import end_of
+from onserver.session.steps import refuse_in_loop
 
 R = TypeVar("R")
 
@@ -74,10 +75,10 @@ class Completed(Generic[R]):
 
     async def __aiter__(self) -> AsyncIterator[Process[R]]:
         began = monotonic()
-        pump = self._processes[0].server.part(Pump) if self._processes else None
-        if pump is None:
-            return
-        ends = {asyncio.ensure_future(pump.end(process)): process for process in dict.fromkeys(self._processes)}
+        ends = {
+            asyncio.ensure_future(end_of(process.server, process, process.number)): process
+            for process in dict.fromkeys(self._processes)
+        }
         try:
             while ends:
                 left = None if self._timeout is None else max(self._timeout - (monotonic() - began), 0.0)

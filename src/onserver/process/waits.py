@@ -5,15 +5,23 @@ close it. So is a full house: what is waited for has not begun, and everybody wh
 stand-in left to be started.
 """
 
+import asyncio
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Final
 
-from onserver.checkpoint import waiting_for_process
+from onserver.checkpoint import acheckpoint, waiting_for_process
 from onserver.errors import DeadlockDetected
+from onserver.process.inbox import Awaited
+from onserver.process.pump import Pump
 from onserver.process.record import State
 from onserver.server import Server
-from onserver.session.context import Run
+from onserver.session.context import Run, current_run
 from onserver.session.facts import entry_of, who
+from onserver.session.steps import Step, Steps, adrive
+
+#: How long a process waits for another before it says so: shorter waits are not worth two round trips.
+UNSAID_SECONDS: Final = 0.05
 
 
 @contextmanager
@@ -49,21 +57,81 @@ def waiting_for(server: Server, run: Run, number: int) -> Generator[None]:
         DeadlockDetected: ONS-2301, that would never come.
         MemberFenced: ONS-2401, its holder was declared dead.
     """
-    owner = run.owner
-    how, *facts = [word.decode() for word in server.store.run("wait_process", owner, number)]
-    if how == "deadlock":
-        raise _circle(server, run, number, facts[1:])
-    if how == "full":
-        why = f"#{facts[0]} waits in queue `{facts[1]}`, and every executor there waits as well"
-        raise DeadlockDetected(f"the end of #{number}", "", "", f"#{run.number}", why)
-    if how == "ended":
+    if not _begins(server, run, number):
         yield
         return
     try:
         with waiting_for_process():
             yield
     finally:
-        server.store.run("wait_over", owner)
+        server.store.run("wait_over", run.owner)
+
+
+async def end_of(server: Server, process: Awaited, number: int) -> None:
+    """Return when a process has ended, without blocking the loop. In a run this is `waiting_for`, from a moment on.
+
+    Raises:
+        DeadlockDetected: ONS-2301, that would never come.
+        BrokerUnavailable: ONS-1201, Redis could not be reached for some time.
+        MemberFenced: ONS-2401, the holder of the run that waits was declared dead.
+    """
+    await acheckpoint()
+    run, pump = current_run(), server.part(Pump)
+    if run is None:
+        await pump.end(process)
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(UNSAID_SECONDS):
+            await pump.end(process)
+    if process.end is None:
+        await adrive(_said(server, run, number, Step(_nobody, acall=lambda: pump.end(process))))
+
+
+def _said(server: Server, run: Run, number: int, end: Step) -> Steps[None]:
+    """`waiting_for` as steps; `end` is the wait itself. Of several waits of a run at once the first is said."""
+    said = server.part(_Said).owners
+    if run.owner in said:
+        yield end
+        return
+    said.add(run.owner)
+    try:
+        if not (yield Step(lambda: _begins(server, run, number))):
+            yield end
+            return
+        try:
+            with waiting_for_process():
+                yield end
+        except GeneratorExit:
+            raise
+        except BaseException:
+            yield Step(lambda: server.store.run("wait_over", run.owner))
+            raise
+        yield Step(lambda: server.store.run("wait_over", run.owner))
+    finally:
+        said.discard(run.owner)
+
+
+def _nobody() -> None:
+    """These steps are held in a loop only."""
+    raise AssertionError
+
+
+class _Said:
+    """The runs on this loop whose wait is said. Made by `server.part(_Said)`."""
+
+    def __init__(self, _server: Server) -> None:
+        self.owners: set[str] = set()
+
+
+def _begins(server: Server, run: Run, number: int) -> bool:
+    """Say that a run waits for a process; False when that has ended meanwhile."""
+    how, *facts = [word.decode() for word in server.store.run("wait_process", run.owner, number)]
+    if how == "deadlock":
+        raise _circle(server, run, number, facts[1:])
+    if how == "full":
+        why = f"#{facts[0]} waits in queue `{facts[1]}`, and every executor there waits as well"
+        raise DeadlockDetected(f"the end of #{number}", "", "", f"#{run.number}", why)
+    return bool(how != "ended")
 
 
 def _circle(server: Server, run: Run, number: int, chain: Sequence[str]) -> DeadlockDetected:

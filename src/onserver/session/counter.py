@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from onserver.checkpoint import checkpoint
+from onserver.checkpoint import acheckpoint, checkpoint
 from onserver.errors import NotShareable
 from onserver.redis.store import Store
 from onserver.session.cache import Cache
@@ -41,6 +41,7 @@ class Counter:
 
     async def aadd(self, amount: int = 1) -> int:
         """The same as `add`, without blocking the running loop."""
+        await acheckpoint()
         return await adrive(self._steps(amount))
 
     @property

@@ -41,14 +41,14 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any, NamedTuple
 
-from onserver.checkpoint import SLICE_SECONDS, asked, checkpoint
+from onserver.checkpoint import SLICE_SECONDS, asked
 from onserver.errors import DeadlockDetected, LockTimeout
 from onserver.redis.answers import LinkError, Silent
 from onserver.redis.link import Link
 from onserver.redis.store import Store
 from onserver.session.facts import entry_of, who
 from onserver.session.sender import next_nonce
-from onserver.session.steps import Step, Steps
+from onserver.session.steps import HEED, Step, Steps
 
 _MARGIN = 1.0
 
@@ -127,7 +127,7 @@ class Locks:
                 left = yield Step(lambda: self._store.run("leave_line", self._space, key, str(ticket)))
                 if left[0] == b"yours":
                     return _granted(left)
-                checkpoint()
+                yield HEED
 
     def unlock(self, held: Sequence[tuple[str, Ticket]]) -> Steps[int]:
         """Give locks, or places in line, up; the answer is how many locks were held."""

@@ -3,8 +3,8 @@
 The run is kept in a context variable, so coroutines, and threads that are started with the context, see their own. A
 thread that a task starts by plain `threading.Thread` has an empty context; it belongs to the run of the main thread,
 when there is exactly one: executors, and Celery's prefork and solo pools, run in their main thread and one at a time.
-A program that runs procedures in other threads (Celery's threads pool, a test with a worker thread) gets no such
-guess, since a wrong one would lend a lock to a stranger.
+A program that runs procedures in other threads (Celery's threads pool, a test with a worker thread), or several at a
+time on one loop, gets no such guess, since a wrong one would lend a lock to a stranger.
 """
 
 import asyncio
@@ -58,15 +58,20 @@ _in_main_thread: list[Running] = []
 
 
 class entered(Generic[RunT]):  # noqa: N801  # used as a `with` statement's word
-    """Make `run` what is running in this context, until the block ends."""
+    """Make `run` what is running in this context, until the block ends.
 
-    __slots__ = ("_main", "_run", "_token")
+    Args:
+        run: what runs.
+        alone: False where the main thread runs others as well meanwhile.
+    """
 
-    def __init__(self, run: RunT) -> None:
-        self._run = run
+    __slots__ = ("_alone", "_main", "_run", "_token")
+
+    def __init__(self, run: RunT, *, alone: bool = True) -> None:
+        self._run, self._alone = run, alone
 
     def __enter__(self) -> RunT:
-        self._main = threading.current_thread() is threading.main_thread()
+        self._main = self._alone and threading.current_thread() is threading.main_thread()
         self._token = _running.set(self._run)
         if self._main:
             _in_main_thread.append(self._run)

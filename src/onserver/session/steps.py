@@ -6,12 +6,14 @@ raised in the generator, where it was yielded.
 """
 
 import asyncio
+import contextvars
 import os
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
+from onserver.checkpoint import acheckpoint, checkpoint
 from onserver.errors import SyncInAsyncError
 
 T = TypeVar("T")
@@ -29,13 +31,16 @@ class Step(NamedTuple):
 
 Steps = Generator[Step, Any, T]
 
+#: Heed what is asked of the process that runs here.
+HEED: Final = Step(checkpoint, acall=acheckpoint)
+
 
 class _Threads:
     """The threads beside the loop: few for trips, which are short; more for waits, which may last a beat."""
 
     def __init__(self) -> None:
         self.trips = ThreadPoolExecutor(4, "onserver-storage")
-        self.waits = ThreadPoolExecutor(32, "onserver-in-line")
+        self.waits = ThreadPoolExecutor(128, "onserver-in-line")
 
 
 _threads = _Threads()
@@ -101,7 +106,8 @@ async def adrive(steps: Steps[T]) -> T:
 
 async def _beside(step: Step) -> Any:
     pool = _threads.waits if step.idle else _threads.trips
-    running = asyncio.get_running_loop().run_in_executor(pool, step.call)
+    here = contextvars.copy_context()  # a wait looks what is asked of the run that it belongs to
+    running = asyncio.get_running_loop().run_in_executor(pool, here.run, step.call)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast, overload
 
-from onserver.checkpoint import checkpoint
+from onserver.checkpoint import acheckpoint, checkpoint
 from onserver.errors import SyncInAsyncError
 from onserver.redis.store import Store
 from onserver.session.block import Block, Blocks
@@ -53,6 +53,7 @@ class Use(Generic[T]):
             drive(self._blocks.leave(self._block, self._timeout, failed=kind is not None))
 
     async def __aenter__(self) -> T:
+        await acheckpoint()
         self._block = await adrive(self._blocks.enter(self._key, self._kind, self._timeout))
         return cast("T", self._block.value)
 
@@ -138,6 +139,7 @@ class Storage(Mapping[str, Any]):
 
     async def aget(self, key: str, default: Any = None) -> Any:
         """The same as `get`; a read that misses the cache does not block the running loop."""
+        await acheckpoint()
         found = self.cache.cached(key)
         if found is None:
             found = await asyncio.get_running_loop().run_in_executor(None, self.cache.entry, key)
