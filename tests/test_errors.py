@@ -90,6 +90,10 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.NotSendable('rates["a b"]', problem="is too deep"), '`rates["a b"]` is too deep.'),
     (errors.ProcessNotFound(1042), "No process #1042: it never was, or its record has expired."),
+    (
+        errors.ProcessNotFound("rendr", ["render"]),
+        "No process that lives is named `rendr`, or several are. Did you mean render?",
+    ),
     (errors.ProcessNotFound(), "No process is running here. Ask for it in what a procedure or a hook calls."),
     (errors.AlreadyRunning("totals", 1042, AT), "`totals` is running as #1042 since 14:02:11; nothing was started."),
     (
@@ -240,7 +244,7 @@ def test_facts_that_do_not_fit_are_refused() -> None:
     unsendable: Any = errors.NotSendable
     with pytest.raises(TypeError, match="no fact 'name'"):
         anything(1, name="x")
-    with pytest.raises(TypeError, match="takes 1 facts, 2 were given"):
-        anything(1, 2)
+    with pytest.raises(TypeError, match="takes 2 facts, 3 were given"):
+        anything(1, (), 2)
     with pytest.raises(AttributeError, match="no attribute 'where'"):
         unsendable()

@@ -475,21 +475,26 @@ class ProcessError(OnServerError):
 
 
 class ProcessNotFound(ProcessError, LookupError):
-    """No process of this number is known; an empty one stands for the process that runs here, where none does."""
+    """No process of this number, or name, is known; an empty one stands for the one that runs here, where none does."""
 
     code = 2001
     number: int | str = ""
+    near: Sequence[str] = ()
 
     @property
     def message(self) -> str:
         if self.number == "":
             return "No process is running here."
+        if isinstance(self.number, str):
+            return f"No process that lives is named `{self.number}`, or several are."
         return f"No process #{self.number}: it never was, or its record has expired."
 
     @property
     def hint(self) -> str:
         if self.number == "":
             return "Ask for it in what a procedure or a hook calls."
+        if isinstance(self.number, str):
+            return f"Did you mean {' or '.join(self.near)}?" if self.near else "See those that live: `onserver ps`."
         return "Ended processes are kept for `process.keep_seconds`. See those that are: `onserver ps --all`."
 
 

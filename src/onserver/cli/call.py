@@ -3,11 +3,13 @@
 import sys
 from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import click
 
 from onserver.cli import exits, words
+from onserver.cli.bar import Bar
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.cli.members import members
 from onserver.cli.screen import readable
@@ -25,6 +27,7 @@ from onserver.process.put import Order, Sender
 @click.option("--priority", type=click.IntRange(0, 9), help="9 goes first.")
 @click.option("--delay", type=SECONDS, metavar="D", help="Run it not before this time has passed.")
 @click.option("--timeout", type=SECONDS, metavar="S", help="How long to wait for the result.")
+@click.option("--progress", "show_progress", is_flag=True, help="Show on the standard error how far it is.")
 @click.option("--detach", is_flag=True, help="Print the number of the process and do not wait.")
 @common_options
 @pass_invocation
@@ -39,6 +42,7 @@ def call(
     priority: int | None,
     delay: float | None,
     timeout: float | None,
+    show_progress: bool,
     detach: bool,
 ) -> int:
     """Run a procedure on the server and print its result.
@@ -64,7 +68,12 @@ def call(
             "`onserver worker` starts one; --detach does not wait.",
         )
         return exits.NO_WORKER
-    result = process.result(timeout=timeout)
+    until = None if timeout is None else monotonic() + timeout
+    if show_progress:
+        with Bar(invocation.screen) as bar:
+            for progress in process.progress(timeout=timeout):
+                bar.show(progress)
+    result = process.result(timeout=None if until is None else max(0.0, until - monotonic()))
     invocation.screen.result({"process": process.number, "state": process.state, "result": result}, _text(result))
     return exits.DONE
 

@@ -23,6 +23,7 @@ VERBS = {
     "stop": ("onserver.cli.stop:stop", "Stop the whole server, drained."),
     "call": ("onserver.cli.call:call", "Run a procedure on the server and print its result."),
     "ps": ("onserver.cli.ps:ps", "List processes, procedures or members."),
+    "logs": ("onserver.cli.logs:logs", "Print what processes have printed and logged."),
     "storage": ("onserver.cli.storage:storage", "Read and change the server's storage."),
     "schedule": ("onserver.cli.schedule:schedule", "List schedules, start, pause and resume them."),
     "compat": ("onserver.cli.compat:compat", "Tell what holds with the Celery broker in use."),

@@ -1,18 +1,19 @@
-"""Which processes there are, and why those that wait do: read from the records, in few trips.
+"""Processes as they are shown, and why those that wait do: read from the records, in few trips."""
 
-What runs is found by its holders, what waits by its queues, what has ended by the history; so a server with a million
-waiting processes is asked for the first few of each, not for all.
-"""
-
-from collections.abc import Callable, Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from onserver.process.progress import Progress
+from onserver.process.signing import Signer
 from onserver.redis.store import Store
 
-#: Fields of a record that are read, in order; see the catalogue of keys.
-_FIELDS = ("s", "t", "n", "q", "h", "hk", "x", "o", "l", "d", "a", "g", "f", "to", "why", "y")
+#: Fields of a record that are read as text, in order; see the catalogue of keys.
+_FIELDS = (
+    "s", "t", "n", "q", "h", "hk", "x", "o", "l", "d", "a", "g", "f", "to", "why", "y", "lv", "pz", "pb", "sc",
+)  # fmt: skip
+#: Fields that are bytes.
+_RAW = ("pr", "c")
 
 ENDED = frozenset({"done", "failed", "aborted", "lost", "dead"})
 
@@ -24,7 +25,9 @@ class Row(NamedTuple):
     name: str
     procedure: str
     kind: str
+    caller: str
     state: str
+    progress: dict[str, Any] | None
     seconds: float
     worker: str
     deliveries: int
@@ -43,32 +46,36 @@ class Seen:
         self.codes_on = cache(self._codes_on)
         self.has = cache(self._has)
 
-    def numbers(self, limit: int, ended: bool) -> list[int]:
-        """Return the numbers of what runs and waits, and with `ended` of what has ended last; lowest first."""
-        found = set(self._held()) | set(self._waiting(limit))
-        if ended:
-            found |= set(map(int, self.store.command("ZREVRANGE", self.store.key("ended"), 0, limit - 1)))
-        return sorted(found)
-
     def rows(self, numbers: Sequence[int]) -> Iterable[Row]:
         """Read these processes; those whose record has expired are left out."""
         for start in range(0, len(numbers), 500):
             chunk = numbers[start : start + 500]
-            records = self.store.pipeline([("HMGET", self.store.key(f"p:{number}"), *_FIELDS) for number in chunk])
-            for number, record in zip(chunk, records, strict=True):
-                if record[1] is not None:
-                    yield self._row(number, dict(zip(_FIELDS, map(_text, record), strict=True)))
+            commands: list[Sequence[str | int]] = [("ZSCORE", self.store.key("due"), number) for number in chunk]
+            commands += [("HMGET", self.store.key(f"p:{number}"), *_FIELDS, *_RAW) for number in chunk]
+            answers = self.store.pipeline(commands)
+            for number, due, found in zip(chunk, answers[: len(chunk)], answers[len(chunk) :], strict=True):
+                if found[1] is not None:
+                    progress, envelope = found[len(_FIELDS) :]
+                    record = dict(zip(_FIELDS, map(_text, found[: len(_FIELDS)]), strict=True))
+                    yield self._row(number, record | {"due": _text(due)}, Progress.read(progress), envelope or b"")
 
     def why(self, record: dict[str, str]) -> str:
         """Say why a process waits, in words that tell what would let it begin."""
-        queue, procedure = record["q"], record["t"]
-        if record["s"] == "delayed":
-            due = self.store.command("ZSCORE", self.store.key("due"), record["number"])
-            return f"due in {max(0.0, (float(due) - self.now_ms) / 1000):.0f} s" if due else "due"
-        if record["s"] == "waiting":
-            return record["why"]
-        if record["s"] != "queued":
+        state = record["s"]
+        if state in ENDED:
             return ""
+        if record["lv"]:
+            return f"is to stop: {record['lv']}"
+        if state == "delayed":
+            due = float(record["due"] or self.now_ms)
+            return f"due in {max(0.0, (due - self.now_ms) / 1000):.0f} s"
+        if record["pz"]:
+            by = f"by {record['pb']}"
+            return f"{record['why']} {by}".strip() if state == "paused" else f"is to pause, {by}"
+        return self._why_queued(record) if state == "queued" else record["why"]
+
+    def _why_queued(self, record: dict[str, str]) -> str:
+        queue, procedure = record["q"], record["t"]
         codes = self.codes_on(queue)
         if not codes:
             return f"no worker listens on queue `{queue}`"
@@ -78,20 +85,7 @@ class Seen:
             return f"the server is {self.state}"
         return "waits for an executor"
 
-    def _held(self) -> Iterable[int]:
-        holders = self.store.command("SMEMBERS", self.store.key("live"))
-        lists = self.store.pipeline([("LRANGE", self.store.key(f"held:{_text(h)}"), 0, -1) for h in holders])
-        return [int(number) for held in lists for number in held]
-
-    def _waiting(self, limit: int) -> Iterable[int]:
-        keys = [self.store.key("due").encode(), self.store.key("resting").encode()]
-        for kind in ("q:", "r:", "parked:"):
-            keys += _scan(self.store, kind)
-        sets = self.store.pipeline([("ZRANGE", key, 0, limit - 1) for key in keys])
-        return [int(number) for waiting in sets for number in waiting]
-
-    def _row(self, number: int, record: dict[str, str]) -> Row:
-        record["number"] = str(number)
+    def _row(self, number: int, record: dict[str, str], progress: Progress | None, envelope: bytes) -> Row:
         began, over = int(record["g"] or 0), int(record["f"] or self.now_ms)
         since = began or int(record["a"] or self.now_ms)
         return Row(
@@ -99,7 +93,9 @@ class Seen:
             name=record["n"] or record["t"],
             procedure=record["t"],
             kind="hook" if record["hk"] else "task" if record["h"] else "procedure",
+            caller=_caller(record, envelope),
             state=record["s"],
+            progress=progress.as_dict() if progress else None,
             seconds=max(0.0, (over - since) / 1000),
             worker=self.node((record["o"] or record["l"]).partition(".")[0]),
             deliveries=int(record["d"] or 0),
@@ -119,40 +115,14 @@ class Seen:
         return bool(self.store.command("SISMEMBER", self.store.key(f"code:{code}"), procedure))
 
 
-def numbers_in(pattern: str) -> list[int]:
-    """Return the numbers that a pattern asks for; none when it asks for anything else too."""
-    parts = [part.strip().removeprefix("#") for part in pattern.split(";") if part.strip()]
-    return sorted(set(map(int, parts))) if all(part.isdecimal() for part in parts) else []
-
-
-def matching(pattern: str) -> Callable[[Row], bool]:
-    """Return the test for a pattern: parts joined by `;`, of which one must fit.
-
-    A part is a number, a text with `*` and `?` for the whole name, or a text that is found anywhere in it.
-    """
-    parts = [part.strip() for part in pattern.split(";") if part.strip()]
-
-    def fits(row: Row) -> bool:
-        return not parts or any(_fits(part, row) for part in parts)
-
-    return fits
-
-
-def _fits(part: str, row: Row) -> bool:
-    if part.removeprefix("#").isdigit():
-        return row.number == int(part.removeprefix("#"))
-    wild = part if set(part) & set("*?[") else f"*{part}*"
-    return fnmatchcase(row.name, wild) or fnmatchcase(row.procedure, wild)
-
-
-def _scan(store: Store, kind: str) -> list[bytes]:
-    found: list[bytes] = []
-    cursor: Any = "0"
-    while True:
-        cursor, keys = store.command("SCAN", cursor, "MATCH", f"{store.prefix}{kind}*", "COUNT", 5000, "TYPE", "zset")
-        found += keys
-        if int(cursor) == 0:
-            return found
+def _caller(record: dict[str, str], envelope: bytes) -> str:
+    """Who asked for it, for people: a schedule, a user of a session, or the login of a program."""
+    if record["sc"]:
+        return "schedule"
+    caller = Signer.shown(envelope)
+    if caller is None:
+        return ""
+    return caller.os_user or caller.user if caller.is_server else f"{caller.user} ({caller.kind})"
 
 
 def _text(value: bytes | None) -> str:

@@ -6,19 +6,23 @@ from typing import Any
 import click
 
 from onserver.cli import exits
+from onserver.cli.finding import find
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
+from onserver.cli.live import INTERVAL, repeat
 from onserver.cli.members import members
-from onserver.cli.processes import Row, Seen, matching, numbers_in
+from onserver.cli.processes import Row, Seen
 from onserver.cli.screen import columns, duration
+from onserver.process.record import State
 
 
 @click.command()
 @click.argument("pattern", default="")
 @click.option("--all", "ended", is_flag=True, help="Those that have ended as well.")
-@click.option("--state", metavar="S", help="Only those in this state.")
+@click.option("--state", metavar="S", help="Only those in this state; several are joined by commas.")
 @click.option("--procedures", is_flag=True, help="List the procedures instead.")
 @click.option("--members", "list_members", is_flag=True, help="List workers and clients instead.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How many at most.")
+@click.option("--watch", is_flag=True, help="Go on, and show every second how it stands.")
 @common_options
 @pass_invocation
 def ps(
@@ -29,34 +33,62 @@ def ps(
     procedures: bool,
     list_members: bool,
     limit: int,
+    watch: bool,
 ) -> int:
     """List processes, with the reason why those that wait do.
 
     PATTERN: a number, a name with * and ?, or a part of one; several are joined by `;`. A process that is asked for by
     its number is shown whether it has ended or not.
 
-    Exit status: 0 done, 4 nothing fits the pattern, 6 cannot reach Redis.
+    Exit status: 0 done, 2 there is no such state, 4 nothing fits the pattern, 6 cannot reach Redis.
     """
-    if procedures:
-        return _procedures(invocation, pattern)
-    if list_members:
-        return _members(invocation)
+    states = _states(state)
+
+    def show() -> int:
+        if procedures:
+            return _procedures(invocation, pattern)
+        if list_members:
+            return _members(invocation)
+        return _processes(invocation, pattern, limit, states, ended=ended)
+
+    return repeat(invocation.screen, show, INTERVAL) if watch else show()
+
+
+def _processes(invocation: Invocation, pattern: str, limit: int, states: frozenset[str], *, ended: bool) -> int:
     seen = Seen(invocation.server().store)
-    fits = matching(pattern)
-    wanted = state.lower() if state else None
-    shown = numbers_in(pattern) or seen.numbers(limit, ended or wanted is not None)
-    rows = [row for row in seen.rows(shown) if fits(row) and wanted in {None, row.state}]
+    rows = find(seen, pattern, limit, ended=ended, states=states)
     if len(rows) > limit:
-        invocation.screen.say(f"the first {limit} of {len(rows)}; --limit shows more")
-    rows = rows[:limit]
-    invocation.screen.result([row._asdict() for row in rows], _table(rows) if rows else "no process")
+        rows = rows[:limit]
+        invocation.screen.say(f"these are {limit}, and there are more: --limit, or a pattern, shows others")
+    invocation.screen.result([row._asdict() for row in rows], table(rows) if rows else "no process")
     return exits.NOT_FOUND if pattern and not rows else exits.DONE
 
 
-def _table(rows: list[Row]) -> str:
-    heads = ["#", "name", "kind", "state", "time", "worker"] + (["why"] if any(row.why for row in rows) else [])
-    cells = [row._asdict() | {"#": row.number, "time": duration(row.seconds)} for row in rows]
-    return columns(heads, cells, right=("#", "time"))
+def table(rows: list[Row]) -> str:
+    """Lay out processes for people; columns that would be empty are left out."""
+    heads = ["#", "name", "kind", "caller", "state", "progress", "time", "worker", "why"]
+    cells = [row._asdict() | {"#": row.number, "time": duration(row.seconds), "progress": percent(row)} for row in rows]
+    shown = [head for head in heads if head not in _OPTIONAL or any(cell[head] for cell in cells)]
+    return columns(shown, cells, right=("#", "time", "progress"))
+
+
+_OPTIONAL = frozenset({"caller", "progress", "why"})
+
+
+def percent(row: Row) -> str:
+    """How far a process is, in few letters."""
+    if row.progress is None:
+        return ""
+    return f"{row.progress['done']:g}" if row.progress["percent"] is None else f"{row.progress['percent']} %"
+
+
+def _states(given: str | None) -> frozenset[str]:
+    names = frozenset(part.strip().lower() for part in (given or "").split(",") if part.strip())
+    known = [state.value for state in State]
+    for name in sorted(names):
+        if name not in known:
+            raise click.UsageError(f"There is no state `{name}`. The states are {', '.join(known)}.")
+    return names
 
 
 def _procedures(invocation: Invocation, pattern: str) -> int:

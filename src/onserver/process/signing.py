@@ -31,7 +31,7 @@ from typing import Any, Final
 from msgspec import DecodeError, Raw, msgpack
 
 from onserver.errors import BadSetting, BadSignature, NoSigningKey
-from onserver.process.caller import snapshot_to_send
+from onserver.process.caller import Caller, snapshot_to_send
 from onserver.server import Server
 from onserver.session.context import current_run
 from onserver.values import decode, encode
@@ -156,6 +156,14 @@ class Signer:
         if expires_ms and expires_ms < time() * 1000:
             raise BadSignature(procedure, "its signature has expired")
         return dict(caller)
+
+    @staticmethod
+    def shown(envelope: bytes) -> Caller | None:
+        """Answer who an envelope says has asked, unchecked: for people to see, and for nothing else."""
+        try:
+            return Caller.read(decode(envelope[:-_MAC_BYTES])[4])
+        except (DecodeError, ValueError, TypeError, LookupError, AttributeError):
+            return None
 
     def _context(self, procedure: str) -> bytes:
         found = self._contexts.get(procedure)

@@ -1,0 +1,137 @@
+"""Which processes are meant: by number, by name, by a pattern; and the first of them, in pages, never all.
+
+What runs is found by its holders, what waits by its queues, what has ended by the history. Each of these is read from
+its beginning, so many at a time, until there are enough: a server with a million waiting processes is asked for the
+first few of each queue.
+"""
+
+import difflib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Final
+
+from onserver.cli.processes import ENDED, Row, Seen
+from onserver.errors import ProcessNotFound
+from onserver.redis.store import Store
+
+#: How many are read at a time from each queue, and from the history.
+PAGE: Final = 200
+#: How far into each queue a pattern is looked for.
+FARTHEST: Final = 50_000
+
+_RUNNING: Final = frozenset({"running", "waiting", "paused"})
+_WAITING: Final = frozenset({"queued", "delayed", "paused"})
+
+
+def find(
+    seen: Seen, pattern: str, limit: int, *, ended: bool, states: frozenset[str] = frozenset(), page: int = PAGE
+) -> list[Row]:
+    """Answer the first processes that fit, lowest number first, one more than `limit` when there are more.
+
+    Args:
+        seen: the look.
+        pattern: see `matching`; numbers alone are read whether they have ended or not.
+        limit: how many.
+        ended: those that have ended as well.
+        states: only those in one of these; none for any.
+        page: how many are read at a time.
+    """
+    fits = matching(pattern)
+    asked = numbers_in(pattern)
+    pages = [asked] if asked else _pages(seen.store, states, ended=ended or bool(states & ENDED), page=max(page, limit))
+    rows = (row for numbers in pages for row in seen.rows(numbers) if fits(row) and (not states or row.state in states))
+    return sorted(itertools.islice(rows, limit + 1), key=lambda row: row.number)
+
+
+def named(seen: Seen, word: str) -> int:
+    """Answer the number of the process that a word means: its number, or the name of one that lives.
+
+    Raises:
+        ProcessNotFound: ONS-2001, there is none; the error has the nearest names of those that live.
+    """
+    bare = word.removeprefix("#")
+    if bare.isdecimal():
+        return int(bare)
+    found: bytes | None = seen.store.command("GET", seen.store.key(f"name:{word}"))
+    if found is not None:
+        return int(found)
+    rows = find(seen, "", PAGE, ended=False)
+    same = [row for row in rows if word in (row.name, row.procedure, row.procedure.rpartition(".")[2])]
+    if len(same) == 1:
+        return same[0].number
+    near = [f"#{row.number}" for row in same[:5]] or difflib.get_close_matches(word, {row.name for row in rows})
+    raise ProcessNotFound(word, near)
+
+
+def numbers_in(pattern: str) -> list[int]:
+    """Return the numbers that a pattern asks for; none when it asks for anything else too."""
+    parts = [part.strip().removeprefix("#") for part in pattern.split(";") if part.strip()]
+    return sorted(set(map(int, parts))) if all(part.isdecimal() for part in parts) else []
+
+
+def matching(pattern: str) -> Callable[[Row], bool]:
+    """Return the test for a pattern: parts joined by `;`, of which one must fit.
+
+    A part is a number, a text with `*` and `?` for the whole name, or a text that is found anywhere in it.
+    """
+    parts = [part.strip() for part in pattern.split(";") if part.strip()]
+
+    def fits(row: Row) -> bool:
+        return not parts or any(_fits(part, row) for part in parts)
+
+    return fits
+
+
+def _fits(part: str, row: Row) -> bool:
+    if part.removeprefix("#").isdigit():
+        return row.number == int(part.removeprefix("#"))
+    wild = part if set(part) & set("*?[") else f"*{part}*"
+    return fnmatchcase(row.name, wild) or fnmatchcase(row.procedure, wild)
+
+
+def held(store: Store) -> list[int]:
+    """Return the numbers of what runs, and of what its holders have claimed."""
+    holders = store.command("SMEMBERS", store.key("live"))
+    lists = store.pipeline([("LRANGE", store.key(f"held:{holder.decode()}"), 0, -1) for holder in holders])
+    return [int(number) for numbers in lists for number in numbers]
+
+
+def queues(store: Store) -> list[str]:
+    """Return the names of the queues in which something has waited."""
+    return sorted(name.decode() for name in store.command("SMEMBERS", store.key("queues")))
+
+
+def places(store: Store) -> list[str]:
+    """Return the keys of all places in which processes wait."""
+    found = [store.key("due"), store.key("resting")]
+    names = queues(store)
+    special = store.pipeline([("SMEMBERS", store.key(f"special:{name}")) for name in names])
+    for name, words in zip(names, special, strict=True):
+        found.append(store.key(f"q:{name}"))
+        kinds = [f"r:{name}" if word == b"root" else f"parked:{name}:{word[2:].decode()}" for word in words]
+        found += map(store.key, kinds)
+    return found
+
+
+def _pages(store: Store, states: frozenset[str], *, ended: bool, page: int) -> Iterator[Sequence[int]]:
+    """Yield numbers to look at: what lives, then what has ended last, page after page."""
+    seen: set[int] = set()
+
+    def fresh(numbers: Iterable[int]) -> list[int]:
+        new = dict.fromkeys(number for number in numbers if number not in seen)
+        seen.update(new)
+        return list(new)
+
+    first = held(store) if not states or states & _RUNNING else []
+    waiting = places(store) if not states or states & _WAITING else []
+    history = [store.key("ended")] if ended else []
+    for start in range(0, FARTHEST, page):
+        commands = [("ZRANGE", key, start, start + page - 1) for key in waiting]
+        commands += [("ZREVRANGE", key, start, start + page - 1) for key in history]
+        found = [list(map(int, numbers)) for numbers in store.pipeline(commands)] if commands else []
+        live = sorted(itertools.chain(first, *found[: len(waiting)]))
+        yield fresh(itertools.chain(live, *found[len(waiting) :]))
+        if not any(len(numbers) == page for numbers in found):
+            return
+        first = []
