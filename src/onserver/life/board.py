@@ -13,7 +13,6 @@ into a change is only a late one.
 from __future__ import annotations
 
 import mmap
-import struct
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,8 +20,7 @@ from typing import Final
 ABORT: Final = 1
 PAUSE: Final = 2
 
-_UNSIGNED = struct.Struct("=Q")
-_PAIR = struct.Struct("=QQ")
+_WORD: Final = 8
 
 
 class Board:
@@ -30,34 +28,36 @@ class Board:
 
     Args:
         memory: shared, or new and shared with all children that are forked later.
-        at: where in it the board begins.
+        at: where in it the board begins; a multiple of 8.
         capacity: how many entries fit; what is asked beyond that is asked when there is room again.
     """
 
     def __init__(self, memory: mmap.mmap | None = None, at: int = 0, capacity: int = 200) -> None:
-        self._memory = memory or mmap.mmap(-1, 8 + capacity * _PAIR.size)
-        self._at, self._capacity = at, capacity
+        size = (1 + 2 * capacity) * _WORD
+        # a view reads a word in a tenth of the time that `struct` takes, and checkpoints read one each
+        self.words = memoryview(memory or mmap.mmap(-1, size))[at : at + size].cast("Q")
+        self._capacity = capacity
 
     @property
     def any(self) -> bool:
         """Whether anything is asked of anybody."""
-        return bool(_UNSIGNED.unpack_from(self._memory, self._at)[0])
+        return self.words[0] != 0
 
     def asked(self, number: int) -> int:
         """What is asked of this process: 0 nothing, else `ABORT` and `PAUSE` added up."""
-        count = _UNSIGNED.unpack_from(self._memory, self._at)[0]
-        for index in range(count):
-            found, what = _PAIR.unpack_from(self._memory, self._at + 8 + index * _PAIR.size)
-            if found == number:
-                return int(what)
+        words = self.words
+        for index in range(words[0]):
+            if words[1 + 2 * index] == number:
+                return words[2 + 2 * index]
         return 0
 
     def write(self, asks: Mapping[int, int]) -> None:
         """Replace what is asked: number to what."""
-        if not asks and not self.any:
+        words = self.words
+        if not asks and not words[0]:
             return
-        _UNSIGNED.pack_into(self._memory, self._at, 0)
+        words[0] = 0
         entries = sorted(asks.items())[: self._capacity]
         for index, (number, what) in enumerate(entries):
-            _PAIR.pack_into(self._memory, self._at + 8 + index * _PAIR.size, number, what)
-        _UNSIGNED.pack_into(self._memory, self._at, len(entries))
+            words[1 + 2 * index], words[2 + 2 * index] = number, what
+        words[0] = len(entries)

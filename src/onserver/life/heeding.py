@@ -38,7 +38,7 @@ class Heeding:
         error: Callable[[str], BaseException] = Interrupted,
     ) -> None:
         self._server = server
-        self._board = board
+        self._board, self._words = board, board.words
         self._halt = halt
         self._hold, self._wait = hold, wait
         self._error = error
@@ -48,8 +48,8 @@ class Heeding:
         heed_by(self._asked, self._heed, self._hold, self._wait)
 
     def _asked(self) -> bool:
-        if not self._board.any:
-            return False  # mostly
+        if not self._words[0]:
+            return False  # mostly, and at each look into the storage
         run = running()
         what = 0 if run is None else self._board.asked(run.number)
         return bool(what & ABORT) or (what == PAUSE and run is not None and not self._server.storage.in_use(run))
