@@ -93,9 +93,15 @@ class Member:
         for start in range(0, len(words), 1000):
             self.store.run("register", code, *words[start : start + 1000])
 
-    def enlist(self, code: str = "", queues: Sequence[str] = ()) -> str:
-        """A new holder of this member, "member.incarnation"; without a code it runs no processes."""
-        holder: bytes = self.store.run("enlist", self.store.nonce(), self.number, code, *queues)
+    def enlist(self, code: str = "", queues: Sequence[str] = (), places: int = 1) -> str:
+        """A new holder of this member, "member.incarnation"; without a code it runs no processes.
+
+        Args:
+            code: what it can run.
+            queues: where it takes work from.
+            places: how many processes it may have begun at a time.
+        """
+        holder: bytes = self.store.run("enlist", self.store.nonce(), self.number, code, places, *queues)
         return holder.decode()
 
     def retire(self, holder: str) -> int:
@@ -103,15 +109,16 @@ class Member:
         held: int = self.store.run("retire", holder)
         return held
 
-    def bury(self, holder: str, begun: int = 0, counted: bool = True) -> None:
+    def bury(self, holder: str, begun: int | Sequence[int] = 0, counted: bool = True) -> None:
         """Declare a holder of this member dead; what it held waits again.
 
         Args:
             holder: "member.incarnation".
-            begun: the process that it was running, 0 for none.
-            counted: whether that run is a delivery; not so when it was ended because Redis was silent.
+            begun: the process that it was running, 0 for none, or all of them.
+            counted: whether the run of the first is a delivery; not so when it was ended because Redis was silent.
         """
-        facts = (begun or "", int(counted), *self._limits, self.node)
+        numbers = [begun] * bool(begun) if isinstance(begun, int) else begun
+        facts = (",".join(map(str, numbers)), int(counted), *self._limits, self.node)
         while self.store.run("bury", self.number, holder, *facts):
             pass
 

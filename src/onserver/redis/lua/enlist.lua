@@ -1,7 +1,7 @@
 -- include: prefix once offer
 -- enlist: a new holder of a member: one life of one executor, or what a client holds things in.
 -- Keys: numbers, live, m:M, h:HOLDER, serve:QUEUE, codes, code:CODE, parked:QUEUE:PROC, special:QUEUE.
--- ARGV: nonce, member, code ('' for what runs no processes), queues …
+-- ARGV: nonce, member, code ('' for what runs no processes), how many it runs at a time, queues …
 -- Answer: the holder, "member.incarnation"
 local kept = answered(ARGV[1])
 if kept then return kept end
@@ -10,8 +10,9 @@ local e = ARGV[2] .. '.' .. redis.call('HINCRBY', T .. 'numbers', 'incarnation',
 local code = ARGV[3]
 redis.call('SADD', T .. 'live', e)
 redis.call('SADD', T .. 'm:' .. ARGV[2], e)
-redis.call('HSET', T .. 'h:' .. e, 'member', ARGV[2], 'code', code, 'queues', table.concat(ARGV, ' ', 4))
-for i = 4, #ARGV do redis.call('SADD', T .. 'serve:' .. ARGV[i], e) end
+redis.call('HSET', T .. 'h:' .. e, 'member', ARGV[2], 'code', code, 'queues', table.concat(ARGV, ' ', 5))
+if ARGV[4] ~= '1' then redis.call('HSET', T .. 'h:' .. e, 'places', ARGV[4]) end
+for i = 5, #ARGV do redis.call('SADD', T .. 'serve:' .. ARGV[i], e) end
 if code ~= '' then
   redis.call('HINCRBY', T .. 'codes', code, 1)
   redis.call('PERSIST', T .. 'code:' .. code)

@@ -1,14 +1,15 @@
 -- include: prefix offer accept finish claim settle
 -- step: settle what has ended and claim what comes next: the one round trip of a busy executor.
 -- Keys: p:N, held:HOLDER, the queues of `claim`, idle:QUEUE:CODE, ended, dead, c:CLIENT.
--- ARGV: holder, how many to claim, resume 0 or 1, keep_s, keep_failed_s, deliveries, code, count of queues, queues …,
---       then number, kind, state, payload, extra for each settle (kinds: end store free back wait)
+-- ARGV: holder, how many to claim ("+5": for a loop), resume 0 or 1, keep_s, keep_failed_s, deliveries, code,
+--       count of queues, queues …, then number, kind, state, payload, extra for each settle (kinds: end store free back
+--       wait)
 -- Answer: {numbers refused, storage change number, again 0 or 1, message …}. again: looked enough, ask once more.
 -- resume (after a lost reply): what is held and not settled here is answered before anything new is claimed.
 local e, k, resume, code = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[7]
 local no = guard(e) if no then return no end
 local limits = {ARGV[4], ARGV[5], tonumber(ARGV[6])}
-local queues = tonumber(ARGV[8])
+local queues, loop = tonumber(ARGV[8]), string.sub(ARGV[2], 1, 1) == '+'
 local refused, out, again = {}, {}, 0
 for i = 9 + queues, #ARGV, 5 do
   if not settle(e, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], limits) then
@@ -22,7 +23,7 @@ if resume == '1' then
 end
 if k > 0 and #out < k then
   for i = 9, 8 + queues do
-    if not claim(e, ARGV[i], code, k, out) then again = 1 end
+    if not claim(e, ARGV[i], code, k, out, loop) then again = 1 end
     if #out >= k then break end
   end
   if #out == 0 and again == 0 then

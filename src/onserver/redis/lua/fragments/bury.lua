@@ -1,11 +1,15 @@
 -- include: drop
 -- The death of a holder, in chunks: from the first line on nothing is accepted from it.
--- begun: the number that it had begun ('' none, 'first': what it claimed first); counted: is that a delivery?
+-- begun: the numbers that it had begun, as in '5,8' ('' none, 'first': what it claimed first, a loop all that it has);
+-- counted: is the first of them a delivery?
 -- Answers how many processes it still holds; call again until 0. `burying` remembers what a dead burier leaves.
 local CHUNK = 100
 local function bury_holder(e, begun, counted, limit, keep_failed, where)
   if redis.call('SREM', T .. 'live', e) == 1 then
-    if begun == 'first' then begun = redis.call('LINDEX', T .. 'held:' .. e, 0) or '' end
+    if begun == 'first' then
+      local places = tonumber(redis.call('HGET', T .. 'h:' .. e, 'places') or 1)
+      begun = table.concat(redis.call('LRANGE', T .. 'held:' .. e, 0, places == 1 and 0 or -1), ',')
+    end
     redis.call('HSET', T .. 'burying', e, begun .. ' ' .. counted .. ' ' .. where)
     unlist(e)
     local h = redis.call('HMGET', T .. 'h:' .. e, 'queues', 'code', 'member')
@@ -23,11 +27,12 @@ local function bury_holder(e, begun, counted, limit, keep_failed, where)
     if not left then return 0 end
     begun, counted, where = string.match(left, '^(%S*) (%S+) (.*)$')
   end
-  local held = T .. 'held:' .. e
+  local held, first = T .. 'held:' .. e, string.match(begun, '^%d*')
   for _, n in ipairs(redis.call('LRANGE', held, 0, CHUNK - 1)) do
     redis.call('LREM', held, 1, n)
     if redis.call('HGET', T .. 'p:' .. n, 'o') == e then
-      requeue(n, n == begun, n == begun and counted == '1', limit, keep_failed, where)
+      local ran = string.find(',' .. begun .. ',', ',' .. n .. ',', 1, true)
+      requeue(n, ran ~= nil, n == first and counted == '1', limit, keep_failed, where)
     end
   end
   local rest = redis.call('LLEN', held)

@@ -14,23 +14,25 @@ local function waiting_runs()
   return waiting, targets
 end
 local function places(e) return tonumber(redis.call('HGET', T .. 'h:' .. e, 'places') or 1) end
--- all who listen on q wait, and none of their workers can start a stand-in
-local function all_wait(q, waiting)
-  local holders = redis.call('SMEMBERS', T .. 'serve:' .. q)
-  for _, e in ipairs(holders) do
-    local member = string.match(e, '^%d+')
-    if (waiting[e] or 0) < places(e) or tonumber(redis.call('HGET', T .. 'member:' .. member, 'spare') or 0) > 0 then
-      return false
+-- all who listen on q for t wait, and none of their workers can start a stand-in; a loop has none
+local function all_wait(q, t, waiting)
+  local any = false
+  for _, e in ipairs(redis.call('SMEMBERS', T .. 'serve:' .. q)) do
+    local code = redis.call('HGET', T .. 'h:' .. e, 'code') or ''
+    if redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1 then
+      local spare = places(e) == 1 and redis.call('HGET', T .. 'member:' .. string.match(e, '^%d+'), 'spare')
+      if (waiting[e] or 0) < places(e) or tonumber(spare or 0) > 0 then return false end
+      any = true
     end
   end
-  return #holders > 0
+  return any
 end
 -- e has no free place left: the number and queue of a process that nobody will begin for that, or nil
 local function full_house(e)
   local waiting, targets = waiting_runs()
   if (waiting[e] or 0) < places(e) then return nil end
   for m in pairs(targets) do
-    local v = redis.call('HMGET', T .. 'p:' .. m, 's', 'q', 'o')
-    if v[1] == 'queued' and not v[3] and all_wait(v[2], waiting) then return m, v[2] end
+    local v = redis.call('HMGET', T .. 'p:' .. m, 's', 'q', 'o', 't')
+    if v[1] == 'queued' and not v[3] and all_wait(v[2], v[4], waiting) then return m, v[2] end
   end
 end

@@ -33,6 +33,8 @@ local function codes()
 end
 -- the one decision: a process of procedure t with root x, on a holder whose code is `code`
 local function has(code, t) return redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1 end
+-- a code of coroutines says so among its names, by one that no procedure can have
+local COROUTINES = ' coroutines'
 local function open_to(x) return x ~= '' or server_state() == 'running' end
 local function admit(t, x, code) return open_to(x) and has(code, t) end
 local function message(n)
@@ -52,8 +54,8 @@ local function unlist(e)
   local h = redis.call('HMGET', T .. 'h:' .. e, 'queues', 'code')
   for q in string.gmatch(h[1] or '', '%S+') do redis.call('SREM', T .. 'idle:' .. q .. ':' .. h[2], e) end
 end
--- n waits: with the other processes of its queue, with those of hooks, or apart where workers are, but none of them has
--- its procedure (where there is no worker at all, nobody knows yet)
+-- n waits: with the other processes of its queue, with those of hooks, or apart (known is false) where workers are, but
+-- not all of them have its procedure (where there is no worker at all, nobody knows yet)
 local function place(n, q, z, t, x, known)
   redis.call('SADD', T .. 'queues', q)
   if x ~= '' then
@@ -66,13 +68,13 @@ local function place(n, q, z, t, x, known)
     redis.call('SADD', T .. 'special:' .. q, 'p:' .. t)
   end
 end
--- n goes straight to an idle holder that may begin it, else it waits. Answers the holder or nil, and whether any worker
--- has the procedure
-local function offer(n, q, z, t, x)
-  local known = false
+-- n goes straight to an idle holder that may begin it, else it waits: apart, if it is a coroutine or was refused by one
+-- who has not its procedure. Answers the holder or nil, and whether any worker has the procedure
+local function offer(n, q, z, t, x, refused)
+  local known, apart = false, refused
   for _, code in ipairs(codes()) do
     if has(code, t) then
-      known = true
+      known, apart = true, apart or has(code, COROUTINES)
       local idle = T .. 'idle:' .. q .. ':' .. code
       local e = open_to(x) and redis.call('SPOP', idle)
       while e do
@@ -85,6 +87,6 @@ local function offer(n, q, z, t, x)
       end
     end
   end
-  place(n, q, z, t, x, known)
+  place(n, q, z, t, x, known and not apart)
   return nil, known
 end
