@@ -15,7 +15,10 @@ from onserver.process.claim import Claim
 from onserver.process.failure import error_of
 from onserver.process.number import number_of, task_id
 from onserver.process.procedure import Procedure
+from onserver.process.put import age_ms, schedule_fields
 from onserver.process.signing import Signer, sign_now
+from onserver.process.tick import current_tick
+from onserver.redis.answers import ScriptRefused
 from onserver.redis.resp import Word
 from onserver.redis.store import Store
 from onserver.server import Server
@@ -68,6 +71,20 @@ class Desk:
         Returns:
             Its number.
         """
+        try:
+            number, how = self._put(queue, message, flags, deadline)
+        except ScriptRefused as refused:
+            age = age_ms(refused)
+            if age is None:
+                raise
+            self.store.correct_clock(age)  # a clock was changed since this program asked for the time
+            number, how = self._put(queue, message, flags, deadline)
+        tick = current_tick()
+        if tick is not None:
+            tick.how = how.decode()
+        return number
+
+    def _put(self, queue: str, message: Stored, flags: str, deadline: float | None) -> tuple[int, bytes]:
         store, run = self.store, current_run()
         nonce, made_ms = store.nonce(), store.now_ms()
         fields: list[Word] = ["t", message.procedure, "b", message.body]
@@ -82,12 +99,15 @@ class Desk:
             fields += ["to", message.timeout_ms]
         if run is not None and run.root is not None:
             fields += ["x", run.root]
-        number, _how, _served = store.run(
+        tick = current_tick()
+        if tick is not None:
+            fields += schedule_fields(tick.schedule, tick.at_ms)
+        number, how, _served = store.run(
             "put", nonce, run.holder if run is not None else "", made_ms, queue, message.priority, message.due_ms,
             "", "", ("+" if message.retries else "") + self.key_of(message.task_id), "", 0, *fields,
             deadline=deadline,
         )  # fmt: skip
-        return int(number)
+        return int(number), how
 
     def key_of(self, identifier: str) -> str:
         """A task id as scripts take it: "#N" for one that follows from a number, else itself."""

@@ -11,6 +11,7 @@ from onserver.life.executor import Settles, Tracer
 from onserver.life.supervisor import Supervisor
 from onserver.life.worker import Worker
 from onserver.process.claim import Claim
+from onserver.process.schedule import Entry
 from onserver.server import Server
 
 #: Celery's own tasks, which canvas is made of: every worker can run them.
@@ -55,6 +56,15 @@ def task_names(server: Server) -> tuple[str, ...]:
         return CELERY_TASKS
     names: tuple[str, ...] = lazy.load("onserver.celery_app.tracer:task_names_of")(server)
     return names
+
+
+def beat_entries(server: Server) -> tuple[Entry, ...]:
+    """Answer the entries of the application's `beat_schedule`, where the project has loaded one."""
+    if "celery" not in sys.modules:
+        return ()
+    app: Any = lazy.load("onserver.celery_app.app:make_app")(server)
+    entries: tuple[Entry, ...] = lazy.load("onserver.celery_app.beat_entries:entries_of")(app)
+    return entries
 
 
 def join_application(server: Server, declared: Worker, say: Callable[[str], None]) -> Worker:

@@ -9,6 +9,7 @@ import click
 from onserver.cli import exits
 from onserver.cli.celery_side import (
     LateTracer,
+    beat_entries,
     join_application,
     refuse_reload,
     remote_control,
@@ -79,7 +80,7 @@ def run_worker(
         node=node or f"{Path(file).stem}@{socket.gethostname()}",
         executors=server.settings.worker.executors if count is None else count,
         grace_seconds=server.settings.worker.grace_seconds if seconds is None else seconds,
-        load=lambda: Code.of(server, task_names(server)),
+        load=lambda: Code.of(server, task_names(server), beat_entries(server)),
         reload=lambda: _reload(server, folder),
         tracer=LateTracer(server),
         gate=gate,

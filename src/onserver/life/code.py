@@ -26,12 +26,13 @@ class Code:
     schedules: tuple[Entry, ...] = ()
 
     @classmethod
-    def of(cls, server: Server, tasks: Iterable[str] = ()) -> Code:
+    def of(cls, server: Server, tasks: Iterable[str] = (), entries: Iterable[Entry] = ()) -> Code:
         """The code that this program has loaded.
 
         Args:
             server: the loaded project.
             tasks: names of Celery's own and other tasks that can be run besides.
+            entries: what Celery's beat would start; what has the same name elsewhere takes its place.
 
         Raises:
             BadDeclaration: ONS-1009, a procedure has a schedule, and cannot be called without arguments.
@@ -43,9 +44,8 @@ class Code:
         digest = hashlib.sha256("\n".join(sorted(described)).encode())
         for path in _files(server.project):
             digest.update(path.read_bytes())
-        return cls(
-            digest=digest.hexdigest()[:12], described=described, schedules=schedules_of(server, tuple(described))
-        )
+        planned = {entry.name: entry for entry in (*entries, *schedules_of(server, described))}
+        return cls(digest=digest.hexdigest()[:12], described=described, schedules=tuple(planned.values()))
 
 
 def _files(project: Path | None) -> list[Path]:

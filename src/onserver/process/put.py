@@ -174,14 +174,14 @@ class Sender:
         try:
             return self._store.run(script, *words())
         except ScriptRefused as refused:
-            age = _age_ms(refused)
+            age = age_ms(refused)
             if age is None:
                 raise
         self._ahead_ms += age
         try:
             return self._store.run(script, *words())
         except ScriptRefused as refused:
-            if _age_ms(refused) is None:
+            if age_ms(refused) is None:
                 raise
             raise BadSignature("", f"it reached Redis too late: {refused}") from refused
 
@@ -254,7 +254,7 @@ def _name_unsendable(order: Order, args: Sequence[Any], kwargs: Mapping[str, Any
         encode(value, f"Argument {name}")
 
 
-def _age_ms(refused: ScriptRefused) -> int | None:
+def age_ms(refused: ScriptRefused) -> int | None:
     """Answer by how much the message was too old, from `ONS 4106 age N ms`."""
     words = refused.rest.split()
     return int(words[2]) if refused.word == "ONS" and words[:2] == ["4106", "age"] else None

@@ -36,12 +36,14 @@ class Timetable:
         server: the loaded project.
         store: its Redis, with deadlines that a leader can afford.
         say: told of what could not be started.
+        only_own: start only what was planned here, and leave the rest to the workers.
     """
 
-    def __init__(self, server: Server, store: Store, say: Callable[[str], None]) -> None:
+    def __init__(self, server: Server, store: Store, say: Callable[[str], None], *, only_own: bool = False) -> None:
         self._server = server
         self._store = store
         self._say = say
+        self._only_own = only_own
         self._late = int(LATE_LEASES * server.settings.member.lease_seconds * 1000)
         self._code = ""
         self._own: dict[str, Entry] = {}
@@ -74,6 +76,10 @@ class Timetable:
     def turn(self) -> float | None:
         """Start what is due. Returns when the next turn is, as `heed` does."""
         now, *rows = self._store.run("timetable", self._code)
+        if self._own.keys() - {name.decode() for name, *_ in rows}:
+            # a program that is no worker has no living code: a worker that came has taken its schedules out
+            self.plan(self._code, self._own.values())
+            now, *rows = self._store.run("timetable", self._code)
         coming: list[int] = []
         for name, written, last, paused in rows:
             entry = self._entry(name.decode(), written)
@@ -84,7 +90,7 @@ class Timetable:
 
     def _entry(self, name: str, written: bytes) -> Entry | None:
         own = self._own.get(name)
-        if own is not None and own.send is not None:
+        if self._only_own or (own is not None and own.send is not None):
             return own
         entry = Entry.read(name, written)
         return None if entry.source == "celery" else entry  # started by one that has Celery's application loaded

@@ -149,6 +149,10 @@ class Store:
         """Milliseconds since 1970 by the clock of Redis, as well as this program knows it, without a trip."""
         return int((time() + self._ahead) * 1000) if self.birth else 0
 
+    def correct_clock(self, ms: int) -> None:
+        """Redis has said that its clock is this much further than `now_ms` thought: one of the two was changed."""
+        self._ahead += ms / 1000
+
     # -- connections
 
     def link(self) -> Link:
