@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from onserver.cli.processes import ENDED, Row, Seen
-from onserver.errors import ProcessNotFound
+from onserver.errors import ProcedureNotFound, ProcessNotFound
 from onserver.redis.store import Store
 
 #: How many are read at a time from each queue, and from the history.
@@ -42,6 +42,32 @@ def find(
     pages = [asked] if asked else _pages(seen.store, states, ended=ended or bool(states & ENDED), page=max(page, limit))
     rows = (row for numbers in pages for row in seen.rows(numbers) if fits(row) and (not states or row.state in states))
     return sorted(itertools.islice(rows, limit + 1), key=lambda row: row.number)
+
+
+def every(seen: Seen, procedure: str, page: int = 1000) -> Iterator[Row]:
+    """Yield all processes of a procedure that have not ended, however many there are.
+
+    Raises:
+        ProcedureNotFound: ONS-1104, there is no such procedure.
+    """
+    name = full_name(seen.store, procedure)
+    for numbers in _pages(seen.store, frozenset(), ended=False, page=page, farthest=None):
+        yield from (row for row in seen.rows(numbers) if row.procedure == name and row.state not in ENDED)
+
+
+def full_name(store: Store, procedure: str) -> str:
+    """Answer the full name of a procedure that has one of this name, or of this short name.
+
+    Raises:
+        ProcedureNotFound: ONS-1104, there is none, or several; the error has the nearest names.
+    """
+    known: list[str] = [name.decode() for name in store.command("HKEYS", store.key("procedures"))]
+    found = [name for name in known if name == procedure] or [
+        name for name in known if name.rpartition(".")[2] == procedure
+    ]
+    if len(found) == 1:
+        return found[0]
+    raise ProcedureNotFound(procedure, found or difflib.get_close_matches(procedure, known), len(known))
 
 
 def named(seen: Seen, word: str) -> int:
@@ -114,7 +140,9 @@ def places(store: Store) -> list[str]:
     return found
 
 
-def _pages(store: Store, states: frozenset[str], *, ended: bool, page: int) -> Iterator[Sequence[int]]:
+def _pages(
+    store: Store, states: frozenset[str], *, ended: bool, page: int, farthest: int | None = FARTHEST
+) -> Iterator[Sequence[int]]:
     """Yield numbers to look at: what lives, then what has ended last, page after page."""
     seen: set[int] = set()
 
@@ -126,12 +154,12 @@ def _pages(store: Store, states: frozenset[str], *, ended: bool, page: int) -> I
     first = held(store) if not states or states & _RUNNING else []
     waiting = places(store) if not states or states & _WAITING else []
     history = [store.key("ended")] if ended else []
-    for start in range(0, FARTHEST, page):
+    for start in itertools.count(0, page):
         commands = [("ZRANGE", key, start, start + page - 1) for key in waiting]
         commands += [("ZREVRANGE", key, start, start + page - 1) for key in history]
         found = [list(map(int, numbers)) for numbers in store.pipeline(commands)] if commands else []
         live = sorted(itertools.chain(first, *found[: len(waiting)]))
         yield fresh(itertools.chain(live, *found[len(waiting) :]))
-        if not any(len(numbers) == page for numbers in found):
+        if not any(len(numbers) == page for numbers in found) or (farthest is not None and start + page >= farthest):
             return
         first = []

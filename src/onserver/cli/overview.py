@@ -1,0 +1,83 @@
+"""How a server stands, in one look: its state, its queues, its workers, and the first of its processes."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from onserver.cli.finding import find, held, queues
+from onserver.cli.members import MemberRow, members
+from onserver.cli.processes import Row, Seen
+from onserver.life.epoch import read
+from onserver.server import Server
+
+
+class QueueRow(NamedTuple):
+    """One queue: how many processes wait in it, and how many executors would take them."""
+
+    name: str
+    waiting: int
+    executors: int
+
+
+@dataclass(frozen=True)
+class Overview:
+    """See the top of this module."""
+
+    name: str
+    state: str
+    epoch: int
+    now_ms: int
+    #: How many processes run or are paused, wait in queues, wait for their time, are dead-lettered.
+    running: int
+    waiting: int
+    delayed: int
+    dead: int
+    processes: list[Row]
+    queues: list[QueueRow]
+    members: list[MemberRow]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Answer it ready for JSON."""
+        return vars(self) | {
+            "processes": [row._asdict() for row in self.processes],
+            "queues": [row._asdict() for row in self.queues],
+            "members": [row._asdict() for row in self.members],
+        }
+
+
+def look(server: Server, pattern: str, limit: int) -> Overview:
+    """Look at a server.
+
+    Args:
+        server: which.
+        pattern: which of its processes are listed.
+        limit: how many of them.
+    """
+    store = server.store
+    seen, epoch = Seen(store), read(store)
+    there = members(store)
+    served = {name for member in there for name in member.queues.split()}
+    rows = [_queue(seen, name) for name in sorted(served.union(queues(store)))]
+    resting, delayed, dead = store.pipeline([("ZCARD", store.key(key)) for key in ("resting", "due", "dead")])
+    return Overview(
+        name=server.name,
+        state=seen.state,
+        epoch=epoch.number,
+        now_ms=seen.now_ms,
+        running=len(held(store)),
+        waiting=resting + sum(row.waiting for row in rows),
+        delayed=delayed,
+        dead=dead,
+        processes=find(seen, pattern, limit, ended=False, page=limit + 1),
+        queues=rows,
+        members=there,
+    )
+
+
+def _queue(seen: Seen, name: str) -> QueueRow:
+    store = seen.store
+    special, holders = store.pipeline(
+        [("SMEMBERS", store.key(f"special:{name}")), ("SCARD", store.key(f"serve:{name}"))]
+    )
+    keys = [f"q:{name}"]
+    keys += [f"r:{name}" if word == b"root" else f"parked:{name}:{word[2:].decode()}" for word in special]
+    return QueueRow(name, sum(store.pipeline([("ZCARD", store.key(key)) for key in keys])), holders)
