@@ -204,7 +204,7 @@ class ProcessMachine(RuleBasedStateMachine):
     @invariant()
     def every_process_is_in_one_place(self) -> None:
         key = self.store.key
-        queued = self.store.command("ZRANGE", key(f"q:{_QUEUE}"), 0, -1)
+        queued = self.store.command("ZRANGE", key(f"line:q {_QUEUE} {_PROCEDURE}"), 0, -1)
         assert sorted(map(int, queued)) == sorted(process.number for process in self.model.at("queued"))
         due = self.store.command("ZRANGE", key("due"), 0, -1)
         assert sorted(map(int, due)) == sorted(process.number for process in self.model.at("delayed"))

@@ -122,8 +122,7 @@ class Channel(virtual.Channel):
         return super()._lookup(exchange, routing_key, default)
 
     def _size(self, queue: str) -> int:
-        keys = ("ZCARD", "q"), ("ZCARD", "r"), ("LLEN", "mq")
-        return sum(self.store.pipeline([(word, self.store.key(f"{kind}:{queue}")) for word, kind in keys]))
+        return int(self.store.run("depth", queue)) + int(self.store.command("LLEN", self.store.key(f"mq:{queue}")))
 
     def _purge(self, queue: str) -> int:
         dropped = int(self.store.command("LLEN", self.store.key(f"mq:{queue}")))

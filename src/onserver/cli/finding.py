@@ -123,23 +123,6 @@ def held(store: Store) -> list[int]:
     return [int(number) for numbers in lists for number in numbers]
 
 
-def queues(store: Store) -> list[str]:
-    """Return the names of the queues in which something has waited."""
-    return sorted(name.decode() for name in store.command("SMEMBERS", store.key("queues")))
-
-
-def places(store: Store) -> list[str]:
-    """Return the keys of all places in which processes wait."""
-    found = [store.key("due"), store.key("resting")]
-    names = queues(store)
-    special = store.pipeline([("SMEMBERS", store.key(f"special:{name}")) for name in names])
-    for name, words in zip(names, special, strict=True):
-        found.append(store.key(f"q:{name}"))
-        kinds = [f"r:{name}" if word == b"root" else f"parked:{name}:{word[2:].decode()}" for word in words]
-        found += map(store.key, kinds)
-    return found
-
-
 def _pages(
     store: Store, states: frozenset[str], *, ended: bool, page: int, farthest: int | None = FARTHEST
 ) -> Iterator[Sequence[int]]:
@@ -152,14 +135,16 @@ def _pages(
         return list(new)
 
     first = held(store) if not states or states & _RUNNING else []
-    waiting = places(store) if not states or states & _WAITING else []
+    waiting = [store.key("due"), store.key("resting")] if not states or states & _WAITING else []
     history = [store.key("ended")] if ended else []
     for start in itertools.count(0, page):
         commands = [("ZRANGE", key, start, start + page - 1) for key in waiting]
         commands += [("ZREVRANGE", key, start, start + page - 1) for key in history]
         found = [list(map(int, numbers)) for numbers in store.pipeline(commands)] if commands else []
-        live = sorted(itertools.chain(first, *found[: len(waiting)]))
+        more, *queued = store.run("queued", start // page, page) if waiting else (0,)
+        live = sorted(itertools.chain(first, queued, *found[: len(waiting)]))
         yield fresh(itertools.chain(live, *found[len(waiting) :]))
-        if not any(len(numbers) == page for numbers in found) or (farthest is not None and start + page >= farthest):
+        done = not more and not any(len(numbers) == page for numbers in found)
+        if done or (farthest is not None and start + page >= farthest):
             return
         first = []

@@ -1,4 +1,4 @@
--- include: prefix offer accept finish claim settle
+-- include: prefix offer accept finish settle
 -- step: settle what has ended and claim what comes next: the one round trip of a busy executor.
 -- Keys: p:N, held:HOLDER, the queues of `claim`, idle:QUEUE:CODE, ended, dead, c:CLIENT.
 -- ARGV: holder, how many to claim ("+5": for a loop), resume 0 or 1, keep_s, keep_failed_s, deliveries, code,
@@ -11,6 +11,7 @@ local no = guard(e) if no then return no end
 local limits = {ARGV[4], ARGV[5], tonumber(ARGV[6])}
 local queues, loop = tonumber(ARGV[8]), string.sub(ARGV[2], 1, 1) == '+'
 local refused, out, again = {}, {}, 0
+LATER = {}
 for i = 9 + queues, #ARGV, 5 do
   if not settle(e, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], limits) then
     refused[#refused + 1] = tonumber(ARGV[i])
@@ -30,4 +31,5 @@ if k > 0 and #out < k then
     for i = 9, 8 + queues do redis.call('SADD', T .. 'idle:' .. ARGV[i] .. ':' .. code, e) end
   end
 end
+serve_later()   -- what its settlements let begin, and it did not take itself
 return {refused, tonumber(newest_change()), again, unpack(out)}

@@ -1,61 +1,73 @@
--- Claiming from the queues of one holder.
+-- include: hold lines limits gates
+-- Claiming: the one decision what may begin, on a holder whose code is `code`. Made wherever a process may begin.
 local LOOKS = 100
--- the exceptions of q: processes of hooks, and those whose procedure not every worker has. Few; mostly none.
-local function heads(q, code)
-  local found = {}
-  for _, s in ipairs(redis.call('SMEMBERS', T .. 'special:' .. q)) do
-    local k
-    if s == 'root' then
-      local first = redis.call('ZRANGE', T .. 'r:' .. q, 0, 0)[1]
-      if not first or has(code, redis.call('HGET', T .. 'p:' .. first, 't') or '') then k = T .. 'r:' .. q end
-    elseif server_state() == 'running' then
-      local t = string.sub(s, 3)
-      if redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1 then k = T .. 'parked:' .. q .. ':' .. t end
-    end
-    if k then found[#found + 1] = {k, s} end
+local CLOSED
+-- n is held by e from here on, before its message travels
+local function take(n, e, m)
+  m = m or message(n)
+  local slots = occupy(n, m[11], m[2], m[19])
+  if slots == '' then
+    redis.call('HSET', T .. 'p:' .. n, 's', 'running', 'o', e, 'g', now())
+  else
+    redis.call('HSET', T .. 'p:' .. n, 's', 'running', 'o', e, 'g', now(), 'ls', slots)
   end
-  return found
+  redis.call('RPUSH', T .. 'held:' .. e, n)
+  return m
 end
--- the number to look at next in q, lowest score first; of those that do not wait apart a loop takes what it can run,
--- and leaves what others will
-local function next_of(q, special, code, loop)
-  local best, from = nil, nil
-  for _, s in ipairs(special) do
-    local head = redis.call('ZRANGE', s[1], 0, 0, 'WITHSCORES')
-    if not head[1] then
-      redis.call('SREM', T .. 'special:' .. q, s[2])
-    elseif not best or tonumber(head[2]) < best then
-      best, from = tonumber(head[2]), s[1]
-    end
-  end
-  if server_state() == 'running' then
-    local main = T .. 'q:' .. q
-    if not from and not loop then return redis.call('ZPOPMIN', main)[1] end
-    local head = redis.call('ZRANGE', main, 0, 0, 'WITHSCORES')
-    if head[1] and (not best or tonumber(head[2]) < best) then
-      if not loop or has(code, redis.call('HGET', T .. 'p:' .. head[1], 't') or '') then from = main end
-    end
-  end
-  return from and redis.call('ZPOPMIN', from)[1]
-end
--- up to k messages of q for e into out; false when it looked at LOOKS that others must run (ask again). A loop begins
--- all of them at once, so it takes several whatever they are.
-local function claim(e, q, code, k, out, loop)
-  local special = redis.call('SCARD', T .. 'special:' .. q) > 0 and heads(q, code) or {}
-  for _ = 1, LOOKS do
-    if #out >= k then return true end
-    local n = next_of(q, special, code, loop)
-    if not n then return true end
-    local m = message(n)
-    if m[2] ~= '' then
-      if admit(m[2], m[8], code) then
-        out[#out + 1] = take(n, e, m)
-        -- only those of batch=True are claimed in numbers
-        if not (loop or string.find(m[10], 'B', 1, true)) then return true end
-      else
-        offer(n, q, m[12], m[2], m[8], not has(code, m[2]))
+-- the line of one side of q whose turn it is: score, procedure, key. Lines whose limit is full are closed on the way.
+local function first_of(side, q, code)
+  local top, from = T .. side .. ':' .. q, 0
+  local some = redis.call('ZRANGE', top, 0, 0, 'WITHSCORES')
+  while some[1] do
+    for i = 1, #some, 2 do
+      local t, key = some[i], ''
+      if some[i + 1] == 'inf' then return nil end
+      local keyed = string.sub(t, -2) == ' *'
+      if keyed then t = string.sub(t, 1, -3) end
+      if has(code, t) and (side == 'r' or not paused('p:' .. t)) then
+        if keyed then key = redis.call('ZRANGE', T .. 'keys:' .. side .. ' ' .. q .. ' ' .. t, 0, 0)[1] end
+        local name, s = limit_of(t, key)
+        if not name or room(name, s) then return tonumber(some[i + 1]), t, key end
+        close_line(side, q, t, key)
+        local line = side .. ' ' .. q .. ' ' .. t .. (key ~= '' and ' ' .. key or '')
+        redis.call('ZADD', T .. 'closed', 0, name .. '\n' .. line)
+        CLOSED = CLOSED + 1
+        if CLOSED >= LOOKS then return nil end
+        return first_of(side, q, code)
       end
     end
+    from = from + #some / 2
+    some = redis.call('ZRANGE', top, from, from + 19, 'WITHSCORES')
   end
-  return false
+end
+-- the number to begin next in q: lowest score first
+local function next_of(q, code)
+  local s = spec_of('q:' .. q)
+  if s and not room('q:' .. q, s) then return nil end
+  local side, z, t, key = 'r', first_of('r', q, code)
+  if open_to_all(q) then
+    local other, procedure, its_key = first_of('q', q, code)
+    if other and not (z and z < other) then side, t, key = 'q', procedure, its_key end
+  end
+  if not t then return nil end
+  local line = T .. 'line:' .. side .. ' ' .. q .. ' ' .. t .. (key ~= '' and ' ' .. key or '')
+  local n = redis.call('ZPOPMIN', line)[1]
+  rerank(side, q, t, key)
+  return n
+end
+-- up to k messages of q for e into out; false when it closed LOOKS lines and looked no further (ask again). A loop begins
+-- all of them at once, so it takes several whatever they are.
+local function claim(e, q, code, k, out, loop)
+  CLOSED = 0
+  while #out < k do
+    local n = next_of(q, code)
+    if not n then return CLOSED < LOOKS end
+    local m = message(n)
+    if m[2] ~= '' then
+      out[#out + 1] = take(n, e, m)
+      -- only those of batch=True are claimed in numbers
+      if not (loop or string.find(m[10], 'B', 1, true)) then return true end
+    end
+  end
+  return true
 end

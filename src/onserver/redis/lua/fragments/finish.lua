@@ -55,7 +55,7 @@ local function wait_again(n, due, keep_failed)
 end
 -- n is nobody's: it waits again. counted: a begun run ended with its holder; begun: it had begun (uncounted where Redis
 -- was silent). A process of rerun=False that had begun is lost; one that was begun too often is dead.
-local function requeue(n, begun, counted, limit, keep_failed, where)
+local function send_back(n, begun, counted, limit, keep_failed, where)
   local k = T .. 'p:' .. n
   local v = redis.call('HMGET', k, 't', 'v', 'y', 'ab')
   redis.call('HDEL', k, 'o', 'g', 'y')
@@ -73,4 +73,11 @@ local function requeue(n, begun, counted, limit, keep_failed, where)
     end
   end
   wait_again(n, v[3], keep_failed)   -- where its run had asked to be run again at a time, then
+end
+-- the same, and the slots that it had in limits go to the next
+local function requeue(n, begun, counted, limit, keep_failed, where)
+  local slots = redis.call('HGET', T .. 'p:' .. n, 'ls')
+  if slots then vacate(n, slots) end
+  send_back(n, begun, counted, limit, keep_failed, where)
+  if slots then pass_slots(slots) end
 end

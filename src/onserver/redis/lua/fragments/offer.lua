@@ -1,82 +1,66 @@
--- Who may begin what: admit, take, place, offer. Used wherever a process may begin.
--- A message is 19 texts: FIELDS in order ('' for what the record lacks), with the number in the place of '#', which no
--- record has. A hand-off list holds messages, each with the storage's change number behind it, so that one BLMPOP of HAND
--- elements reads one; what begins with the number 'wake' only wakes.
-local FIELDS = {'#', 't', 'b', 'h', 'u', 'c', 'd', 'x', 'n', 'v', 'q', 'z', 'a', 'hk', 'to', 'i', 'tg', 'tr', 'lk'}
-local HAND = 20
-local CODES, STATE, CHANGE
--- what the server is doing, and the number of the newest change of its storage: one look a script
-local function look()
-  local v = redis.call('HMGET', T .. 'server', 'state', 'change')
-  STATE, CHANGE = v[1] or 'none', v[2] or '0'
-end
-local function newest_change()
-  if not CHANGE then look() end
-  return CHANGE
-end
-local function hand(e, m)
-  m[HAND] = newest_change()
-  redis.call('RPUSH', T .. 'x:' .. e, unpack(m))
-end
-local function wake(e)
-  local m = {'wake'}
-  for i = 2, HAND do m[i] = '' end
-  redis.call('RPUSH', T .. 'x:' .. e, unpack(m))
-end
-local function server_state()
-  if not STATE then look() end
-  return STATE
-end
-local function codes()
-  CODES = CODES or redis.call('HKEYS', T .. 'codes')
-  return CODES
-end
--- the one decision: a process of procedure t with root x, on a holder whose code is `code`
-local function has(code, t) return redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1 end
--- a code of coroutines says so among its names, by one that no procedure can have
-local COROUTINES = ' coroutines'
-local function open_to(x) return x ~= '' or server_state() == 'running' end
-local function admit(t, x, code) return open_to(x) and has(code, t) end
-local function message(n)
-  local m = redis.call('HMGET', T .. 'p:' .. n, unpack(FIELDS))
-  m[1] = n
-  for i = 2, #FIELDS do m[i] = m[i] or '' end
-  return m
-end
--- n is held by e from here on, before its message travels
-local function take(n, e, m)
-  redis.call('HSET', T .. 'p:' .. n, 's', 'running', 'o', e, 'g', now())
-  redis.call('RPUSH', T .. 'held:' .. e, n)
-  return m or message(n)
-end
--- e waits no longer: out of the idle set of each of its queues
-local function unlist(e)
-  local h = redis.call('HMGET', T .. 'h:' .. e, 'queues', 'code')
-  for q in string.gmatch(h[1] or '', '%S+') do redis.call('SREM', T .. 'idle:' .. q .. ':' .. h[2], e) end
-end
--- n waits: with the other processes of its queue, with those of hooks, or apart (known is false) where workers are, but
--- not all of them have its procedure (where there is no worker at all, nobody knows yet)
-local function place(n, q, z, t, x, known)
-  redis.call('SADD', T .. 'queues', q)
-  if x ~= '' then
-    redis.call('ZADD', T .. 'r:' .. q, z, n)
-    redis.call('SADD', T .. 'special:' .. q, 'root')
-  elseif known or #codes() == 0 then
-    redis.call('ZADD', T .. 'q:' .. q, z, n)
-  else
-    redis.call('ZADD', T .. 'parked:' .. q .. ':' .. t, z, n)
-    redis.call('SADD', T .. 'special:' .. q, 'p:' .. t)
+-- include: claim
+-- Who may begin at once: offer, and refill for what could not begin before.
+local LATER   -- queues to be refilled at the end of this script, where the one who asks claims first
+-- what waits in q is handed to idle holders as far as it may begin
+local function refill(q)
+  for _, code in ipairs(codes()) do
+    local idle = T .. 'idle:' .. q .. ':' .. code
+    local e = redis.call('SRANDMEMBER', idle)
+    while e do
+      if redis.call('SISMEMBER', T .. 'live', e) == 0 then
+        redis.call('SREM', idle, e)
+      else
+        local out = {}
+        local all = claim(e, q, code, 1, out)
+        if all and not out[1] then break end
+        unlist(e)
+        if out[1] then hand(e, out[1]) else wake(e) end
+      end
+      e = redis.call('SRANDMEMBER', idle)
+    end
   end
 end
--- n goes straight to an idle holder that may begin it, else it waits: apart, if it is a coroutine or was refused by one
--- who has not its procedure. Answers the holder or nil, and whether any worker has the procedure
-local function offer(n, q, z, t, x, refused)
-  local known, apart = false, refused
+local function serve(q)
+  if LATER then LATER[q] = true else refill(q) end
+end
+local function serve_later() for q in pairs(LATER) do refill(q) end end
+local function serve_all() for _, q in ipairs(redis.call('SMEMBERS', T .. 'queues')) do serve(q) end end
+-- limit `name` may let somebody begin
+local function reopen(name)
+  local queue = string.match(name, '^q:(.*)$')
+  if queue then return serve(queue) end
+  for _, one in ipairs(redis.call('ZRANGE', T .. 'closed', '[' .. name .. '\n', '(' .. name .. '\11', 'BYLEX')) do
+    redis.call('ZREM', T .. 'closed', one)
+    local side, q, t, key = string.match(one, '\n(%S+) (%S+) (%S+) ?(.*)$')
+    rerank(side, q, t, key)
+    serve(q)
+  end
+end
+-- a wide pause is over: what waited for its end is offered at once
+local function open_gate(gate)
+  redis.call('HDEL', T .. 'paused', gate)
+  redis.call('ZREM', T .. 'turns', 'g:' .. gate)
+  if redis.call('EXISTS', T .. 'paused') == 0 then redis.call('HDEL', T .. 'server', 'pauses') end
+  STATE, GATES = nil, nil
+  local queue = string.match(gate, '^q:(.*)$')
+  if queue then serve(queue) else serve_all() end
+end
+local function pass_slots(slots) for name in string.gmatch(slots, '[^\n]+') do reopen(name) end end
+local function place(n, q, z, t, x)
+  local s = spec_of('p:' .. t)
+  local key = s and s.keyed and redis.call('HGET', T .. 'p:' .. n, 'lk') or ''
+  join_line(n, z, x ~= '' and 'r' or 'q', q, t, key, s)
+end
+-- n goes straight to an idle holder that may begin it, else it waits. Answers the holder or nil, and whether any worker
+-- has the procedure. What is limited stands in line first: somebody may be before it.
+local function offer(n, q, z, t, x)
+  local limited, known = spec_of('p:' .. t) or spec_of('q:' .. q), false
+  local open = not limited and (x ~= '' or (open_to_all(q) and not paused('p:' .. t)))
   for _, code in ipairs(codes()) do
     if has(code, t) then
-      known, apart = true, apart or has(code, COROUTINES)
+      known = true
       local idle = T .. 'idle:' .. q .. ':' .. code
-      local e = open_to(x) and redis.call('SPOP', idle)
+      local e = open and redis.call('SPOP', idle)
       while e do
         unlist(e)
         if redis.call('SISMEMBER', T .. 'live', e) == 1 then
@@ -87,6 +71,7 @@ local function offer(n, q, z, t, x, refused)
       end
     end
   end
-  place(n, q, z, t, x, known and not apart)
+  place(n, q, z, t, x)
+  if limited then serve(q) end
   return nil, known
 end

@@ -1,7 +1,12 @@
+-- include: lines
 -- n is taken out of wherever it waits.
 local function unplace(n)
-  local v = redis.call('HMGET', T .. 'p:' .. n, 'q', 't')
-  for _, place in ipairs({'q:' .. v[1], 'r:' .. v[1], 'parked:' .. v[1] .. ':' .. v[2], 'due', 'resting'}) do
-    redis.call('ZREM', T .. place, n)
+  redis.call('ZREM', T .. 'due', n)
+  redis.call('ZREM', T .. 'resting', n)
+  local v = redis.call('HMGET', T .. 'p:' .. n, 'q', 't', 'x', 'lk')
+  local side = (v[3] or '') ~= '' and 'r' or 'q'
+  for _, key in ipairs({'', v[4] or ''}) do
+    local line = T .. 'line:' .. side .. ' ' .. v[1] .. ' ' .. v[2] .. (key ~= '' and ' ' .. key or '')
+    if redis.call('ZREM', line, n) == 1 then return rerank(side, v[1], v[2], key) end
   end
 end

@@ -1,0 +1,26 @@
+-- include: prefix offer
+-- set_limits: what a worker's code and settings say of limits; the newest word counts. What runs is counted, and what
+-- was closed is looked at anew. Keys: limits, server, slots:LIMIT, closed, live, held:HOLDER, p:N, those of `offer`.
+-- ARGV: 'p:PROCEDURE' or 'q:QUEUE', its rule ('' for none) …; a queue that is not named has none. Answer: how many changed
+local named, changed = {}, 0
+local function set(field, rule)
+  if (redis.call('HGET', T .. 'limits', field) or '') == rule then return end
+  changed = changed + 1
+  if rule == '' then redis.call('HDEL', T .. 'limits', field) else redis.call('HSET', T .. 'limits', field, rule) end
+end
+for i = 1, #ARGV, 2 do
+  named[ARGV[i]] = true
+  set(ARGV[i], ARGV[i + 1])
+end
+for _, field in ipairs(redis.call('HKEYS', T .. 'limits')) do
+  if string.sub(field, 1, 2) == 'q:' and not named[field] then set(field, '') end
+end
+if changed == 0 then return 0 end
+local any = redis.call('EXISTS', T .. 'limits') == 1
+if any then redis.call('HSET', T .. 'server', 'limits', '1') else redis.call('HDEL', T .. 'server', 'limits') end
+for _, e in ipairs(redis.call('SMEMBERS', T .. 'live')) do
+  for _, n in ipairs(redis.call('LRANGE', T .. 'held:' .. e, 0, -1)) do count_running(n) end
+end
+for _, one in ipairs(redis.call('ZRANGE', T .. 'closed', 0, -1)) do reopen(string.match(one, '^[^\n]+')) end
+serve_all()
+return changed
