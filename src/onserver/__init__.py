@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from onserver.process.execute import execute_many as execute_many
     from onserver.process.execute import execute_on_server as execute_on_server
     from onserver.process.handle import Process as Process
+    from onserver.process.mailbox import mailbox as mailbox
     from onserver.process.procedure import Procedure as Procedure
     from onserver.process.procedure import Start as Start
     from onserver.process.rules import Limit as Limit
@@ -63,6 +64,7 @@ _NAMES: Final = {
     "errors": "onserver.errors",
     "execute_many": "onserver.process.execute:execute_many",
     "execute_on_server": "onserver.process.execute:execute_on_server",
+    "mailbox": "onserver.process.mailbox:mailbox",
     "on_server_shutdown": "onserver.life.hooks:on_server_shutdown",
     "on_server_startup": "onserver.life.hooks:on_server_startup",
     "procedure": "onserver.process.declare:procedure",
@@ -92,6 +94,7 @@ __all__ = [
     "errors",
     "execute_many",
     "execute_on_server",
+    "mailbox",
     "on_server_shutdown",
     "on_server_startup",
     "procedure",

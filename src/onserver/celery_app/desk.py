@@ -132,7 +132,7 @@ class Desk:
         try:
             return self.verify(claim)
         except BadSignature as error:
-            holding.settle(claim.number, "end", "failed", error_of(error), "{}")
+            holding.settle(claim.number, "end", "failed", error_of(error), claim.call or "{}")
             return None
 
     def verify(self, claim: Claim) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class Seat:
         self.running: set[int] = set()
         #: Numbers whose run ended with the death of the child that ran it.
         self.lost: set[int] = set()
+        #: Which call of its mailbox each of them is that is one.
+        self.calls: dict[int, str] = {}
         #: Whether Redis has this holder among those that wait for a hand-over.
         self.idle = False
         #: Whether this holder takes nothing more.
@@ -51,7 +53,8 @@ class Seat:
 
     def settle(self, number: int, kind: str, state: str = "", payload: bytes = b"", extra: str = "") -> None:
         """Settle with the next step or flush; the place in the pool is free at once."""
-        self._settlements.append((number, kind, state, payload, extra))
+        call = self.calls.pop(number, "")
+        self._settlements.append((number, kind, state, payload, call if call and kind in ("end", "free") else extra))
         self.running.discard(number)
         self.lost.discard(number)
 
@@ -92,6 +95,7 @@ class Seat:
         """Take over what does not run here already."""
         fresh = [claim for claim in claims if claim.number not in self.running]
         self.running.update(claim.number for claim in fresh)
+        self.calls.update((claim.number, claim.call) for claim in fresh if claim.call)
         return fresh
 
     def flush(self) -> None:

@@ -36,16 +36,17 @@ class Settles(Protocol):
 
 
 class _Held:
-    """One process while the tracer has it: remembers whether it was ended."""
+    """One process while the tracer has it: remembers whether it was ended, or given away."""
 
     def __init__(self, executor: Settles) -> None:
         self.holder = executor.holder
-        self.ended = False
+        self.ended = self.gone = False
         self._executor = executor
 
     def settle(self, number: int, kind: str, state: str, payload: bytes, extra: str) -> None:
         """Pass it on."""
         self.ended = self.ended or kind == "end"
+        self.gone = self.gone or kind == "back"
         self._executor.settle(number, kind, state, payload, extra)
 
 
@@ -86,8 +87,8 @@ class Tracer:
                 self.app.backend.mark_as_revoked(task_id, "expired", self._context(task, request), store_result=True)
             else:
                 self._trace(task, task_id, request, claim, held)
-        if not held.ended:
-            holding.settle(claim.number, "free", "", b"")
+        if not held.gone and (claim.call or not held.ended):  # the end of a call is only stored: see `lua/step.lua`
+            holding.settle(claim.number, "free", "", b"", claim.call)
 
     def _trace(self, task: Any, task_id: str, request: dict[str, Any], claim: Claim, held: _Held) -> None:
         if task.__trace__ is None:

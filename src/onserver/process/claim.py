@@ -34,7 +34,7 @@ class Claim(NamedTuple):
     #: Name that the process was started under, or empty.
     name: str
     #: One letter each: R not rerun, F finish when cut, B batch, D redact, L dead-lettered when retries are used up,
-    #: P paused at a checkpoint only.
+    #: P paused at a checkpoint only, M and a number: which call of a mailbox it is.
     flags: str
     queue: str
     score: str
@@ -57,6 +57,12 @@ class Claim(NamedTuple):
     def lean(self) -> bool:
         """Whether it was put by `execute_on_server` and not by Celery."""
         return not self.headers
+
+    @property
+    def call(self) -> str:
+        """Which call of its mailbox this is, "#7" for the seventh; empty for a process that was put for itself."""
+        _, mark, number = self.flags.partition("M")
+        return f"#{number}" if mark else ""
 
     @classmethod
     def read(cls, texts: Sequence[bytes | int]) -> "Claim":

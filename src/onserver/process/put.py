@@ -24,6 +24,7 @@ from onserver.process.shape import Shape
 from onserver.process.signing import Signer
 from onserver.redis.answers import ScriptRefused
 from onserver.redis.resp import Word
+from onserver.redis.scripts import Script
 from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.session.context import Run, current_run
@@ -99,42 +100,68 @@ class Sender:
 
     def put(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
         """Start one process."""
-        body = self._body(order, args, kwargs)
+        body = self.body(order, args, kwargs)
         process: Process[Any] = Process(self._server, 0, name=order.name, procedure=order.procedure)
         inbox = self._inbox.early_address(process)
-        number, how, served = self._fresh(partial(self._put_words, order, body, inbox), many=False)
+        number, how, served = self._fresh(self._put, partial(self._put_words, order, body, inbox))
         process._number = number  # known only now, and its token had to be known before
         if how != b"new":
             self._inbox.withdraw(process)
             process.how = how.decode()
             self._refuse(order, process)
         if served != b"ok":
-            self._warn(order, number, served)
+            self.warn(order, number, served)
         self._recent.report()
         self._recent.note(number)
         return process
 
     def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
         """Start many processes, `CHUNK` in one script; all are bound and encoded before any is sent."""
-        bodies = [self._body(order, args, kwargs) for args, kwargs in calls]
+        bodies = [self.body(order, args, kwargs) for args, kwargs in calls]
         processes: list[Process[Any]] = []
         for start in range(0, len(bodies), CHUNK):
             chunk = bodies[start : start + CHUNK]
             made: list[Process[Any]] = [Process(self._server, 0, procedure=order.procedure) for _ in chunk]
             inboxes = [self._inbox.early_address(process) for process in made]
-            first, last, served = self._fresh(partial(self._put_many_words, order, chunk, inboxes), many=True)
+            first, last, served = self._fresh(self._put_many, partial(self._put_many_words, order, chunk, inboxes))
             self._recent.report()
             self._recent.note(first, last)
             for number, process in enumerate(made, first):
                 process._number = number  # as in `put`
             if served != b"ok":
-                self._warn(order, first, served)
+                self.warn(order, first, served)
             processes += made
         return processes
 
+    def send(self, script: str, words: Callable[[str, int], Sequence[Word]]) -> Any:
+        """Send calls that are no processes of their own.
+
+        Args:
+            script: its first three arguments are nonce, holder of the writer, and when it was made.
+            words: the rest, given nonce and time, with whatever `signed` gives for each call.
+        """
+
+        def all_words() -> list[Word]:
+            nonce, now, run = self._store.nonce(), self._now_ms(), current_run()
+            return [nonce, "" if run is None else run.holder, now, *words(nonce, now)]
+
+        return self._fresh(self._store.script(script), all_words)
+
+    def signed(self, order: Order, body: bytes, nonce: str, made_ms: int) -> tuple[Word, ...]:
+        """Answer field, value … of one call: procedure, arguments, signature."""
+        run = current_run()
+        envelope = self._signer.sign(nonce, made_ms, order.procedure, body, snapshot_to_send(self._server, run))
+        return ("b", body, "c", envelope, *_context(order, run)[1])
+
     # -- what is sent
 
-    def _body(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+    def body(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
+        """Check arguments and encode them.
+
+        Raises:
+            BadArguments: ONS-1105.
+            NotSendable: ONS-1106.
+        """
         if order.shape is not None:
             args, kwargs = order.shape.bind(args, kwargs)
         try:
@@ -169,8 +196,7 @@ class Sender:
             words += (body, self._signer.sign(f"{nonce}/{index}", now, order.procedure, body, snapshot), inbox)
         return words
 
-    def _fresh(self, words: Callable[[], list[Word]], *, many: bool) -> Any:
-        script = self._put_many if many else self._put
+    def _fresh(self, script: Script, words: Callable[[], list[Word]]) -> Any:
         try:
             return self._store.run(script, *words())
         except ScriptRefused as refused:
@@ -203,7 +229,8 @@ class Sender:
         advice = "Put it in the storage or a file and send its name, or raise `process.max_argument_bytes`."
         raise NotSendable(f"Argument {largest}", problem=problem, advice=advice)
 
-    def _warn(self, order: Order, number: int, served: bytes) -> None:
+    def warn(self, order: Order, number: int, served: bytes) -> None:
+        """Warn that nobody would take it now, unless that was just said."""
         last = self._warned.get((order.procedure, order.queue), 0.0)
         if last and monotonic() - last < _WARN_SECONDS:
             return

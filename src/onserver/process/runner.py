@@ -9,6 +9,7 @@ raised to end the run from outside (`Interrupted`, Ctrl-C) is no outcome and pas
 here.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import time
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -85,7 +86,7 @@ def run(claim: Claim, server: Server, holder: str) -> Settlement:
         holder: in whose name it is held, "member.incarnation".
 
     Returns:
-        The settlement: number, `end`, state, result or error, and nothing extra.
+        The settlement: number, `end`, state, result or error, and which call of a mailbox it was.
     """
     prepared = prepare(claim, server)
     outcome = prepared if isinstance(prepared, Raised) else perform(prepared, claim, server, holder)
@@ -135,10 +136,19 @@ def settlement(claim: Claim, server: Server, outcome: Outcome) -> Settlement:
     """Say an outcome in the words of the record."""
     if isinstance(outcome, Returned):
         try:
-            return (claim.number, "end", State.DONE, _result(server, outcome.value), "")
+            return (claim.number, "end", State.DONE, _result(server, outcome.value), claim.call)
         except NotSendable as error:
             outcome = Raised(error)
-    return (claim.number, "end", State.FAILED, error_of(outcome.error, outcome.skip), "")
+    error = error_of(outcome.error, outcome.skip)
+    if claim.call:
+        _show(claim, error)
+    return (claim.number, "end", State.FAILED, error, claim.call)
+
+
+def _show(claim: Claim, error: bytes) -> None:
+    """Nobody waits for a call of a mailbox: what it raised is told on the screen, and in the log of its process."""
+    trace = decode(error)["traceback"]
+    sys.stderr.write(f"#{claim.number} {claim.name}: a call of {claim.procedure} failed\n{trace}")
 
 
 def _found(claim: Claim, server: Server) -> Declared:

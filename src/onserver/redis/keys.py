@@ -116,23 +116,63 @@ def _schedule(facts: Facts, _key: str, word: str) -> str:
     return "" if planned else "there is no such schedule, and it has no lifetime"
 
 
+def _boxes(facts: Facts, key: str, _word: str) -> str:
+    numbers = _texts(facts.store.command("HVALS", key))
+    return next(filter(None, (facts.process(number) for number in numbers)), "")
+
+
+def _box(facts: Facts, _key: str, word: str) -> str:
+    alive = facts.store.command("HEXISTS", facts.store.key("boxes"), word)
+    return "" if alive else "calls of a mailbox that has no process"
+
+
 def _record(facts: Facts, key: str, word: str) -> str:
     """A record is kept while its process lives: in the place where one in its state belongs."""
-    found = facts.store.command("HMGET", key, "s", "q", "t", "x", "o")
-    state, queue, procedure, _, holder = ((text or b"").decode() for text in found)
+    found = facts.store.command("HMGET", key, "s", "q", "t", "mp", "o", "x", "lk")
+    state, queue, procedure, idle, holder, root, limit_key = ((text or b"").decode() for text in found)
     if state in _FINAL:
         return f"its process is {state}, and it has no lifetime"
     if state == "queued" and queue:
-        places = (f"q:{queue}", f"r:{queue}", f"parked:{queue}:{procedure}")
+        line = f"line:{'r' if root else 'q'} {queue} {procedure}"
+        places = (line, f"{line} {limit_key}")
         scores = facts.store.pipeline([("ZSCORE", facts.store.key(place), word) for place in places])
-        return "" if any(score is not None for score in scores) else "it is queued, and in no queue"
+        return "" if any(score is not None for score in scores) else "it is queued, and in no line"
     if state == "delayed":
         due = facts.store.command("ZSCORE", facts.store.key("due"), word)
         return "" if due is not None else "it is delayed, and never due"
     if state == "paused" and not holder:
         resting = facts.store.command("ZSCORE", facts.store.key("resting"), word)
         return "" if resting is not None else "it is paused, and does not rest"
-    return facts.holder(holder) if holder else ("" if state == "queued" else f"it is {state or 'nothing'} and nobody's")
+    if not holder and (state == "queued" or (state == "waiting" and idle)):  # a mailbox that has no call
+        return ""
+    return facts.holder(holder) if holder else f"it is {state or 'nothing'} and nobody's"
+
+
+def _line_of(facts: Facts, key: str, word: str) -> str:
+    """A line is found from its queue."""
+    side, queue, procedure, *rest = word.split(" ", 3)
+    member = f"{procedure} *" if rest else procedure
+    entered = facts.store.command("ZSCORE", facts.store.key(f"{side}:{queue}"), member)
+    return "" if entered is not None else f"queue {queue} does not know it"
+
+
+def _slots(facts: Facts, key: str, word: str) -> str:
+    """A slot is held by what runs, and by nothing else."""
+    for number in _texts(facts.store.command("SMEMBERS", key)):
+        holder, slots = facts.store.command("HMGET", facts.store.key(f"p:{number}"), "o", "ls")
+        if holder is None or word not in (slots or b"").decode().split("\n"):
+            return f"process {number} does not run, or does not know of its slot"
+    return ""
+
+
+def _closed(facts: Facts, key: str, _word: str) -> str:
+    """What is closed is opened again: by the end of what runs, or at its turn."""
+    for text in _texts(facts.store.command("ZRANGE", key, 0, -1)):
+        limit = text.partition("\n")[0]
+        held = facts.store.command("EXISTS", facts.store.key(f"slots:{limit}"))
+        if not held and facts.store.command("ZSCORE", facts.store.key("turns"), f"l:{limit}") is None:
+            return f"nothing will open limit {limit}"
+    return ""
 
 
 CATALOGUE: tuple[Key, ...] = (
@@ -162,11 +202,11 @@ CATALOGUE: tuple[Key, ...] = (
     Key("idle:QUEUE:CODE", "set", "step, put, bury", "the holders in it", _of_holders),
     # processes
     Key("p:N", "hash", "put, step and all that moves a process", "the process, then process.keep_seconds", _record),
+    Key("queues", "set", "put, due, step, bury", "while processes wait", _kept),
     Key("q:QUEUE", "zset", "put, due, step, bury", "while processes wait", _kept),
     Key("r:QUEUE", "zset", "put, due, step, bury", "while processes of hooks wait", _kept),
-    Key("parked:QUEUE:PROCEDURE", "zset", "put, due, step, bury", "while processes wait for a worker", _kept),
-    Key("queues", "set", "put, due, step, bury", "for ever: the names of queues in which something has waited", _kept),
-    Key("special:QUEUE", "set", "put, step", "until a claim finds its queues empty", _kept),
+    Key("keys:LINE", "zset", "put, due, step, bury", "while processes wait whose limit has keys", _kept),
+    Key("line:LINE", "zset", "put, due, step, bury", "while processes wait", _line_of),
     Key("due", "zset", "put, due", "while processes are delayed", _kept),
     Key("resting", "zset", "pause, resume, step, bury", "while processes that had not begun are paused", _kept),
     Key("ended", "zset", "step, trim", "process.keep_count and process.keep_seconds", _kept),
@@ -176,6 +216,8 @@ CATALOGUE: tuple[Key, ...] = (
     Key("key:KEY", "string", "put", "the time that the caller gave", _timed),
     Key("once:NONCE", "string", "put, join and other one-trip writes", "60 s", _timed),
     Key("sent:SENDER", "string", "commit, add", "60 s", _timed),
+    Key("boxes", "hash", "call, kill_box, step, bury", "while mailboxes have processes", _boxes),
+    Key("box:NAME", "list", "call, kill_box, step, bury", "the process of the mailbox", _box),
     Key("vars:N", "hash", "set_variables", "the record of the process", _of_process),
     Key("sl:N", "hash", "sleep, delay, rise", "a minute longer than it sleeps", _timed),
     Key("vw:N", "hash", "watch_variable, set_variables", "60 s after the last look", _timed),
@@ -186,6 +228,13 @@ CATALOGUE: tuple[Key, ...] = (
     # schedules
     Key("schedules", "set", "plan", "while there are schedules", _kept),
     Key("schedule:SCHEDULE", "hash", "plan, put, hold_schedule", "the code that has it, then 30 days", _schedule),
+    # limits and wide pauses
+    Key("limits", "hash", "set_limits", "while a worker's code or settings say so", _kept),
+    Key("slots:LIMIT", "set", "put, due, step, bury", "the processes in it, which run", _slots),
+    Key("rate:LIMIT", "list", "put, due, step, bury", "the time of the rate", _timed),
+    Key("closed", "zset", "step, put, due", "until the limit lets one begin", _closed),
+    Key("turns", "zset", "step, put, due, shut_gate", "until the turn of a limit, or the end of a pause", _kept),
+    Key("paused", "hash", "shut_gate, open_gate, due", "until somebody resumes, or the time is over", _kept),
     # Celery
     Key("note:UUID", "hash", "note", "process.keep_seconds", _timed),
     Key("chord:GROUP", "hash", "chord_open, chord_part, chord_close", "process.keep_seconds", _timed),

@@ -259,6 +259,12 @@ class _SenderHere(Sender):
         self._let_run()
         return process
 
+    def send(self, script: str, words: Callable[[str, int], Sequence[Word]]) -> Any:
+        self._before()
+        answer = super().send(script, words)
+        self._let_run()
+        return answer
+
     def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
         self._before()
         processes = super().put_many(order, calls)

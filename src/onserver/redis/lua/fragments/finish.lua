@@ -1,3 +1,4 @@
+-- include: box
 -- The end of a process and the way back to its queue.
 local FINAL = {done = true, failed = true, aborted = true, lost = true, dead = true}
 -- tell whoever waits: the program that asked (its inbox) and those that registered with `await`
@@ -27,7 +28,7 @@ end
 -- ends n without its holder: state lost, dead or failed; why is a table that becomes the error
 local function give_up(n, state, keep, why)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'i', 'w', 'n', 'u', 'hk')
+  local v = redis.call('HMGET', k, 'i', 'w', 'n', 'u', 'hk', 'mb')
   local e = cmsgpack.pack(why)
   redis.call('HSET', k, 's', state, 'e', e, 'f', now())
   redis.call('HDEL', k, 'y')
@@ -37,16 +38,21 @@ local function give_up(n, state, keep, why)
     redis.call('HSET', T .. 'hooks:' .. epoch, hook, 'failed ' .. n)
   end
   tell(n, state, e, v[1], v[2])
+  if v[6] then leave_box(n, v[6]) end
 end
 -- n waits again, from the time `due` on if that is given, unless it was asked to stop or to pause meanwhile
 local function wait_again(n, due, keep_failed)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'q', 'z', 't', 'x', 'hk', 'ab', 'pz')
+  local v = redis.call('HMGET', k, 'q', 'z', 't', 'x', 'hk', 'ab', 'pz', 'mp')
   if v[6] then return give_up(n, 'aborted', keep_failed, cmsgpack.unpack(v[6])) end
   if v[7] then
     redis.call('HSET', k, 's', 'paused', 'why', '')
     redis.call('ZADD', T .. 'resting', v[2], n)
     if due and due ~= '0' then redis.call('HSET', k, 'pd', due) end
+    return
+  end
+  if v[8] then   -- a mailbox that has no call
+    redis.call('HSET', k, 's', 'waiting', 'why', 'calls')
     return
   end
   if due and due ~= '0' then return delay(n, due) end

@@ -12,18 +12,31 @@ local function release(e, n, v, keep, keep_failed, state, payload, written)
   end
   redis.call('HDEL', k, 'o')
   if not written then redis.call('HSET', k, 'l', e, 'f', now()) end
+  if v[10] and not v[9] and (state == 'done' or state == 'failed') then   -- of a mailbox, this was one call
+    if goes_on(n, v[10], state, payload) then return wait_again(n, nil, keep_failed) end
+    state, payload = 'done', '\192'
+    redis.call('HSET', k, 's', state, 'r', payload)
+  end
   close_record(n, state, state == 'done' and keep or keep_failed, v[5], v[6])
   if v[7] then
     local epoch, hook = string.match(v[7], '^(%S+) (.+)$')
     redis.call('HSET', T .. 'hooks:' .. epoch, hook, (state == 'done' and 'ok ' or 'failed ') .. n)
   end
   tell(n, state, payload, v[3], v[8])
+  if v[10] then leave_box(n, v[10]) end
 end
 local STORE = {done = 'r', failed = 'e', aborted = 'e', dead = 'e', queued = 'e', delayed = 'e'}
 local function settle(e, n, kind, state, payload, extra, limits)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab')
+  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab', 'mb', 'mi', 'ls')
   if v[1] ~= e then return v[2] == e end
+  local call = v[10] and string.match(extra, '^#(%d+)$')
+  if call then
+    if call ~= v[11] then return true end   -- that call was settled before, and the next one is here already
+    extra = ''
+  elseif v[10] and kind == 'end' then
+    kind = 'store'   -- by Celery, which releases it by another word: then the next one may come
+  end
   if v[9] and state == 'failed' then state, payload = 'aborted', v[9] end   -- it was asked to stop, and raised
   if kind == 'wait' then redis.call('HSET', k, 's', state, 'why', payload) return true end
   if kind == 'back' or state == 'failed' then  -- whoever ran it may have been killed inside a block
@@ -31,6 +44,7 @@ local function settle(e, n, kind, state, payload, extra, limits)
   end
   if kind == 'back' then
     redis.call('LREM', T .. 'held:' .. e, 1, n)
+    if extra == 'key' then redis.call('HSET', k, 'lk', payload) end   -- of its limit, which only its code could tell
     requeue(n, extra == 'begun' or extra == 'counted', extra == 'counted', limits[3], limits[2], '')
     return true
   end
@@ -42,7 +56,7 @@ local function settle(e, n, kind, state, payload, extra, limits)
   end
   if kind ~= 'free' and extra ~= '' then redis.call('HSET', k, 'm', extra) end
   if kind == 'store' then
-    if state == 'done' or state == 'failed' then tell(n, state, payload, v[3], v[8]) end
+    if (state == 'done' or state == 'failed') and not v[10] then tell(n, state, payload, v[3], v[8]) end
     return true
   end
   if kind == 'free' then
@@ -50,6 +64,8 @@ local function settle(e, n, kind, state, payload, extra, limits)
     if state == 'running' or state == 'waiting' then state = 'done' redis.call('HSET', k, 's', state) end
     payload = redis.call('HGET', k, STORE[state] or 'r') or ''
   end
+  if v[12] then vacate(n, v[12]) end
   release(e, n, v, limits[1], limits[2], state, payload, kind == 'end')
+  if v[12] then pass_slots(v[12]) end
   return true
 end

@@ -1,0 +1,36 @@
+-- include: prefix once box finish
+-- call: put a call into a mailbox; its process is made, or given the call, if it has none. Keys: numbers, boxes, box:NAME,
+-- p:N, the queues of `offer`, once:NONCE.
+-- ARGV: nonce, holder of the writer or '', made_ms, number of the writer or '', name ('' by number), number, keep_failed_s,
+--       count of texts of the start (queue, priority, field, value …; 0: none), these, then those of the call ('' alone:
+--       with what it has started)
+-- Answer: {number of its process, served}; {0, ''} when nothing was done
+local nonce, box, n = ARGV[1], ARGV[5], ARGV[6]
+local kept = answered(nonce)
+if kept then return kept end
+if ARGV[2] ~= '' then local no = guard(ARGV[2]) if no then return no end end
+local no = too_old(ARGV[3]) if no then return no end
+if box == '' then box = redis.call('HGET', T .. 'p:' .. n, 'mb') or '' end
+local mine = redis.call('HGET', T .. 'boxes', box)
+local none = {0, ''}
+if ARGV[5] == '' and (box == '' or mine ~= n) then return answer(nonce, none) end
+local v = mine and redis.call('HMGET', T .. 'p:' .. mine, 'mx', 'mp', 'ms') or {}
+if v[1] and mine == ARGV[4] then return answer(nonce, none) end
+local function packed(from, to)
+  local m = {ARGV[from], ARGV[from + 1], string.format('%.0f', now())}
+  for i = from + 2, to do m[#m + 1] = ARGV[i] end
+  return cmsgpack.pack(m)
+end
+local count = tonumber(ARGV[8])
+local start = count > 0 and packed(9, 8 + count)
+local call = ARGV[9 + count] == '' and '' or packed(9 + count, #ARGV)
+if call == '' then
+  if not mine and not start then return answer(nonce, none) end
+  call = v[3]   -- where there is none yet it begins with that
+end
+if call then redis.call('RPUSH', T .. 'box:' .. box, call) end
+if mine and not v[2] then return answer(nonce, {tonumber(mine), 'ok'}) end
+if mine then load_call(mine, box) else mine = begin_box(box, start, start) end
+wait_again(mine, nil, tonumber(ARGV[7]))
+local q = redis.call('HMGET', T .. 'p:' .. mine, 'q', 't')
+return answer(nonce, {tonumber(mine), served(q[1], known_anywhere(q[2]))})
