@@ -32,10 +32,10 @@ CRONTABS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("fields", CRONTABS, ids=str)
 def test_a_crontab_has_the_times_that_celery_gives_it(fields: dict[str, Any]) -> None:
-    theirs = crontab(**fields, app=Celery("t", set_as_current=False))
+    theirs: Any = crontab(**fields, app=Celery("t", set_as_current=False))
     ours = timing_of(theirs)
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    expected = []
+    expected: list[datetime] = []
     days = 400 if len(theirs.hour) < 24 else 2
     for day in range(days):
         today = begin + timedelta(days=day)
@@ -47,7 +47,7 @@ def test_a_crontab_has_the_times_that_celery_gives_it(fields: dict[str, Any]) ->
             expected += [
                 today + timedelta(hours=h, minutes=m) for h in sorted(theirs.hour) for m in sorted(theirs.minute)
             ]
-    found, after = [], round(begin.timestamp() * 1000) - 1
+    found, after = list[datetime](), round(begin.timestamp() * 1000) - 1
     while (time := ours.after(after)) is not None and (at := ours.moment(time)) < begin + timedelta(days=days):
         found.append(at)
         after = time
@@ -55,7 +55,7 @@ def test_a_crontab_has_the_times_that_celery_gives_it(fields: dict[str, Any]) ->
 
 
 def test_a_crontab_is_read_in_the_zone_of_its_application() -> None:
-    app = Celery("t", set_as_current=False)
+    app: Any = Celery("t", set_as_current=False)
     app.conf.timezone = "Europe/Berlin"
     ours = timing_of(crontab(minute=30, hour=2, app=app))
     first = ours.after(round(datetime(2026, 10, 24, 12, tzinfo=UTC).timestamp() * 1000))
@@ -72,8 +72,8 @@ def test_an_interval() -> None:
 
 
 def test_what_celery_alone_can_tell_is_left_to_it() -> None:
-    class AtTheTide(schedule):  # like `solar`, or one that is read from a database
-        pass
+    class AtTheTide(schedule):  # type: ignore[misc]
+        """Like `solar`, or one that is read from a database."""
 
     with pytest.raises(BadTiming, match="left to a beat with its own scheduler"):
         timing_of(AtTheTide(60))

@@ -269,10 +269,19 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object,
             raise UnknownSetting(variable, "the environment", near)
         key, text = keys[variable], environ[variable]
         if key == _SCHEDULE:
-            raise BadSetting(key, text, f"it is told in {FILE} only", f"the environment ({variable})")
+            source = f"the environment ({variable})"
+            yield key, read_schedules(_json(key, text, source), source, {}), variable
+            continue
         many = get_origin(SETTINGS[key].type.__origin__) is tuple
         given: object = [part.strip() for part in text.split(",") if part.strip()] if many else text
         yield key, _converted(key, given, f"the environment ({variable})"), variable
+
+
+def _json(key: str, text: str, source: str) -> object:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise BadSetting(key, text, f"it has to be JSON: {error}", source) from None
 
 
 def _converted(key: str, value: object, source: str, line: int | None = None) -> object:

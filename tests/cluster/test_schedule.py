@@ -208,6 +208,7 @@ def test_schedules_of_the_settings(cluster_of: Open) -> None:
     (words,) = cluster.ledger.of("greet")
     assert (int(words[1]), *words[3:]) == (full + 30 * 60, "bob", "2")
     assert started(cluster, "once") == [full + 15 * 60], "the settings take the place of what the code says"
+    assert {row["caller"] for row in data(cluster, "ps", "--all", "jobs.greet")} == {"schedule"}
     row = next(row for row in data(cluster, "schedule", "ls") if row["name"] == "morning")
     assert (row["procedure"], row["words"]) == ("jobs.greet", "At 06:00 every day, Europe/Berlin")
 
@@ -229,6 +230,9 @@ def test_a_schedule_of_the_settings_that_cannot_be_kept(cluster_of: Open, text: 
     worker.wait(20)
     assert worker.program.returncode == 2, worker.output
     assert problem in worker.output
+    status, said = run(cluster, "config", "check")
+    assert status == 2
+    assert problem in said["error"]["message"] + said["error"]["hint"]
     with_settings(cluster, "")
 
 

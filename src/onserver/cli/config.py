@@ -4,8 +4,10 @@ import click
 import msgspec
 
 from onserver.cli import exits
+from onserver.cli.celery_side import task_names
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns
+from onserver.process.schedule import schedules_of
 from onserver.settings import SETTINGS, Explanation, load
 
 
@@ -46,6 +48,10 @@ def explain(invocation: Invocation, key: str) -> None:
 def check(invocation: Invocation) -> int:
     """Read the settings as a worker would, and say whether they are right."""
     settings = load(invocation.project)
+    if settings.schedule:  # these name procedures, so the project's code is asked
+        server = invocation.server()
+        server.load_tasks()
+        schedules_of(server, task_names(server))
     set_here = sum(1 for key in SETTINGS if key in settings.sources)
     invocation.screen.result({"settings": set_here}, f"config/onserver.toml: {set_here} settings, all of them right")
     return exits.DONE

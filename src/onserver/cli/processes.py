@@ -10,7 +10,7 @@ from onserver.redis.store import Store
 
 #: Fields of a record that are read as text, in order; see the catalogue of keys.
 _FIELDS = (
-    "s", "t", "n", "q", "h", "hk", "x", "o", "l", "d", "a", "g", "f", "to", "why", "y", "lv", "pz", "pb", "sc",
+    "s", "t", "n", "q", "h", "hk", "x", "o", "l", "d", "a", "g", "f", "to", "why", "y", "lv", "pz", "pb", "st",
 )  # fmt: skip
 #: Fields that are bytes.
 _RAW = ("pr", "c")
@@ -117,7 +117,7 @@ class Seen:
 
 def _caller(record: dict[str, str], envelope: bytes) -> str:
     """Who asked for it, for people: a schedule, a user of a session, or the login of a program."""
-    if record["sc"]:
+    if record["st"]:
         return "schedule"
     caller = Signer.shown(envelope)
     if caller is None:

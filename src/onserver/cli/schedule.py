@@ -110,7 +110,7 @@ def _hold(invocation: Invocation, name: str, by: str) -> int:
     one = planned(store, full)
     row = _row(one, store.now_ms())
     done = f"was {'paused' if by else 'not paused'} already" if was_so else "paused" if by else "goes on"
-    then = f", next {row['next']}" if row["next"] else ""
+    then = f", next {_cells(row)['next']}" if row["next"] else ""
     invocation.screen.result(row | {"changed": not was_so}, f"{full}: {done}{then}")
     return exits.DONE
 
