@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from inspect import cleandoc
 from itertools import groupby
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
 
 import click
 
 from onserver.cli.command import VERBS, onserver
 from onserver.errors import NoWorker, OnServerError
-from onserver.settings import SETTINGS, Setting
+from onserver.planned import ScheduleSettings
+from onserver.settings import SETTINGS, Setting, listed
 from tests.test_errors import EXAMPLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +42,7 @@ SECTIONS = {
     "worker": "Workers", "hook": "Hooks", "signing": "Signatures", "session": "The session",
 }  # fmt: skip
 _KINDS: dict[Any, str] = {bool: "true or false", int: "integer", float: "number", str: "text"}
+_ORIGINS: dict[Any, str] = {tuple: "list of texts", dict: "tables", UnionType: "list or table"}
 
 
 # ---- errors
@@ -86,11 +89,17 @@ def settings() -> Iterator[str]:
         yield from ("", f"## {SECTIONS[section]}", "", "| setting | type | default | meaning |", "|---|---|---|---|")
         for setting in found:
             yield f"| `{setting.key}` | {_kind(setting)} | {_default(setting)} | {setting.meaning} |"
+    yield from ("", "## Schedules", "", "One table `[schedule.NAME]` for each; see [schedules](../how-to/schedule.md).")
+    yield from ("", "| key | type | default | meaning |", "|---|---|---|---|")
+    for setting in listed("", ScheduleSettings):
+        default = "none: it has to be there" if setting.default is None else _default(setting)
+        yield f"| `{setting.key}` | {_kind(setting)} | {default} | {setting.meaning} |"
 
 
 def _kind(setting: Setting) -> str:
     plain, meta = get_args(setting.type)
-    words = "list of texts" if get_origin(plain) is tuple else _KINDS[plain]
+    origin = get_origin(plain)
+    words = " or ".join(map(repr, get_args(plain))) if origin is Literal else _ORIGINS.get(origin) or _KINDS[plain]
     least = f"at least {meta.ge:,g}" if meta.ge is not None else f"above {meta.gt:,g}" if meta.gt is not None else ""
     most = f"at most {meta.le:,}".removesuffix(".0") if meta.le is not None else ""
     return ", ".join(filter(None, (words, least, most)))
@@ -104,7 +113,7 @@ def _default(setting: Setting) -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, int | float):
         return f"`{int(value) if value == int(value) else value}`"
-    return "empty" if value in ("", ()) else f"`{value}`"
+    return "empty" if value in ("", (), [], {}) else f"`{value}`"
 
 
 # ---- the command line

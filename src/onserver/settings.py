@@ -371,17 +371,22 @@ _SCHEDULE: Final = "schedule"
 _OTHER_VARIABLES: Final = frozenset({"ONSERVER_PROJECT", "ONSERVER_TESTING", "ONSERVER_CRASH_AT", "ONSERVER_PROFILE"})
 
 
-def _listed() -> Iterator[Setting]:
-    classes: list[tuple[str, type[Struct]]] = [("", Settings)]
-    classes += [(f"{name}.", section) for name, section in _SECTIONS.items()]
-    for prefix, kind in classes:
-        hints = get_type_hints(kind, include_extras=True)
-        for known in msgspec.structs.fields(kind):
-            meta = getattr(hints[known.name], "__metadata__", None)
-            if meta:
-                default = None if known.default is msgspec.NODEFAULT else known.default
-                yield Setting(prefix + known.name, hints[known.name], default, meta[0].description)
+def listed(prefix: str, kind: type[Struct]) -> Iterator[Setting]:
+    """List the settings of one of the classes above; `prefix` stands before their keys."""
+    hints = get_type_hints(kind, include_extras=True)
+    for known in msgspec.structs.fields(kind):
+        meta = getattr(hints[known.name], "__metadata__", None)
+        if meta:
+            default = None if known.default is msgspec.NODEFAULT else known.default
+            if known.default_factory is not msgspec.NODEFAULT:
+                default = known.default_factory()
+            yield Setting(prefix + known.name, hints[known.name], default, meta[0].description)
+
+
+_LISTED: Final = [*listed("", Settings)] + [
+    setting for name, kind in _SECTIONS.items() for setting in listed(f"{name}.", kind)
+]
 
 
 #: Every setting by its key, in the order in which they are documented.
-SETTINGS: Final[Mapping[str, Setting]] = {setting.key: setting for setting in _listed()}
+SETTINGS: Final[Mapping[str, Setting]] = {setting.key: setting for setting in _LISTED}
