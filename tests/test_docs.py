@@ -168,7 +168,7 @@ class Run:
             if served.program.poll() is None:
                 served.program.send_signal(signal.SIGTERM)
             try:
-                served.program.wait(15)
+                served.program.wait(60)
             except subprocess.TimeoutExpired:
                 os.killpg(served.program.pid, signal.SIGKILL)
                 served.program.wait()
@@ -186,7 +186,7 @@ def end_redis(folder: Path) -> None:
     for running in folder.rglob(".onserver/redis/running.json"):
         keeper = psutil.Process(int(re.findall(r"\d+", running.read_text())[0]))
         keeper.terminate()
-        keeper.wait(15)
+        keeper.wait(60)
 
 
 def commands(text: str) -> Iterator[tuple[str, list[str]]]:

@@ -41,12 +41,12 @@ def client(redis_address: Address, proxy: Proxy) -> Iterator[Server]:
 
 
 def start(_: Server) -> None:
-    assert execute_on_server(note, 1).result(timeout=10) == 1
+    assert execute_on_server(note, 1).result(timeout=60) == 1
     assert ran == [1]
 
 
 def start_many(_: Server) -> None:
-    assert [p.result(timeout=10) for p in execute_many(note, range(250))] == list(range(250))
+    assert [p.result(timeout=60) for p in execute_many(note, range(250))] == list(range(250))
     assert sorted(ran) == list(range(250))
 
 
@@ -65,7 +65,7 @@ def change(client: Server) -> None:
 def give_up(client: Server) -> None:
     with pytest.raises(ZeroDivisionError), client.storage.use("x"):
         raise ZeroDivisionError
-    with client.storage.use("x", timeout=2) as x:
+    with client.storage.use("x", timeout=60) as x:
         x["n"] = 1
 
 

@@ -29,16 +29,16 @@ def counts(total: int) -> None:
 @procedure
 def steps() -> None:
     process().report(1, 4, "one")
-    gates["first"].wait(20)
+    gates["first"].wait(60)
     process().report(2, 4, "two")
-    gates["second"].wait(20)
+    gates["second"].wait(60)
     process().report(3, 4, "three")
-    gates["end"].wait(20)
+    gates["end"].wait(60)
 
 
 @procedure
 def silent() -> None:
-    gates["end"].wait(20)
+    gates["end"].wait(60)
 
 
 @procedure
@@ -63,7 +63,7 @@ def from_a_thread() -> None:
 @procedure
 def follows(number: int) -> list[float]:
     seen: list[float] = []
-    for progress in Process.get(number).progress(timeout=20):
+    for progress in Process.get(number).progress(timeout=60):
         seen.append(progress.done)
         gates[("first", "second", "end")[len(seen) - 1]].set()
     return seen
@@ -129,7 +129,7 @@ def test_what_is_no_number_is_refused(server: Server, bad: tuple[float, float | 
 
 def test_a_wrong_report_is_the_error_of_the_process(worker: Server) -> None:
     with pytest.raises(BadArguments, match="done='half'"):
-        execute_on_server(says_nonsense).result(timeout=20)
+        execute_on_server(says_nonsense).result(timeout=60)
 
 
 # ---- the record
@@ -137,17 +137,17 @@ def test_a_wrong_report_is_the_error_of_the_process(worker: Server) -> None:
 
 def test_the_last_report_is_kept_whatever_came_before(worker: Server) -> None:
     handle = execute_on_server(counts, 20_000)
-    handle.result(timeout=30)
+    handle.result(timeout=60)
     assert (kept(handle).done, kept(handle).total, kept(handle).note) == (20_000, 20_000, "item 20000")
 
 
 def test_a_report_is_kept_while_the_body_does_something_else(worker: Server) -> None:
     handle = execute_on_server(steps)
     for done, gate in ((1, "first"), (2, "second"), (3, "end")):
-        wait_for(partial(has_reported, handle, done), 20)
+        wait_for(partial(has_reported, handle, done), 60)
         assert handle.state == "running"
         gates[gate].set()
-    handle.result(timeout=20)
+    handle.result(timeout=60)
 
 
 def test_many_reports_are_few_writes(worker: Server) -> None:
@@ -161,13 +161,13 @@ def test_many_reports_are_few_writes(worker: Server) -> None:
 def test_what_a_process_that_failed_had_reported_is_kept(worker: Server) -> None:
     handle = execute_on_server(fails_half_way)
     with pytest.raises(ValueError, match="half way"):
-        handle.result(timeout=20)
+        handle.result(timeout=60)
     assert kept(handle).percent == 50
 
 
 def test_a_thread_of_the_body_reports_for_it(worker: Server) -> None:
     handle = execute_on_server(from_a_thread)
-    handle.result(timeout=20)
+    handle.result(timeout=60)
     assert (kept(handle).done, kept(handle).total) == (7, None)
 
 
@@ -182,7 +182,7 @@ def test_a_note_is_cut_off(worker: Server) -> None:
 def test_nothing_is_kept_without_a_report(worker: Server) -> None:
     handle = execute_on_server(silent)
     gates["end"].set()
-    handle.result(timeout=20)
+    handle.result(timeout=60)
     assert handle.record().progress is None
 
 
@@ -199,7 +199,7 @@ def test_one_that_was_declared_dead_is_told_at_its_next_report(server: Server) -
             return True
         return False
 
-    wait_for(refused, 20)
+    wait_for(refused, 60)
 
 
 # ---- following
@@ -208,7 +208,7 @@ def test_one_that_was_declared_dead_is_told_at_its_next_report(server: Server) -
 def test_a_follower_gets_what_was_reported_and_what_comes_and_then_the_loop_ends(worker: Server) -> None:
     handle = execute_on_server(steps)
     seen: list[tuple[float, str]] = []
-    for progress in handle.progress(timeout=30):
+    for progress in handle.progress(timeout=60):
         seen.append((progress.done, progress.note))
         gates[("first", "second", "end")[len(seen) - 1]].set()
     assert seen == [(1, "one"), (2, "two"), (3, "three")]
@@ -220,17 +220,17 @@ def test_several_follow_one_process(worker: Server) -> None:
     seen: list[list[float]] = [[], [], []]
 
     def follow(into: list[float]) -> None:
-        for progress in Process.get(handle.number).progress(timeout=30):
+        for progress in Process.get(handle.number).progress(timeout=60):
             into.append(progress.done)  # noqa: PERF401  # one by one: the test waits for each
 
     threads = [threading.Thread(target=follow, args=(into,)) for into in seen]
     for thread in threads:
         thread.start()
     for done, gate in ((1, "first"), (2, "second"), (3, "end")):
-        wait_for(partial(all_have, seen, done), 20)
+        wait_for(partial(all_have, seen, done), 60)
         gates[gate].set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert seen == [[1, 2, 3]] * 3
 
 
@@ -238,7 +238,7 @@ def test_a_coroutine_follows(worker: Server) -> None:
     async def follow() -> list[float]:
         handle = execute_on_server(steps)
         seen: list[float] = []
-        async for progress in handle.progress(timeout=30):
+        async for progress in handle.progress(timeout=60):
             seen.append(progress.done)
             gates[("first", "second", "end")[len(seen) - 1]].set()
         await handle
@@ -261,19 +261,19 @@ def test_one_process_follows_another(server: Server) -> None:
     with working(server), working(server):
         handle = execute_on_server(steps)
         following = execute_on_server(follows, handle.number)
-        assert following.result(timeout=30) == [1, 2, 3]
+        assert following.result(timeout=60) == [1, 2, 3]
 
 
 def test_following_what_has_ended_gives_its_last_report(worker: Server) -> None:
     handle = execute_on_server(counts, 10)
-    handle.result(timeout=20)
-    assert [progress.done for progress in handle.progress(timeout=20)] == [10]
+    handle.result(timeout=60)
+    assert [progress.done for progress in handle.progress(timeout=60)] == [10]
 
 
 def test_following_what_reports_nothing_ends_with_it(worker: Server) -> None:
     handle = execute_on_server(silent)
     threading.Timer(0.3, gates["end"].set).start()
-    assert list(handle.progress(timeout=20)) == []
+    assert list(handle.progress(timeout=60)) == []
 
 
 def test_a_follower_that_leaves_is_forgotten(worker: Server) -> None:
@@ -287,7 +287,7 @@ def test_a_follower_that_leaves_is_forgotten(worker: Server) -> None:
 
 def test_following_nobody(worker: Server) -> None:
     handle = execute_on_server(counts, 1)
-    handle.result(timeout=20)
+    handle.result(timeout=60)
     worker.store.command("DEL", worker.store.key(f"p:{handle.number}"))
     with pytest.raises(ProcessNotFound):
-        list(handle.progress(timeout=5))
+        list(handle.progress(timeout=60))

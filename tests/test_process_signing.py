@@ -50,7 +50,7 @@ def put(server: Server, name: str, body: bytes, envelope: bytes, nonce: str = ""
 
 def refused(number: int) -> BadSignature:
     with pytest.raises(BadSignature) as error:
-        Process.get(number).result(timeout=10)
+        Process.get(number).result(timeout=60)
     assert error.value.code == 4106
     return error.value
 
@@ -65,7 +65,7 @@ def body_of(n: int) -> bytes:
 
 def test_a_signed_message_runs(server: Server) -> None:
     body = body_of(1)
-    assert Process.get(put(server, note.name, body, signed(server, note.name, body))).result(timeout=10) == 1
+    assert Process.get(put(server, note.name, body, signed(server, note.name, body))).result(timeout=60) == 1
 
 
 @pytest.mark.parametrize("envelope", [b"", b"x", b"x" * 100, encode(["n", "k", 1, 0, {}]) + b"x" * 32])
@@ -111,7 +111,7 @@ def test_a_message_that_is_sent_again_is_one_process(server: Server) -> None:
     envelope = sign_now(server, note.name, body, nonce, made)
     numbers = {put(server, note.name, body, envelope, nonce, made) for _ in range(3)}
     assert len(numbers) == 1
-    assert Process.get(numbers.pop()).result(timeout=10) == 1
+    assert Process.get(numbers.pop()).result(timeout=60) == 1
     assert ran == [1]
 
 
@@ -127,7 +127,7 @@ def test_keys_rotate_without_losing_what_waits(tmp_path: Path, redis_address: Ad
         second = make_key(path)
         assert read_keys(path).active == second != first
         with Server(settings.name, settings=settings) as new, working(new):
-            assert [Process.get(number).result(timeout=10) for number in waiting] == [0, 1, 2]
+            assert [Process.get(number).result(timeout=60) for number in waiting] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}", '{"active": "a", "keys": {}}', '{"active": "a", "keys": {"a": "zz"}}'])

@@ -69,7 +69,7 @@ def server(redis_address: Address) -> Iterator[Server]:
 
 def asleep(seconds: float = 600) -> Process[bool]:
     napping = execute_on_server(nap, seconds)
-    wait_for(lambda: napping.record().why == "sleep", 20)
+    wait_for(lambda: napping.record().why == "sleep", 60)
     return napping
 
 
@@ -77,40 +77,40 @@ def asleep(seconds: float = 600) -> Process[bool]:
 
 
 def fractions_are_allowed() -> None:
-    woken, took = execute_on_server(nap_well, 0.25).result(timeout=20)
+    woken, took = execute_on_server(nap_well, 0.25).result(timeout=60)
     assert not woken
     assert took >= 0.25
 
 
 def a_short_or_no_sleep_is_one_too() -> None:
     for seconds in (0.0, -1.0, 0.01):
-        assert execute_on_server(nap, seconds).result(timeout=20) is False
+        assert execute_on_server(nap, seconds).result(timeout=60) is False
 
 
 def while_it_sleeps_its_state_says_so() -> None:
     napping = asleep()
     assert napping.state == State.WAITING
     assert napping.wake()
-    assert napping.result(timeout=20) is True
+    assert napping.result(timeout=60) is True
     assert napping.record().why == ""
 
 
 def a_new_delay_replaces_the_remaining_one() -> None:
     napping = asleep()
     assert napping.delay(0.3)
-    assert napping.result(timeout=20) is False  # slept out, nobody woke it
+    assert napping.result(timeout=60) is False  # slept out, nobody woke it
     napping = asleep(0.5)
     assert napping.delay(600)
     assert not napping_ends(napping, 1.0)
     assert napping.delay(500)  # and again
     assert napping.wake()
-    assert napping.result(timeout=20) is True
+    assert napping.result(timeout=60) is True
 
 
 def zero_cancels() -> None:
     napping = asleep()
     assert napping.delay(0)
-    assert napping.result(timeout=20) is True
+    assert napping.result(timeout=60) is True
 
 
 def of_an_unknown_process_nothing() -> None:
@@ -121,7 +121,7 @@ def of_an_unknown_process_nothing() -> None:
 
 def of_one_that_does_not_sleep_nothing() -> None:
     ended = execute_on_server(one)
-    ended.result(timeout=20)
+    ended.result(timeout=60)
     assert not ended.wake()
     assert not ended.delay(5)
 
@@ -132,7 +132,7 @@ def a_start_that_is_delayed_is_woken_too() -> None:
     assert later.delay(500)
     assert later.state == State.DELAYED
     assert later.wake()
-    assert later.result(timeout=20) == 1
+    assert later.result(timeout=60) == 1
 
 
 def resume_wakes_a_delayed_process() -> None:
@@ -140,13 +140,13 @@ def resume_wakes_a_delayed_process() -> None:
     napping = asleep()
     assert napping.resume().level == "running"
     assert napping.wake()
-    assert napping.result(timeout=20)
+    assert napping.result(timeout=60)
 
 
 def without_an_end() -> None:
     napping = asleep(inf)
     assert napping.wake()
-    assert napping.result(timeout=20) is True
+    assert napping.result(timeout=60) is True
 
 
 ROWS: list[Callable[[], None]] = [
@@ -172,9 +172,9 @@ def test_row_of_the_specification(server: Server, row: Callable[[], None]) -> No
 
 def test_in_a_loop(server: Server) -> None:
     napping = execute_on_server(nap_in_a_loop)
-    assert napping.variables.wait_for("slept", timeout=20)
-    wait_for(napping.wake, 20)
-    assert napping.result(timeout=20) is True
+    assert napping.variables.wait_for("slept", timeout=60)
+    wait_for(napping.wake, 60)
+    assert napping.result(timeout=60) is True
 
 
 def test_a_sleeper_is_aborted_and_paused(cluster_of: Open) -> None:
@@ -188,7 +188,7 @@ def test_a_sleeper_is_aborted_and_paused(cluster_of: Open) -> None:
         cluster.wait_for(lambda: napping.state == State.WAITING)
         napping.abort("enough")
         with pytest.raises(ProcessAborted, match="enough"):
-            napping.result(timeout=20)
+            napping.result(timeout=60)
 
 
 @pytest.mark.parametrize("name", ["sleep", "rise", "delay"])
@@ -208,5 +208,5 @@ def test_a_lost_reply(redis_address: Address, tmp_path: Path, name: str) -> None
         napping = asleep()
         assert napping.delay(500)
         assert napping.wake()
-        assert napping.result(timeout=20) is True
+        assert napping.result(timeout=60) is True
         assert proxy.broken == 1

@@ -29,7 +29,7 @@ def remember(value: Any) -> None:
 
 @procedure
 def wait_for_word() -> str:
-    word: str = process().variables.wait_for("word", timeout=20)
+    word: str = process().variables.wait_for("word", timeout=60)
     return f"heard {word}"
 
 
@@ -52,7 +52,7 @@ def server(redis_address: Address) -> Iterator[Server]:
 
 def ended(value: Any = 0) -> Process[None]:
     process = execute_on_server(remember, value)
-    process.result(timeout=20)
+    process.result(timeout=60)
     return process
 
 
@@ -123,7 +123,7 @@ def values_of_every_kind_that_can_be_sent() -> None:
 def the_process_sees_what_its_caller_writes() -> None:
     waiting = execute_on_server(wait_for_word)
     waiting.variables["word"] = "hello"
-    assert waiting.result(timeout=20) == "heard hello"
+    assert waiting.result(timeout=60) == "heard hello"
 
 
 def several_are_written_at_once_and_read_at_once() -> None:
@@ -194,18 +194,18 @@ def test_what_is_too_large_is_refused(redis_address: Address) -> None:
 def test_the_import_example_as_it_is_written_there(server: Server, rows: int, code: int) -> None:
     importing = execute_on_server(import_services, rows)
     # Repeat: DELAY PROCESS, GET PROCESS VARIABLE; what is undefined yet counts as 1. Until it is 0 or less.
-    wait_for(lambda: importing.variables.get("error", 1) <= 0, 20)
+    wait_for(lambda: importing.variables.get("error", 1) <= 0, 60)
     assert importing.variables["error"] == code
     assert importing.state in (State.RUNNING, State.WAITING)  # it waits until the caller has got it
     importing.variables["error"] = 1  # tell the stored procedure that we acknowledge
-    assert importing.result(timeout=20) == sum(range(rows))
+    assert importing.result(timeout=60) == sum(range(rows))
 
 
 def test_the_import_example_without_polling(server: Server) -> None:
     importing = execute_on_server(import_services, 10)
-    assert importing.variables.wait_for("error", lambda code: code <= 0, timeout=20) == 0
+    assert importing.variables.wait_for("error", lambda code: code <= 0, timeout=60) == 0
     importing.variables["error"] = 1
-    assert importing.result(timeout=20) == 45
+    assert importing.result(timeout=60) == 45
 
 
 # -- waiting
@@ -223,7 +223,7 @@ def test_a_wait_that_is_not_fulfilled_says_so(server: Server) -> None:
     store = server.store
     assert b"x" not in store.command("HVALS", store.key(f"vw:{waiting.number}"))  # it watches no more
     waiting.variables["word"] = "end"
-    waiting.result(timeout=20)
+    waiting.result(timeout=60)
 
 
 def test_a_wait_ends_with_the_process(server: Server) -> None:
@@ -237,9 +237,9 @@ def test_a_wait_ends_with_the_process(server: Server) -> None:
     thread = threading.Thread(target=watch)
     thread.start()
     key = server.store.key(f"vw:{waiting.number}")
-    wait_for(lambda: b"never" in server.store.command("HVALS", key), 20)
+    wait_for(lambda: b"never" in server.store.command("HVALS", key), 60)
     waiting.variables["word"] = "end"
-    thread.join(20)
+    thread.join(60)
     assert said == ["done"]
 
 
@@ -250,10 +250,10 @@ def test_a_wait_for_an_unknown_process(server: Server) -> None:
 
 def test_the_process_that_waits_says_so(server: Server) -> None:
     waiting = execute_on_server(wait_for_word)
-    wait_for(lambda: waiting.state == State.WAITING, 20)
+    wait_for(lambda: waiting.state == State.WAITING, 60)
     assert waiting.record().why == f"variable word of #{waiting.number}"
     waiting.variables["word"] = "end"
-    assert waiting.result(timeout=20) == "heard end"
+    assert waiting.result(timeout=60) == "heard end"
     assert waiting.record().why == ""
 
 
@@ -270,8 +270,8 @@ def test_only_the_condition_ends_a_wait(server: Server) -> None:
 
     writing = threading.Thread(target=write)
     writing.start()
-    assert one.variables.wait_for("value", enough, timeout=20) == 3
-    writing.join(20)
+    assert one.variables.wait_for("value", enough, timeout=60) == 3
+    writing.join(60)
     assert seen == sorted(set(seen))
     assert seen[-1] == 3
 
@@ -319,5 +319,5 @@ def test_a_lost_reply(redis_address: Address, tmp_path: Path, name: str) -> None
         with pytest.raises(VariableTimeout):
             waiting.variables.wait_for("x", timeout=0.1)
         waiting.variables["word"] = "hello"
-        assert waiting.result(timeout=20) == "heard hello"
+        assert waiting.result(timeout=60) == "heard hello"
         assert proxy.broken == 1

@@ -21,6 +21,7 @@ from onserver.redis.search import find_server
 from onserver.redis.serving import CLEAN_STOP, answers
 from onserver.redis.store import Store
 from onserver.testing.wait import wait_for
+from tests.measure import at_best
 
 _ROOT = Path(__file__).parents[1]
 
@@ -73,10 +74,16 @@ def test_it_is_a_private_append_only_server_that_evicts_nothing(own: Embedded) -
 
 
 def test_it_starts_quickly(own: Embedded) -> None:
-    began = time.monotonic()
     own.start()
-    # 0.12 s on an idle machine; tests share theirs
-    assert time.monotonic() - began < 1.0
+
+    def start_again() -> float:
+        own.close()
+        _wait_until_gone(own)
+        began = time.monotonic()
+        own.start()
+        return time.monotonic() - began
+
+    at_best(start_again, 1.0)  # 0.12 s on an idle machine
 
 
 def test_it_ends_after_its_last_user_in_good_order_and_keeps_the_data(tmp_path: Path) -> None:

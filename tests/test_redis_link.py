@@ -18,6 +18,9 @@ from onserver.redis.scripts import assemble
 from onserver.testing.proxy import Proxy, end_of_reply
 from onserver.testing.wait import wait_for
 
+#: What ends at a deadline ends long before this; what missed it would go on for longer, or for ever.
+SOON = 20.0
+
 _ECHO = assemble("echo", "return ARGV")
 _FENCED = assemble("fenced", "return redis.error_reply('FENCED 3.7')")
 _REFUSED = assemble("refused", "return redis.error_reply('ONS 4106 age 31000 ms')")
@@ -25,7 +28,7 @@ _REFUSED = assemble("refused", "return redis.error_reply('ONS 4106 age 31000 ms'
 
 @pytest.fixture
 def link(redis_address: Address) -> Iterator[Link]:
-    with Link(redis_address, connect_seconds=1, command_seconds=1) as link:
+    with Link(redis_address, connect_seconds=20, command_seconds=20) as link:
         yield link
 
 
@@ -39,7 +42,7 @@ def test_a_command_and_its_answer(link: Link) -> None:
 
 def test_large_arguments_and_answers_go_through(link: Link) -> None:
     large = os.urandom(20_000_000)
-    assert link.command("ECHO", large, timeout=20) == large
+    assert link.command("ECHO", large, timeout=60) == large
 
 
 def test_a_script_that_redis_does_not_know_is_sent_whole(link: Link) -> None:
@@ -94,7 +97,7 @@ def test_silence_ends_at_the_deadline_and_closes_the_link(proxy: Proxy) -> None:
         began = time.monotonic()
         with pytest.raises(Silent) as silent:
             link.command("PING", timeout=0.2)
-        assert 0.2 <= time.monotonic() - began < 1
+        assert 0.2 <= time.monotonic() - began < SOON
         assert not silent.value.answered
         assert not link.connected
         proxy.heal()
@@ -108,12 +111,12 @@ def test_a_server_that_trickles_bytes_does_not_stretch_the_deadline(proxy: Proxy
         began = time.monotonic()
         with pytest.raises(Silent):
             link.command("ECHO", "x" * 1000, timeout=0.3)
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < SOON  # the whole answer would take 50 s
 
 
 def test_a_server_that_does_not_read_does_not_stretch_the_deadline(tmp_path: Path) -> None:
     # SIGSTOP: the kernel takes connections and bytes in its stead until its buffers are full
-    with Embedded(tmp_path, linger_seconds=0) as own, Link(own.start(), command_seconds=1) as link:
+    with Embedded(tmp_path, linger_seconds=0) as own, Link(own.start(), command_seconds=60) as link:
         link.command("PING")
         running = own.running()
         assert running is not None
@@ -123,7 +126,7 @@ def test_a_server_that_does_not_read_does_not_stretch_the_deadline(tmp_path: Pat
                 began = time.monotonic()
                 with pytest.raises(Silent):
                     link.command(*words, timeout=0.3)
-                assert time.monotonic() - began < 1.5
+                assert time.monotonic() - began < SOON
         finally:
             os.kill(running.server, signal.SIGCONT)
         assert link.command("PING") == b"PONG"
@@ -157,12 +160,12 @@ def test_a_blocking_read_may_be_waited_for_in_pieces(link: Link, redis_address: 
     assert link.connected
     with Link(redis_address) as other:
         other.command("RPUSH", "t:block", "now")
-    assert link.receive(2) == [b"t:block", b"now"]
+    assert link.receive(20) == [b"t:block", b"now"]
 
 
 def test_messages_that_came_together_are_all_there(link: Link, redis_address: Address) -> None:
     link.send("SUBSCRIBE", "t:channel")
-    assert link.receive(1)[0] == b"subscribe"
+    assert link.receive(20)[0] == b"subscribe"
     with Link(redis_address) as other:
         other.pipeline([("PUBLISH", "t:channel", i) for i in range(5)])
     got: list[bytes] = []
@@ -183,7 +186,7 @@ def test_receiving_from_a_closed_link_is_an_error(link: Link) -> None:
 
 def test_on_connect_runs_on_every_new_connection_and_within_its_deadline(proxy: Proxy) -> None:
     greeted: list[object] = []
-    with Link(proxy.address, connect_seconds=0.3, on_connect=lambda link: greeted.append(link.command("PING"))) as link:
+    with Link(proxy.address, connect_seconds=2, on_connect=lambda link: greeted.append(link.command("PING"))) as link:
         link.command("PING")
         link.command("PING")
         assert greeted == [b"PONG"]
@@ -192,7 +195,7 @@ def test_on_connect_runs_on_every_new_connection_and_within_its_deadline(proxy: 
         began = time.monotonic()
         with pytest.raises(Silent):
             link.command("PING", timeout=60)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < SOON
         proxy.heal()
         link.command("PING")
         assert greeted == [b"PONG"] * 2

@@ -20,6 +20,9 @@ from onserver.redis.store import LAYOUT, Store
 from onserver.testing.proxy import Proxy, Words
 from onserver.testing.wait import wait_for
 
+#: What ends at a deadline ends long before this; what missed it would wait for its connection's 60 s or for ever.
+SOON = 20.0
+
 # A write that may be sent twice, as every script must be: its nonce brings the first answer back.
 _COUNT = assemble(
     "count",
@@ -34,7 +37,7 @@ _GUARDED = assemble("guarded", "-- include: prefix\nlocal no = guard(ARGV[1]) if
 @pytest.fixture
 def through(proxy: Proxy) -> Iterator[Store]:
     """A store behind the proxy."""
-    with Store(proxy.address, f"t{uuid4().hex[:8]}", connect_seconds=0.5, command_seconds=1) as store:
+    with Store(proxy.address, f"t{uuid4().hex[:8]}", connect_seconds=20, command_seconds=60) as store:
         store.run(_COUNT, "")
         yield store
 
@@ -44,6 +47,7 @@ def _is_script(words: Words) -> bool:
 
 
 def test_a_store_knows_its_server(store: Store) -> None:
+    before = time.time()
     assert store.prefix == f"{{onserver:{store.name}}}:"
     assert store.key("p:1") == f"{{onserver:{store.name}}}:p:1"
     assert len(store.birth) == 15
@@ -51,7 +55,7 @@ def test_a_store_knows_its_server(store: Store) -> None:
     assert store.layout == LAYOUT
     again = Store(store.address, store.name)
     assert again.birth == store.birth
-    assert abs(store.now_ms() - time.time() * 1000) < 1000
+    assert before - 1 < store.now_ms() / 1000 < time.time() + 1
     again.close()
 
 
@@ -85,7 +89,9 @@ def test_the_guard_refuses_who_is_not_alive(store: Store) -> None:
 def test_tests_can_move_the_clock_on(store: Store) -> None:
     plain, testing = assemble("now", _NOW), assemble("now", _NOW, testing=True)
     store.command("SET", store.key("clock"), 60_000)
-    assert 59_000 < store.run(testing) - store.run(plain) < 61_000
+    before = store.run(plain)
+    moved = store.run(testing)
+    assert before + 60_000 <= moved <= store.run(plain) + 60_000
 
 
 def test_a_lost_reply_is_asked_for_again_with_the_same_bytes(through: Store, proxy: Proxy) -> None:
@@ -105,17 +111,15 @@ def test_a_request_that_was_cut_is_sent_again(through: Store, proxy: Proxy, afte
 
 def test_a_connection_that_is_half_open_is_left_before_the_deadline(through: Store, proxy: Proxy) -> None:
     proxy.black_hole(new=False)
-    began = time.monotonic()
-    assert through.run(_COUNT, through.nonce()) == 2
-    assert time.monotonic() - began < 1
+    assert through.run(_COUNT, through.nonce(), deadline=4) == 2
 
 
 def test_a_black_hole_ends_in_a_named_error(through: Store, proxy: Proxy) -> None:
     proxy.black_hole()
     began = time.monotonic()
     with pytest.raises(BrokerUnavailable) as unavailable:
-        through.run(_COUNT, through.nonce())
-    assert time.monotonic() - began < 2
+        through.run(_COUNT, through.nonce(), deadline=2)
+    assert 2 <= time.monotonic() - began < SOON
     assert isinstance(unavailable.value.__cause__, Silent)
     assert unavailable.value.address == proxy.address.describe()
     assert unavailable.value.tries >= 2
@@ -129,8 +133,8 @@ def test_refused_is_tried_three_times_and_ends_in_a_named_error(through: Store, 
     proxy.refuse()
     began = time.monotonic()
     with pytest.raises(BrokerUnavailable, match="refused the connection") as unavailable:
-        through.run(_READ)
-    assert time.monotonic() - began < 2
+        through.run(_READ, deadline=0.5)
+    assert 0.5 <= time.monotonic() - began < SOON
     assert unavailable.value.tries >= 3
     assert isinstance(unavailable.value.__cause__, Refused)
     assert told == [1]
@@ -144,7 +148,7 @@ def test_a_redis_that_comes_back_in_time_is_no_error(through: Store, proxy: Prox
     through.on_refused.append(refused.set)
 
     def heal() -> None:
-        refused.wait(5)
+        refused.wait(SOON)
         proxy.heal()
 
     healer = threading.Thread(target=heal)
@@ -158,7 +162,7 @@ def test_a_deadline_of_the_callers_own_holds(through: Store, proxy: Proxy) -> No
     began = time.monotonic()
     with pytest.raises(BrokerUnavailable):
         through.run(_READ, deadline=0.2)
-    assert time.monotonic() - began < 0.6
+    assert 0.2 <= time.monotonic() - began < SOON
 
 
 def test_reset_connections_are_made_again(through: Store, proxy: Proxy) -> None:
@@ -186,7 +190,7 @@ def test_out_of_memory_is_named_at_once_and_ending_still_works(tmp_path_factory:
         began = time.monotonic()
         with pytest.raises(OutOfMemory, match="maxmemory") as full:
             store.run(_COUNT, store.nonce())
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < SOON
         assert full.value.answered
         assert "onserver dev" not in str(full.value)
         assert store.run(from_here) == b"OK"
@@ -204,20 +208,20 @@ def test_a_server_that_loads_its_data_is_waited_for(tmp_path: Path) -> None:
     ) as server:
         try:
             wait_for(socket.exists)
-            with Store(unix_address(str(socket)), "own", command_seconds=15) as store, store.link() as slow:
+            with Store(unix_address(str(socket)), "own", command_seconds=60) as store, store.link() as slow:
                 store.pipeline([("SET", store.key(f"name:{n}"), n) for n in range(2000)])
                 store.command("CONFIG", "SET", "key-load-delay", "300")
                 store.command("CONFIG", "SET", "loading-process-events-interval-bytes", "1024")
                 slow.send("DEBUG", "RELOAD")
                 assert store.run(_COUNT, "") == 1
-                assert slow.receive(15) == b"OK"
+                assert slow.receive(60) == b"OK"
         finally:
             server.kill()
 
 
 def test_replicas_that_do_not_confirm_are_told(redis_address: Address) -> None:
     with (
-        Store(redis_address, f"t{uuid4().hex[:8]}", command_seconds=0.5, wait_for_replicas=1) as store,
+        Store(redis_address, f"t{uuid4().hex[:8]}", command_seconds=2, wait_for_replicas=1) as store,
         pytest.raises(BrokerUnavailable, match="0 of 1 replicas"),
     ):
         store.run(_COUNT, store.nonce())
@@ -286,5 +290,5 @@ def _own_server(factory: pytest.TempPathFactory) -> Iterator[Store]:
     with Embedded(factory.mktemp("own"), linger_seconds=0) as own:
         own.start()
         address = unix_address(str(own.home.socket))
-        with Store(address, "own", connect_seconds=2, command_seconds=10) as store:
+        with Store(address, "own", connect_seconds=20, command_seconds=60) as store:
             yield store

@@ -51,7 +51,7 @@ def test_replicas(tmp_path: Path) -> None:
         a_replica_that_was_killed_confirms_nothing(primary, replica)
 
 
-def confirming(address: str, seconds: float = 1.0) -> Store:
+def confirming(address: str, seconds: float = 3.0) -> Store:
     """A store whose writes count when one replica has them."""
     return Store(parse(address), f"t{secrets.token_hex(4)}", command_seconds=seconds, wait_for_replicas=1)
 
@@ -91,10 +91,10 @@ def a_start_that_no_replica_confirms_ends_in_a_named_error(primary: Node, replic
         began = time.monotonic()
         with pytest.raises(Unconfirmed) as unconfirmed:
             start(store)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # the deadline is 3 s
         replica.thaw()
         text = str(unconfirmed.value)
-        assert f"redis://{primary}/0 wrote it, but 0 of 1 replicas confirmed it (1 try in 0." in text
+        assert f"redis://{primary}/0 wrote it, but 0 of 1 replicas confirmed it (1 try in " in text
         assert "a fail-over loses it" in text
         assert unconfirmed.value.answered, "a worker that hears this ends nothing"
         assert store.command("HGET", store.key("p:2"), "s") == b"queued", "and it is there"
@@ -121,10 +121,10 @@ def a_worker_holds_what_it_ended_until_the_replica_has_it(primary: Node, replica
         cluster.wait_for(lambda: cluster.ledger.of("started"))
         replica.freeze()
         cluster.wait_for(lambda: cluster.ledger.of("ended"))
-        cluster.wait_for(lambda: "replicas confirmed it" in cluster.worker(0).output, 30)
+        cluster.wait_for(lambda: "replicas confirmed it" in cluster.worker(0).output, 60)
         replica.thaw()
-        assert process.result(timeout=30) == 7
-        assert execute_on_server("jobs.work", 8).result(timeout=30) == 8
+        assert process.result(timeout=60) == 7
+        assert execute_on_server("jobs.work", 8).result(timeout=60) == 8
         assert cluster.ledger.count("started") == 2, "a run was begun twice"
         assert cluster.worker(0).alive
 
@@ -148,8 +148,8 @@ def work_goes_on(cluster: Cluster, numbers: set[int], count: int = 5) -> None:
     for n, process in enumerate(processes):
         assert process.number not in numbers
         numbers.add(process.number)
-        cluster.wait_for(lambda process=process: process.state == "done", 30)  # type: ignore[misc]
-        assert process.result(timeout=30) == n
+        cluster.wait_for(lambda process=process: process.state == "done", 60)  # type: ignore[misc]
+        assert process.result(timeout=60) == n
 
 
 def test_sentinels(tmp_path: Path) -> None:
@@ -250,9 +250,9 @@ def a_worker_runs_and_goes_with_its_slot(nodes: list[Node], folder: Path) -> Non
         work_goes_on(cluster, numbers)
         with cluster.storage.use("nested") as nested:
             nested["mine"] = 1
-        execute_on_server("jobs.increment", 3).result(timeout=30)
+        execute_on_server("jobs.increment", 3).result(timeout=60)
         assert cluster.storage["nested"] == {"deep": {"count": 3}, "mine": 1}
-        assert execute_on_server("jobs.count", "hits").result(timeout=30) == 1
+        assert execute_on_server("jobs.count", "hits").result(timeout=60) == 1
         assert cluster.storage.counter("hits").add(1) == 2
 
         source = owner_of(nodes, store.prefix)
@@ -260,7 +260,7 @@ def a_worker_runs_and_goes_with_its_slot(nodes: list[Node], folder: Path) -> Non
         move_slot(source, target, nodes, store.prefix)
         assert owner_of(nodes, store.prefix) is target
         work_goes_on(cluster, numbers)
-        assert execute_on_server("jobs.count", "hits").result(timeout=30) == 3
+        assert execute_on_server("jobs.count", "hits").result(timeout=60) == 3
         assert cluster.worker(0).alive, cluster.worker(0).output
 
 

@@ -129,10 +129,10 @@ def only_its_owner_can_clear_it() -> None:
 
 
 def it_falls_when_its_process_ends() -> None:
-    assert execute_on_server(take, "x").result(timeout=20)
+    assert execute_on_server(take, "x").result(timeout=60)
     assert not semaphore("x").locked()
     with pytest.raises(ValueError, match="x"):
-        execute_on_server(take_and_fail, "x").result(timeout=20)
+        execute_on_server(take_and_fail, "x").result(timeout=60)
     assert not semaphore("x").locked()
 
 
@@ -180,11 +180,11 @@ def test_it_has_as_many_owners_as_slots(server: Server) -> None:
     def hold(n: int) -> None:
         with semaphore("x", slots=2):
             inside.append(n)
-            assert free.wait(20)
+            assert free.wait(60)
 
     with ThreadPoolExecutor(3) as pool:
         held = [pool.submit(hold, n) for n in range(3)]
-        wait_for(lambda: len(inside) == 2 and line("x") == 1, 20)
+        wait_for(lambda: len(inside) == 2 and line("x") == 1, 60)
         free.set()
         for one in held:
             one.result(20)
@@ -203,7 +203,7 @@ def test_the_line_is_fair(server: Server) -> None:
             waiting: list[Future[None]] = []
             for n in range(5):
                 waiting.append(pool.submit(hold, n))
-                wait_for(lambda: line("x") == len(waiting), 20)
+                wait_for(lambda: line("x") == len(waiting), 60)
         for one in waiting:
             one.result(20)
     assert order == [0, 1, 2, 3, 4]
@@ -212,10 +212,10 @@ def test_the_line_is_fair(server: Server) -> None:
 def test_a_process_that_waits_says_for_what(server: Server) -> None:
     with semaphore("x"):
         waiting = execute_on_server(wait_in_line, "x")
-        wait_for(lambda: waiting.state == State.WAITING, 20)
+        wait_for(lambda: waiting.state == State.WAITING, 60)
         assert waiting.record().why == "semaphore x"
         assert server.store.command("HVALS", server.store.key("waits")) == [b"sem:x"]
-    assert waiting.result(timeout=20) == "running"
+    assert waiting.result(timeout=60) == "running"
     assert server.store.command("HLEN", server.store.key("waits")) == 0
 
 
@@ -226,7 +226,7 @@ def test_a_circle_of_semaphores_is_found(server: Server) -> None:
 
     with semaphore("a"), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(other_way)
-        wait_for(lambda: line("a") == 1, 20)
+        wait_for(lambda: line("a") == 1, 60)
         with pytest.raises(DeadlockDetected, match=r"semaphore\(\"b\"\).acquire\(\)") as raised:
             semaphore("b").acquire()
         assert "holds semaphore b and waits for semaphore a" in str(raised.value)
@@ -241,7 +241,7 @@ def test_a_circle_of_a_semaphore_and_a_lock_is_found(server: Server) -> None:
 
     with semaphore("a"), ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(other_way)
-        wait_for(lambda: line("a") == 1, 20)
+        wait_for(lambda: line("a") == 1, 60)
         with pytest.raises(DeadlockDetected) as raised, server.storage.use("stock"):
             pass
         assert raised.value.awaited == "semaphore a"
@@ -255,17 +255,17 @@ def test_a_slot_that_one_of_several_may_give_is_waited_for(server: Server) -> No
 
     def have(then: Callable[[], object]) -> None:
         with semaphore("x", slots=2):
-            inside.wait(20)
+            inside.wait(60)
             then()
 
     with semaphore("a"), ThreadPoolExecutor(2) as pool:
         stuck = pool.submit(have, lambda: semaphore("a").acquire() and semaphore("a").release())
-        going = pool.submit(have, lambda: freed.wait(20) and semaphore("a").acquire() and semaphore("a").release())
-        inside.wait(20)
-        wait_for(lambda: line("a") == 1, 20)
+        going = pool.submit(have, lambda: freed.wait(60) and semaphore("a").acquire() and semaphore("a").release())
+        inside.wait(60)
+        wait_for(lambda: line("a") == 1, 60)
         assert not semaphore("x", slots=2).acquire(timeout=0.2)  # it may yet come
         freed.set()
-        wait_for(lambda: line("a") == 2, 20)
+        wait_for(lambda: line("a") == 2, 60)
         with pytest.raises(DeadlockDetected):
             semaphore("x", slots=2).acquire()
         semaphore("a").release()
@@ -312,7 +312,7 @@ def test_kill_9_of_its_owner_gives_it_to_the_next(cluster_of: Open) -> None:
         waiting = execute_on_server("jobs.hold", "x")
         cluster.wait_for(lambda: line("x") == 1)
         keeping.abort(force=True)
-        waiting.result(timeout=20)
+        waiting.result(timeout=60)
         assert cluster.ledger.count("in", waiting.number) == 1
         cluster.wait_for(lambda: keeping.state == State.ABORTED)
 
@@ -326,8 +326,8 @@ def test_kill_9_of_one_in_the_line_lets_the_one_behind_it_come(cluster_of: Open)
             holder = first.record().holder
             os.kill(executor_pid(cluster.server, holder), signal.SIGKILL)
             cluster.wait_for(lambda: first.record().holder != holder)
-        first.result(timeout=20)
-        second.result(timeout=20)
+        first.result(timeout=60)
+        second.result(timeout=60)
 
 
 def executor_pid(server: Server, holder: str) -> int:
@@ -359,14 +359,14 @@ def contended() -> None:
 
     def hold() -> None:
         with semaphore("x"):
-            assert free.wait(20)
+            assert free.wait(60)
 
     with ThreadPoolExecutor(1) as pool:
         held = pool.submit(hold)
-        wait_for(semaphore("x").locked, 20)
+        wait_for(semaphore("x").locked, 60)
         assert not semaphore("x").acquire(timeout=0.1)
         free.set()
-        assert semaphore("x").acquire(timeout=20)
+        assert semaphore("x").acquire(timeout=60)
         assert semaphore("x").release()
         held.result(20)
     assert not semaphore("x").locked()

@@ -38,7 +38,7 @@ class InThread:
         self.done.set()
 
     def join(self) -> object:
-        self._thread.join(10)
+        self._thread.join(60)
         assert self.done.is_set()
         return self.answer
 
@@ -129,7 +129,7 @@ def an_entry_put_at_the_root_has_a_lock_of_its_own(storage: Storage) -> None:
         root["new"] = {"a": 1}
 
         def change() -> str:
-            with storage.use("x", timeout=5) as x:
+            with storage.use("x", timeout=60) as x:
                 x["y"] = 9
             return "not locked by the root"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -78,11 +79,12 @@ class Node:
 
 
 def free_port() -> int:
-    """A port on which nobody listens at the moment."""
-    with socket.socket() as taken:
-        taken.bind((HOST, 0))
-        port: int = taken.getsockname()[1]
-        return port
+    """A port on which nobody listens, and which the kernel gives to nobody who asks for any: it stays free."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with socket.socket() as taken, suppress(OSError):
+            taken.bind((HOST, port))
+            return port
 
 
 @contextmanager
@@ -94,7 +96,7 @@ def primary_and_replicas(folder: Path, replicas: int = 1) -> Iterator[list[Node]
         for index in range(replicas):
             nodes.append(Node(folder / f"replica{index}", f"replicaof {HOST} {nodes[0].port}"))
             ends.callback(nodes[-1].close)
-        wait_for(lambda: nodes[0].command("INFO", "replication").count(b"state=online") == replicas, 20)
+        wait_for(lambda: nodes[0].command("INFO", "replication").count(b"state=online") == replicas, 60)
         yield nodes
 
 

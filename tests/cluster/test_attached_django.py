@@ -111,11 +111,11 @@ def process_of(cluster: Cluster, task_id: str) -> Process[Any]:
 
 def test_its_tasks_run_and_are_processes(joined: tuple[Shop, Cluster]) -> None:
     shop, cluster = joined
-    code = "r = tasks.add.delay(2, 3); print(json.dumps([r.get(timeout=30), r.id]))"
+    code = "r = tasks.add.delay(2, 3); print(json.dumps([r.get(timeout=60), r.id]))"
     value, task_id = shop.ask(code, cluster.environment())
     assert value == 5
     process = process_of(cluster, task_id)
-    assert process.result(timeout=10) == 5
+    assert process.result(timeout=60) == 5
     listed = shop.python("-m", "onserver.cli", "ps", str(process.number), "--json", environment=cluster.environment())
     (row,) = json.loads(listed)["data"]
     assert (row["procedure"], row["state"], row["kind"]) == ("shop.tasks.add", "done", "task")
@@ -123,7 +123,7 @@ def test_its_tasks_run_and_are_processes(joined: tuple[Shop, Cluster]) -> None:
 
 def test_the_session_is_there_in_an_ordinary_task(joined: tuple[Shop, Cluster]) -> None:
     shop, cluster = joined
-    code = "r = tasks.remember.delay('colour', 'red'); print(json.dumps([r.get(timeout=30), r.id]))"
+    code = "r = tasks.remember.delay('colour', 'red'); print(json.dumps([r.get(timeout=60), r.id]))"
     (session, number), task_id = shop.ask(code, cluster.environment())
     assert cluster.storage["colour"]["value"] == "red"
     assert session == cluster.server.session().id
@@ -132,7 +132,7 @@ def test_the_session_is_there_in_an_ordinary_task(joined: tuple[Shop, Cluster]) 
 
 def test_database_bases_and_annotations_of_its_own_go_on(joined: tuple[Shop, Cluster]) -> None:
     shop, cluster = joined
-    code = "print(json.dumps([tasks.limited.delay(9).get(timeout=30), tasks.limited.rate_limit]))"
+    code = "print(json.dumps([tasks.limited.delay(9).get(timeout=60), tasks.limited.rate_limit]))"
     assert shop.ask(code, cluster.environment()) == [9, "100/s"]
     code = "from shop.models import Widget; print(json.dumps(Widget.objects.filter(name='audited 9').count()))"
     cluster.wait_for(lambda: shop.ask(code, cluster.environment()) == 1)
@@ -143,7 +143,7 @@ def test_canvas_and_retries_go_on(joined: tuple[Shop, Cluster]) -> None:
     code = """
 c = chord([tasks.add.s(i, i) for i in range(5)])(tasks.total.s())
 d = chain(tasks.add.s(1, 1), tasks.add.s(2))()
-print(json.dumps([c.get(timeout=30), d.get(timeout=30), tasks.again.delay().get(timeout=30)]))
+print(json.dumps([c.get(timeout=60), d.get(timeout=60), tasks.again.delay().get(timeout=60)]))
 """
     assert shop.ask(code, cluster.environment()) == [20, 4, 1]
 
@@ -151,28 +151,28 @@ print(json.dumps([c.get(timeout=30), d.get(timeout=30), tasks.again.delay().get(
 def test_a_retried_task_is_one_process(joined: tuple[Shop, Cluster]) -> None:
     shop, cluster = joined
     value, task_id = shop.ask(
-        "r = tasks.again.delay(); print(json.dumps([r.get(timeout=30), r.id]))", cluster.environment()
+        "r = tasks.again.delay(); print(json.dumps([r.get(timeout=60), r.id]))", cluster.environment()
     )
     assert value == 1
-    assert process_of(cluster, task_id).result(timeout=10) == 1
+    assert process_of(cluster, task_id).result(timeout=60) == 1
 
 
 def test_a_failure_is_in_the_record_and_raised_as_before(joined: tuple[Shop, Cluster]) -> None:
     shop, cluster = joined
     code = """
 r = tasks.fails.delay()
-try: r.get(timeout=30)
+try: r.get(timeout=60)
 except LookupError as error: print(json.dumps([str(error), r.state, r.id]))
 """
     text, state, task_id = shop.ask(code, cluster.environment())
     assert (text, state) == ("nothing there", "FAILURE")
     with pytest.raises((LookupError, ProcedureFailed), match="nothing there"):
-        process_of(cluster, task_id).result(timeout=10)
+        process_of(cluster, task_id).result(timeout=60)
 
 
 def test_results_are_where_they_were_before(joined: tuple[Shop, Cluster]) -> None:
     shop, cluster = joined
-    code = "r = tasks.add.delay(20, 22); r.get(timeout=30); print(json.dumps(r.id))"
+    code = "r = tasks.add.delay(20, 22); r.get(timeout=60); print(json.dumps(r.id))"
     task_id = shop.ask(code, cluster.environment())
     key = f"{shop.prefix}celery-task-meta-{task_id}"
     kept = cluster.wait_for(lambda: cluster.server.store.command("GET", key))
@@ -185,7 +185,7 @@ def test_an_abort_reaches_what_waits(joined: tuple[Shop, Cluster]) -> None:
     answer = process_of(cluster, task_id).abort("changed my mind")
     assert answer.level == "removed"
     # a second task, due later, has run: the first one's time is past
-    shop.ask("print(json.dumps(tasks.add.apply_async((2, 2), countdown=4).get(timeout=30)))", cluster.environment())
+    shop.ask("print(json.dumps(tasks.add.apply_async((2, 2), countdown=4).get(timeout=60)))", cluster.environment())
     assert process_of(cluster, task_id).state == "aborted"
     code = f"print(json.dumps(app.AsyncResult({task_id!r}).successful()))"
     assert shop.ask(code, cluster.environment()) is False
@@ -229,7 +229,7 @@ def test_without_the_two_lines_nothing_is_left(onserver_redis: str, tmp_path: Pa
         worker = start_plain(shop, tmp_path)
         try:
             loaded = "sorted(n for n in sys.modules if n.partition('.')[0] == 'onserver')"
-            code = f"print(json.dumps([tasks.add.delay(2, 3).get(timeout=30), {loaded}]))"
+            code = f"print(json.dumps([tasks.add.delay(2, 3).get(timeout=60), {loaded}]))"
             assert shop.ask(code, plain()) == [5, []]
         finally:
             complaint = worker.end()

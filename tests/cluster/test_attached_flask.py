@@ -27,7 +27,7 @@ deadline = time.monotonic() + 30
 while not (answer := client.get(f"/result/{task_id}").json)["ready"] and time.monotonic() < deadline:
     pass
 with flask_app.app_context():
-    session, number = remember.delay("shade", "blue").get(timeout=30)
+    session, number = remember.delay("shade", "blue").get(timeout=60)
 print(json.dumps([task_id, answer["value"], session, number]))
 """
 
@@ -52,10 +52,10 @@ def test_a_flask_application_joins(onserver_redis: str, tmp_path: Path, broker: 
         assert greeting == "hello ann", "the task ran in the context of the Flask application"
         assert cluster.storage["shade"]["value"] == "blue"
         assert session == cluster.server.session().id
-        assert Process.get(number).result(timeout=5) == [session, number]
+        assert Process.get(number).result(timeout=60) == [session, number]
         store = cluster.server.store
         greeted = Process.get(int(store.command("GET", store.key(f"id:{task_id}"))))
-        assert greeted.result(timeout=5) == "hello ann"
+        assert greeted.result(timeout=60) == "hello ann"
         assert not cluster.worker(0).end()
         keys = store.command("KEYS", f"{prefix}*")
         if keys:

@@ -35,48 +35,48 @@ def app(cluster: Cluster) -> Any:
 
 def test_a_group_of_a_hundred(app: Any) -> None:
     result = group(app.signature("plain_add", (i, i)) for i in range(100)).apply_async()
-    assert result.get(timeout=30) == [2 * i for i in range(100)]
+    assert result.get(timeout=60) == [2 * i for i in range(100)]
 
 
 def test_a_chain_of_ten(app: Any) -> None:
     first = app.signature("jobs.add", (1, 1))
     rest = [app.signature("plain_add" if i % 2 else "jobs.add", (1,)) for i in range(9)]
-    assert chain(first, *rest).apply_async().get(timeout=30) == 11
+    assert chain(first, *rest).apply_async().get(timeout=60) == 11
 
 
 def test_a_chord_of_fifty(app: Any) -> None:
     header = [app.signature("plain_add", (i, 1)) for i in range(50)]
-    assert chord(header)(app.signature("plain_total")).get(timeout=30) == sum(range(1, 51))
+    assert chord(header)(app.signature("plain_total")).get(timeout=60) == sum(range(1, 51))
 
 
 def test_a_chord_of_procedures(app: Any) -> None:
     header = [app.signature("jobs.add", (i, 1)) for i in range(10)]
-    assert chord(header)(app.signature("jobs.total")).get(timeout=30) == sum(range(1, 11))
+    assert chord(header)(app.signature("jobs.total")).get(timeout=60) == sum(range(1, 11))
 
 
 def test_nested_canvas(app: Any) -> None:
     inner = chain(app.signature("plain_add", (1, 2)), app.signature("plain_add", (3,)))
     nested = chord([inner, app.signature("plain_add", (4, 5))])(app.signature("plain_total"))
-    assert nested.get(timeout=30) == 15
+    assert nested.get(timeout=60) == 15
 
 
 def test_a_retry_keeps_its_process(app: Any, cluster: Cluster) -> None:
     result = app.send_task("flaky", (f"flaky-{cluster.workers[0].pid}",))
-    assert result.get(timeout=30) == 2
+    assert result.get(timeout=60) == 2
 
 
 def test_a_failure_comes_back_as_what_it_was(app: Any) -> None:
     result = app.send_task("fails")
     with pytest.raises(ZeroDivisionError, match="on purpose"):
-        result.get(timeout=30)
+        result.get(timeout=60)
     assert result.state == "FAILURE"
     assert "ZeroDivisionError" in result.traceback
 
 
 def test_a_task_is_a_process_of_the_one_session(app: Any, cluster: Cluster) -> None:
-    session, number = app.send_task("where").get(timeout=30)
+    session, number = app.send_task("where").get(timeout=60)
     assert session == cluster.server.session().id
-    assert Process.get(number).result(timeout=5) == [session, number]
+    assert Process.get(number).result(timeout=60) == [session, number]
 
 
 def test_an_ignored_result_is_still_an_end(app: Any, cluster: Cluster) -> None:
@@ -90,8 +90,8 @@ def test_an_unknown_id_is_pending(app: Any) -> None:
 
 
 def test_a_procedure_called_both_ways_is_one_record(app: Any) -> None:
-    assert app.send_task("jobs.add", (2, 3)).get(timeout=30) == 5
-    assert execute_on_server("jobs.add", 2, 4).result(timeout=30) == 6
+    assert app.send_task("jobs.add", (2, 3)).get(timeout=60) == 5
+    assert execute_on_server("jobs.add", 2, 4).result(timeout=60) == 6
 
 
 def test_inspect_answers_one_node(app: Any) -> None:

@@ -39,7 +39,7 @@ def cluster(onserver_redis: str, tmp_path_factory: pytest.TempPathFactory) -> It
         opened.start(1)
         with opened.as_current():
             app: Any = make_app(opened.server)
-            assert app.control.broadcast("ping", reply=True, timeout=10, limit=1)  # the worker listens
+            assert app.control.broadcast("ping", reply=True, timeout=60, limit=1)  # the worker listens
             yield opened
 
 
@@ -60,7 +60,7 @@ def celery(cluster: Cluster, *words: str) -> Any:
 
 def node(cluster: Cluster) -> str:
     app: Any = make_app(cluster.server)
-    (answer,) = app.control.broadcast("ping", reply=True, timeout=10, limit=1)
+    (answer,) = app.control.broadcast("ping", reply=True, timeout=60, limit=1)
     (name,) = answer
     return str(name)
 
@@ -74,7 +74,7 @@ def held(cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Process[A
     yield process
     with cluster.storage.use() as root:
         root[name] = True
-    assert process.result(timeout=20) == name
+    assert process.result(timeout=60) == name
 
 
 def test_inspect_active_shows_what_runs(cluster: Cluster, held: Process[Any]) -> None:
@@ -126,7 +126,7 @@ def test_every_command_is_answered(cluster: Cluster, command: str) -> None:
             arguments[name] = words.pop(0)
     if meta.variadic:
         arguments[meta.variadic] = words
-    answers = app.control.broadcast(command, arguments=arguments, reply=True, timeout=10, limit=1)
+    answers = app.control.broadcast(command, arguments=arguments, reply=True, timeout=60, limit=1)
     ((answer,),) = [answer.values() for answer in answers]
     if isinstance(answer, dict) and "error" in answer:
         assert answer["error"].startswith(f"{command}: ")
@@ -136,7 +136,7 @@ def test_every_command_is_answered(cluster: Cluster, command: str) -> None:
 
 def test_a_command_that_nobody_knows_is_answered_too(cluster: Cluster) -> None:
     app: Any = make_app(cluster.server)
-    answers = app.control.broadcast("dance", reply=True, timeout=10, limit=1)
+    answers = app.control.broadcast("dance", reply=True, timeout=60, limit=1)
     assert list(answers[0].values()) == [{"error": "dance: this worker does not know that command"}]
 
 
@@ -149,7 +149,7 @@ def test_revoke_aborts_what_waits_and_what_runs(cluster: Cluster) -> None:
     task_id = app.desk.task_id_of(running.number)
     assert "asked" in celery(cluster, "control", "terminate", "KILL", task_id)["ok"]
     with pytest.raises(ProcessAborted, match="revoked"):
-        running.result(timeout=20)
+        running.result(timeout=60)
     assert {waiting.id, task_id} <= set(celery(cluster, "inspect", "revoked"))
     assert waiting.state == app.AsyncResult(task_id).state == "REVOKED"
 
@@ -157,13 +157,13 @@ def test_revoke_aborts_what_waits_and_what_runs(cluster: Cluster) -> None:
 def test_control_shutdown_lets_what_runs_finish(cluster: Cluster) -> None:
     (second,) = cluster.start(1)
     process = execute_on_server("jobs.add", 1, 1)
-    assert process.result(timeout=20) == 2
+    assert process.result(timeout=60) == 2
     app: Any = make_app(cluster.server)
     name = f"{second.node}@{node(cluster).partition('@')[2]}"
-    wait_for(lambda: app.control.broadcast("ping", reply=True, timeout=1, destination=[name]), 20)
-    (answer,) = app.control.broadcast("shutdown", reply=True, timeout=10, limit=1, destination=[name])
+    wait_for(lambda: app.control.broadcast("ping", reply=True, timeout=1, destination=[name]), 60)
+    (answer,) = app.control.broadcast("shutdown", reply=True, timeout=60, limit=1, destination=[name])
     assert answer[name]["ok"].startswith("shutting down")
-    assert second.wait(20) == 0
+    assert second.wait(60) == 0
 
 
 def test_a_revoke_is_remembered_while_no_worker_is_up(onserver_redis: str, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_revoke_is_remembered_while_no_worker_is_up(onserver_redis: str, tmp_p
         revoked, other = app.send_task("plain_add", (1, 2)), app.send_task("plain_add", (3, 4))
         revoked.revoke()
         cluster.start(1)
-        assert other.get(timeout=20) == 7
+        assert other.get(timeout=60) == 7
         assert revoked.state == "REVOKED"
         with pytest.raises(TaskRevokedError):
-            revoked.get(timeout=5)
+            revoked.get(timeout=60)

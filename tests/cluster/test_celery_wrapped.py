@@ -67,9 +67,9 @@ def test_procedures_go_through_a_wrapped_tracer(cluster_of: Open, source: str, l
     cluster = cluster_of(1, tasks=source, executors=1)
     with cluster.as_current():
         process = execute_on_server("jobs.add", 20, 22)
-        assert process.result(timeout=20) == 42
+        assert process.result(timeout=60) == 42
         with pytest.raises(LookupError):
-            execute_on_server("jobs.fails").result(timeout=20)
+            execute_on_server("jobs.fails").result(timeout=60)
         task_id = make_app(cluster.server).desk.task_id_of(process.number)
     assert cluster.ledger.count("span", "jobs.add", task_id) == 1
     assert cluster.ledger.count("span", "jobs.fails") == 1
@@ -83,14 +83,14 @@ def test_procedures_go_through_a_wrapped_tracer(cluster_of: Open, source: str, l
 def test_a_request_of_somebodys_own_counts_as_wrapped(cluster_of: Open) -> None:
     cluster = cluster_of(1, tasks=REQUEST + "\ncollect()", executors=1)
     with cluster.as_current():
-        assert execute_on_server("jobs.add", 20, 22).result(timeout=20) == 42
+        assert execute_on_server("jobs.add", 20, 22).result(timeout=60) == 42
     assert "tasks.jobs wraps its tracer" in cluster.worker(0).output
 
 
 def test_nothing_is_said_where_nobody_wraps(cluster_of: Open) -> None:
     cluster = cluster_of(1, tasks=COLLECTOR, executors=1)
     with cluster.as_current():
-        assert execute_on_server("jobs.add", 20, 22).result(timeout=20) == 42
+        assert execute_on_server("jobs.add", 20, 22).result(timeout=60) == 42
     assert cluster.ledger.count("span") == 0
     assert "wraps" not in cluster.worker(0).output
 
@@ -101,4 +101,4 @@ def test_looking_for_a_wrapper_loads_no_celery(cluster_of: Open) -> None:
     )
     cluster = cluster_of(1, tasks=plain, executors=1)
     with cluster.as_current():
-        assert execute_on_server("jobs.loaded").result(timeout=20) is False
+        assert execute_on_server("jobs.loaded").result(timeout=60) is False

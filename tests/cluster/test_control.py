@@ -38,7 +38,7 @@ def began(cluster: Cluster, procedure: str, *args: Any) -> Process[Any]:
 
 
 def in_state(cluster: Cluster, process: Process[Any], state: str) -> None:
-    cluster.wait_for(lambda: process.state == state, 15)
+    cluster.wait_for(lambda: process.state == state, 60)
 
 
 def test_a_run_stops_at_its_next_checkpoint(cluster: Cluster) -> None:
@@ -46,7 +46,7 @@ def test_a_run_stops_at_its_next_checkpoint(cluster: Cluster) -> None:
     answer = process.abort("no longer needed")
     assert (answer.number, answer.level) == (process.number, "asked")
     with pytest.raises(ProcessAborted, match=r"was aborted by \S+@\S+: no longer needed"):
-        process.result(timeout=15)
+        process.result(timeout=60)
     assert process.record().level == "asked"
     assert cluster.ledger.count("cleaned", process.number) == 1
     assert cluster.ledger.count("ended", process.number) == 0
@@ -56,7 +56,7 @@ def test_a_run_stops_at_its_next_checkpoint(cluster: Cluster) -> None:
 def test_a_run_without_checkpoints_is_interrupted(cluster: Cluster) -> None:
     process = began(cluster, "deaf", LONG)
     process.abort()
-    assert process.wait(timeout=15) == "aborted"
+    assert process.wait(timeout=60) == "aborted"
     assert process.record().level == "interrupted"
     assert cluster.ledger.count("cleaned", process.number) == 1
 
@@ -64,10 +64,10 @@ def test_a_run_without_checkpoints_is_interrupted(cluster: Cluster) -> None:
 def test_a_run_that_swallows_interruptions_is_killed_only_when_that_was_asked_for(cluster: Cluster) -> None:
     process = began(cluster, "stubborn", LONG)
     process.abort()
-    cluster.wait_for(lambda: cluster.ledger.count("Interrupted", process.number), 15)
+    cluster.wait_for(lambda: cluster.ledger.count("Interrupted", process.number), 60)
     assert process.state == "running"
     process.abort(force=True)
-    assert process.wait(timeout=15) == "aborted"
+    assert process.wait(timeout=60) == "aborted"
     assert process.record().level == "killed"
     assert cluster.ledger.count("began", process.number) == 1
 
@@ -75,14 +75,14 @@ def test_a_run_that_swallows_interruptions_is_killed_only_when_that_was_asked_fo
 def test_an_error_that_the_abort_became_is_an_abort(cluster: Cluster) -> None:
     process = began(cluster, "wraps", LONG)
     process.abort()
-    assert process.wait(timeout=15) == "aborted"
+    assert process.wait(timeout=60) == "aborted"
 
 
 def test_an_abort_inside_use_writes_nothing_and_frees_the_lock(cluster: Cluster) -> None:
     process = began(cluster, "uses", LONG)
     process.abort()
-    assert process.wait(timeout=15) == "aborted"
-    with cluster.storage.use("held", timeout=10) as held:
+    assert process.wait(timeout=60) == "aborted"
+    with cluster.storage.use("held", timeout=60) as held:
         assert held.get("by") != process.number
 
 
@@ -91,10 +91,10 @@ def test_one_that_stands_in_line_or_waits_for_another_is_aborted_there(cluster: 
     stands = began(cluster, "stands", 1)
     in_state(cluster, stands, "waiting")
     stands.abort()
-    assert stands.wait(timeout=15) == "aborted"
+    assert stands.wait(timeout=60) == "aborted"
     assert stands.record().level == "asked"
     holds.abort()
-    assert holds.wait(timeout=15) == "aborted"
+    assert holds.wait(timeout=60) == "aborted"
 
 
 def test_one_that_waits_for_another_is_aborted_there(cluster: Cluster) -> None:
@@ -102,10 +102,10 @@ def test_one_that_waits_for_another_is_aborted_there(cluster: Cluster) -> None:
     in_state(cluster, waits, "waiting")
     other = Process.get(int(waits.record().why.removeprefix("#")))
     waits.abort()
-    assert waits.wait(timeout=15) == "aborted"
+    assert waits.wait(timeout=60) == "aborted"
     assert other.state == "running"
     other.abort()
-    assert other.wait(timeout=15) == "aborted"
+    assert other.wait(timeout=60) == "aborted"
 
 
 def test_what_has_not_begun_never_does(cluster_of: Open) -> None:
@@ -124,10 +124,10 @@ def test_what_has_not_begun_never_does(cluster_of: Open) -> None:
         assert kept.pause().state == "paused"
         cluster.start(1)
         after = execute_on_server("jobs.quick", 3)
-        assert after.result(timeout=15) == 3
+        assert after.result(timeout=60) == 3
         assert kept.state == "paused"
         assert kept.resume().level == "queued"
-        assert kept.result(timeout=15) == 2
+        assert kept.result(timeout=60) == 2
         assert kept.resume().level == "ended"
         assert cluster.ledger.count("began", queued.number) == 0
 
@@ -139,7 +139,7 @@ def test_a_stopped_run_goes_on_where_it_was_and_another_takes_its_place(cluster:
     in_state(cluster, process, "paused")
     assert process.record().why == "its executor is stopped"
     others = [began(cluster, "count", 1000) for _ in range(2)]  # both places are taken
-    assert len({other.result(timeout=30) for other in others}) == 1
+    assert len({other.result(timeout=60) for other in others}) == 1
     assert process.state == "paused"
     assert process.resume().level == "asked"
     assert process.result(timeout=60) == expected
@@ -153,18 +153,18 @@ def test_a_delicate_run_pauses_at_its_checkpoint(cluster: Cluster) -> None:
     assert process.record().why == "at a checkpoint"
     assert cluster.ledger.count("ended", process.number) == 0
     process.resume()
-    assert process.result(timeout=30) == "ended"
+    assert process.result(timeout=60) == "ended"
     assert cluster.ledger.count("began", process.number) == 1
 
 
 def test_a_pause_waits_for_the_end_of_use(cluster: Cluster) -> None:
     process = began(cluster, "uses", 1.0)
     process.pause()
-    cluster.wait_for(lambda: process.state in ("paused", "done"), 15)
-    with cluster.storage.use("held", timeout=15) as held:
+    cluster.wait_for(lambda: process.state in ("paused", "done"), 60)
+    with cluster.storage.use("held", timeout=60) as held:
         assert held["by"] == process.number  # it had left the block before it paused
     process.resume()
-    assert process.result(timeout=30) == "ended"
+    assert process.result(timeout=60) == "ended"
 
 
 def test_one_that_is_to_pause_leaves_its_line(cluster: Cluster) -> None:
@@ -174,11 +174,11 @@ def test_one_that_is_to_pause_leaves_its_line(cluster: Cluster) -> None:
     stands.pause()
     in_state(cluster, stands, "paused")
     holds.abort()
-    assert holds.wait(timeout=15) == "aborted"
-    with cluster.storage.use("held", timeout=15):
+    assert holds.wait(timeout=60) == "aborted"
+    with cluster.storage.use("held", timeout=60):
         assert stands.state == "paused"  # it does not stand in the way
     stands.resume()
-    assert stands.result(timeout=30) == 1
+    assert stands.result(timeout=60) == 1
 
 
 def test_a_paused_run_is_aborted(cluster: Cluster) -> None:
@@ -186,7 +186,7 @@ def test_a_paused_run_is_aborted(cluster: Cluster) -> None:
     process.pause()
     in_state(cluster, process, "paused")
     process.abort()
-    assert process.wait(timeout=15) == "aborted"
+    assert process.wait(timeout=60) == "aborted"
     assert process.pause().level == "ended"
 
 
@@ -206,10 +206,10 @@ def test_a_paused_run_of_a_worker_that_dies_stays_paused(cluster_of: Open) -> No
         in_state(cluster, process, "paused")
         cluster.kill(cluster.worker(0))
         (worker,) = cluster.start(1)
-        assert execute_on_server("jobs.quick", 1).result(timeout=30) == 1
+        assert execute_on_server("jobs.quick", 1).result(timeout=60) == 1
         in_state(cluster, process, "paused")
         assert process.resume().level == "queued"
-        assert process.result(timeout=30) == "ended"
+        assert process.result(timeout=60) == "ended"
         assert cluster.ledger.count("began", process.number) == 2
         assert worker.alive
 
@@ -222,7 +222,7 @@ def test_a_stopped_run_outlives_the_lease(cluster: Cluster) -> None:
     in_state(cluster, process, "paused")
     holder, began_at = process.record().holder, monotonic()
     while monotonic() - began_at < 2 * LEASE:  # the time itself is the fact here
-        assert began(cluster, "quick", 7).result(timeout=15) == 7
+        assert began(cluster, "quick", 7).result(timeout=60) == 7
     assert process.record().holder == holder
     assert process.state == "paused"
     process.resume()
@@ -236,7 +236,7 @@ def one_outcome(cluster: Cluster, times: int) -> None:
     for _ in range(times):
         process = execute_on_server("jobs.quick", 1)
         answer = process.abort()
-        state = process.wait(timeout=30)
+        state = process.wait(timeout=60)
         began, ended = (cluster.ledger.count(word, process.number) for word in ("began", "ended"))
         if answer.level == "removed":
             assert (state, began) == ("aborted", 0)
@@ -259,9 +259,9 @@ def test_a_pause_in_the_instant_of_the_claim(cluster: Cluster) -> None:
     for _ in range(50):
         process = execute_on_server("jobs.quick", 1)
         process.pause()
-        cluster.wait_for(lambda process=process: process.state in ("paused", "done"), 15)
+        cluster.wait_for(lambda process=process: process.state in ("paused", "done"), 60)  # type: ignore[misc]
         process.resume()
-        assert process.result(timeout=30) == 1
+        assert process.result(timeout=60) == 1
         assert cluster.ledger.count("ended", process.number) == 1
 
 
@@ -273,8 +273,8 @@ def test_orders_hold_given_while_no_worker_is_up(cluster_of: Open) -> None:
         running.abort("while nobody is there")
         waiting.pause()
         cluster.start(1)
-        assert running.wait(timeout=30) == "aborted"
+        assert running.wait(timeout=60) == "aborted"
         in_state(cluster, waiting, "paused")
         waiting.resume()
-        assert waiting.result(timeout=30) == "ended"
+        assert waiting.result(timeout=60) == "ended"
         assert cluster.ledger.count("began", running.number) == 1

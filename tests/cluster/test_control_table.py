@@ -90,7 +90,7 @@ def brought_to(cluster: Cluster, doing: str, seconds: float) -> Process[Any]:
     if doing.startswith("paused "):
         process = brought_to(cluster, doing.removeprefix("paused "), seconds)
         process.pause()
-        cluster.wait_for(lambda: process.state == "paused", 15)
+        cluster.wait_for(lambda: process.state == "paused", 60)
         return process
     if doing in ("queued", "unbegun"):
         with warnings.catch_warnings():
@@ -101,9 +101,9 @@ def brought_to(cluster: Cluster, doing: str, seconds: float) -> Process[Any]:
     process = (
         quick.start(1) if doing == "done" else execute_on_server(f"jobs.{doing.partition(' ')[2] or doing}", seconds)
     )
-    cluster.wait_for(lambda: cluster.ledger.count("began", process.number), 15)
+    cluster.wait_for(lambda: cluster.ledger.count("began", process.number), 60)
     if doing == "done":
-        process.wait(timeout=15)
+        process.wait(timeout=60)
     return process
 
 
@@ -117,11 +117,11 @@ def test_an_order(place: tuple[str, Cluster], row: Row) -> None:
             held.enter_context(cluster.storage.use("held"))
         process = brought_to(cluster, row.doing, seconds)
         if row.doing == "stands":
-            cluster.wait_for(lambda: process.state == "waiting", 15)
+            cluster.wait_for(lambda: process.state == "waiting", 60)
         assert given(row.order, process).level == row.answer
-        cluster.wait_for(lambda: stands(process) == expected, 15)
+        cluster.wait_for(lambda: stands(process) == expected, 60)
         if not process.state.ended:
             held.close()
             process.resume()
             process.abort(force=True)
-            process.wait(timeout=30)
+            process.wait(timeout=60)

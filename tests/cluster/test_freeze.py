@@ -19,7 +19,7 @@ def test_a_worker_stopped_for_longer_than_its_lease_changes_nothing_any_more(clu
         cluster.wait_for(lambda: cluster.ledger.count("holding", process.number))
         cluster.stop(frozen)
         cluster.start(1)
-        assert process.result(timeout=20) is None
+        assert process.result(timeout=60) is None
         assert cluster.storage["y"]["last"] == process.number
         written = cluster.storage.version("y")
         cluster.cont(frozen)
@@ -27,7 +27,7 @@ def test_a_worker_stopped_for_longer_than_its_lease_changes_nothing_any_more(clu
         assert "was declared dead" in frozen.output
         assert cluster.storage.version("y") == written
         assert cluster.ledger.count("holding", process.number) == 2
-        assert execute_on_server("jobs.work", 7).result(timeout=10) == 7
+        assert execute_on_server("jobs.work", 7).result(timeout=60) == 7
 
 
 def test_a_frozen_supervisor_does_not_let_two_runs_overlap(cluster_of: Open) -> None:
@@ -38,7 +38,7 @@ def test_a_frozen_supervisor_does_not_let_two_runs_overlap(cluster_of: Open) -> 
         cluster.wait_for(lambda: cluster.ledger.count("started", process.number))
         os.kill(frozen.pid, signal.SIGSTOP)
         cluster.start(1)
-        assert process.result(timeout=25) == 1
+        assert process.result(timeout=60) == 1
         os.kill(frozen.pid, signal.SIGCONT)
     assert len(runs(cluster.ledger)[process.number]) == 2
     assert overlaps(cluster.ledger) == []
@@ -49,6 +49,6 @@ def test_work_that_outlives_the_lease_runs_exactly_once(cluster_of: Open) -> Non
     with cluster.as_current():
         long = execute_on_server("jobs.work", 1, 4 * LEASE)
         delayed = execute_on_server(work.options(delay=1.5 * LEASE), 2)
-        assert delayed.result(timeout=20) == 2
-        assert long.result(timeout=20) == 1
+        assert delayed.result(timeout=60) == 2
+        assert long.result(timeout=60) == 1
     assert {number: len(spans) for number, spans in runs(cluster.ledger).items()} == {long.number: 1, delayed.number: 1}

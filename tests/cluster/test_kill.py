@@ -12,6 +12,7 @@ from onserver import Process, execute_many, execute_on_server
 from onserver.testing.cluster import BEAT, LEASE, Cluster
 from tests.cluster.conftest import Open
 from tests.cluster.jobs import overlaps, runs
+from tests.measure import at_best
 
 ENDED = {"done", "failed", "lost", "dead"}
 
@@ -20,7 +21,7 @@ def states(processes: list[Process[Any]]) -> list[str]:
     return [str(process.state).lower() for process in processes]
 
 
-def all_ended(cluster: Cluster, processes: list[Process[Any]], timeout: float = 20.0) -> list[str]:
+def all_ended(cluster: Cluster, processes: list[Process[Any]], timeout: float = 60.0) -> list[str]:
     cluster.wait_for(lambda: set(states(processes)) <= ENDED, timeout)
     return states(processes)
 
@@ -51,29 +52,38 @@ def test_a_supervisor_that_dies_before_it_buries_its_executor_loses_nothing(clus
 
 def test_a_killed_executor_is_replaced_and_its_process_runs_again_within_a_second(cluster_of: Open) -> None:
     cluster = cluster_of(1, executors=1)
-    with cluster.as_current():
+
+    def kill() -> float:
         process = execute_on_server("jobs.work", 1, 1.0)
         cluster.wait_for(lambda: cluster.ledger.count("started", process.number))
         killed = int(cluster.ledger.of("started")[-1][3])
         os.kill(killed, signal.SIGKILL)
-        assert process.result(timeout=15) == 1
-    first, second = runs(cluster.ledger)[process.number]
-    assert second[0] - first[1] < 1.0 + 0.5  # half a second for a machine that is busy with other tests
-    assert killed not in cluster.worker(0).executors
-    assert len(cluster.worker(0).executors) == 1
+        assert process.result(timeout=60) == 1
+        assert killed not in cluster.worker(0).executors
+        assert len(cluster.worker(0).executors) == 1
+        first, second = runs(cluster.ledger)[process.number]
+        return second[0] - first[1]
+
+    with cluster.as_current():
+        at_best(kill, 1.0)
 
 
 def test_the_work_of_a_killed_worker_runs_again_within_lease_and_beat(cluster_of: Open) -> None:
     cluster = cluster_of(1)
-    with cluster.as_current():
+
+    def kill() -> float:
         process = execute_on_server("jobs.work", 1, 600.0)
         cluster.wait_for(lambda: cluster.ledger.count("started", process.number))
-        (other,) = cluster.start(1)
-        cluster.kill(cluster.worker(0))
+        cluster.start(1)
+        *_, runner, other = cluster.workers
+        cluster.kill(runner)
         cluster.wait_for(lambda: cluster.ledger.count("started", process.number) == 2)
         first, second = runs(cluster.ledger)[process.number][:2]
-        assert second[0] - first[1] < LEASE + 2 * BEAT + 1.0
         assert other.alive
+        return second[0] - first[1]
+
+    with cluster.as_current():
+        at_best(kill, LEASE + 2 * BEAT + 1.0)
 
 
 def test_a_body_that_kills_its_worker_each_time_is_dead_lettered(cluster_of: Open) -> None:
@@ -89,7 +99,7 @@ def test_a_process_that_may_not_run_again_is_lost_with_its_worker(cluster_of: Op
     with cluster.as_current():
         process = execute_on_server("jobs.once", 1)
         assert all_ended(cluster, [process]) == ["lost"]
-        assert execute_on_server("jobs.once", 2).result(timeout=10) == 2
+        assert execute_on_server("jobs.once", 2).result(timeout=60) == 2
     assert cluster.ledger.count("started", process.number) == 1
 
 

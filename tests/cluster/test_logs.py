@@ -45,7 +45,7 @@ def has_all(process: Process[object], wanted: list[str]) -> bool:
 
 def test_whoever_writes_it(cluster: Cluster) -> None:
     process = execute_on_server("jobs.speaks_in_every_way")
-    process.result(timeout=30)
+    process.result(timeout=60)
     cluster.wait_for(partial(has, process, "without an end", "its errors"))
     found = {line.text: (line.source, line.level, line.worker) for line in process.log()}
     assert found == {
@@ -64,7 +64,7 @@ def test_whoever_writes_it(cluster: Cluster) -> None:
 
 def test_a_traceback_that_is_logged(cluster: Cluster) -> None:
     process = execute_on_server("jobs.fails_aloud")
-    process.result(timeout=30)
+    process.result(timeout=60)
     cluster.wait_for(partial(has, process, "ValueError: it went wrong"))
     assert {line.level for line in process.log()} == {"ERROR"}
 
@@ -78,14 +78,14 @@ def test_a_hook_has_a_log(cluster: Cluster) -> None:
 def test_the_last_words_of_an_executor_that_is_killed(cluster: Cluster) -> None:
     process = execute_on_server("jobs.dies", "kill")
     with pytest.raises(ProcessLost):
-        process.result(timeout=30)
+        process.result(timeout=60)
     assert texts(process) == ["before the end", "the program too", "last words"]  # they are there when its end is known
 
 
 def test_the_last_words_of_one_that_crashes_are_there_to_the_last_letter(cluster: Cluster) -> None:
     process = execute_on_server("jobs.dies", "abort")
     with pytest.raises(ProcessLost):
-        process.result(timeout=30)
+        process.result(timeout=60)
     assert {"before the end", "the program too", "last words", "half a wor", "Fatal Python error: Aborted"} <= set(
         texts(process)
     )
@@ -96,7 +96,7 @@ def test_the_last_words_of_one_that_is_killed_from_outside(cluster: Cluster) -> 
     cluster.wait_for(lambda: len(texts(process)) == 1)
     os.kill(int(texts(process)[0]), signal.SIGKILL)
     with pytest.raises(ProcessLost):
-        process.result(timeout=30)
+        process.result(timeout=60)
     assert texts(process)[1:] == ["still at it"]
 
 
@@ -132,7 +132,7 @@ def test_what_is_kept_is_a_setting(cluster_of: Open) -> None:
     cluster = cluster_of(1, tasks=TASKS, settings={"process.log_lines": 3})
     with cluster.as_current():
         process = execute_on_server("jobs.speaks", "a", 10)
-        process.result(timeout=30)
+        process.result(timeout=60)
         cluster.wait_for(lambda: texts(process) == ["a says 7", "a says 8", "a says 9"])
 
 

@@ -32,7 +32,7 @@ def test_after_so_many_processes(cluster_of: Open) -> None:
 
         def pids() -> set[int]:
             processes.extend(execute_many("jobs.pid", range(50)))
-            return set(wait_all(processes[-50:], timeout=30))
+            return set(wait_all(processes[-50:], timeout=60))
 
         cluster.wait_for(lambda: pids() - first)
         cluster.wait_for(lambda: not set(cluster.worker(0).executors) & first)
@@ -45,6 +45,6 @@ def test_at_an_age_or_a_size(cluster_of: Open, setting: str) -> None:
     cluster = cluster_of(1, executors=1, tasks=TASKS, settings={f"worker.{setting}": value})
     with cluster.as_current():
         (first,) = cluster.worker(0).executors
-        assert execute_on_server("jobs.grow", 200).result(timeout=30) == first or setting == "recycle_seconds"
-        cluster.wait_for(lambda: first not in cluster.worker(0).executors, 15)
-        assert execute_on_server("jobs.pid", 1).result(timeout=30) != first
+        assert execute_on_server("jobs.grow", 200).result(timeout=60) == first or setting == "recycle_seconds"
+        cluster.wait_for(lambda: first not in cluster.worker(0).executors, 60)
+        assert execute_on_server("jobs.pid", 1).result(timeout=60) != first

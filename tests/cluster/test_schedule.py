@@ -60,7 +60,7 @@ def times(text: str, begin: float, end: float, zone: str = "UTC") -> list[int]:
 
 def have_run(cluster: Cluster, name: str, wanted: list[int]) -> None:
     """Wait for a run for each of these times, and find no other and none twice."""
-    cluster.wait_for(lambda: set(wanted) <= set(started(cluster, name)), 30)
+    cluster.wait_for(lambda: set(wanted) <= set(started(cluster, name)), 60)
     assert sorted(started(cluster, name)) == wanted
 
 
@@ -112,7 +112,7 @@ def test_no_second_is_left_out_or_counted_twice_while_leaders_die(cluster_of: Op
         cluster.kill(worker)
         cluster.start(executors=1)
         reached = int(now(cluster)) + 1
-        cluster.wait_for(lambda reached=reached: max(started(cluster, "second")) > reached, 30)  # type: ignore[misc]
+        cluster.wait_for(lambda reached=reached: max(started(cluster, "second")) > reached, 60)  # type: ignore[misc]
     found = sorted(started(cluster, "second"))
     settled(cluster)
     found = sorted(started(cluster, "second"))
@@ -227,7 +227,7 @@ def test_a_schedule_of_the_settings_that_cannot_be_kept(cluster_of: Open, text: 
     cluster = cluster_of(0, tasks=only("hourly_once"))
     with_settings(cluster, text)
     (worker,) = cluster.start(ready=False)
-    worker.wait(20)
+    worker.wait(60)
     assert worker.program.returncode == 2, worker.output
     assert problem in worker.output
     status, said = run(cluster, "config", "check")
@@ -245,7 +245,7 @@ def test_a_schedule_that_new_code_does_not_have(cluster_of: Open) -> None:
     (cluster.project / "tasks" / "jobs.py").write_text(only("def hourly()"))
     worker.signal(signal.SIGUSR2)
     cluster.wait_for(lambda: ": code " in worker.output)
-    cluster.wait_for(lambda: len(live_codes(cluster)) == 1, 20)
+    cluster.wait_for(lambda: len(live_codes(cluster)) == 1, 60)
     set_clock(cluster, full + HOUR - 1)
     have_run(cluster, "hourly", [full, full + HOUR])
     settled(cluster)

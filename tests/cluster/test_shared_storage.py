@@ -35,7 +35,7 @@ def test_what_was_committed_before_a_start_is_read_by_it(cluster_of: Open) -> No
         for n in range(1000):
             with cluster.storage.use("x") as x:
                 x["n"] = n
-            assert execute_on_server("jobs.read", "x").result(timeout=20)["n"] == n
+            assert execute_on_server("jobs.read", "x").result(timeout=60)["n"] == n
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -91,4 +91,4 @@ def test_forks_of_a_web_server_count_two_thousand_requests(cluster_of: Open, tmp
     finally:
         with suppress(ProcessLookupError):  # it may have ended by itself, which the test has said
             os.killpg(program.pid, signal.SIGTERM)
-        program.wait(20)
+        program.wait(60)

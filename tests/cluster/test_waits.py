@@ -49,17 +49,17 @@ def wants_held() -> int:
 def test_whoever_waits_is_stood_in_for(cluster_of: Open) -> None:
     cluster = cluster_of(1, executors=1, tasks=TASKS)
     with cluster.as_current():
-        assert execute_on_server("jobs.depth", 4).result(timeout=30) == 4
-        assert execute_on_server("jobs.depth", 4).result(timeout=30) == 4
+        assert execute_on_server("jobs.depth", 4).result(timeout=60) == 4
+        assert execute_on_server("jobs.depth", 4).result(timeout=60) == 4
 
 
 def test_with_no_stand_in_left_a_full_house_is_found(cluster_of: Open) -> None:
     cluster = cluster_of(1, executors=1, tasks=TASKS, settings={"worker.stand_ins": 2})
     with cluster.as_current():
-        assert execute_on_server("jobs.depth", 2).result(timeout=30) == 2
+        assert execute_on_server("jobs.depth", 2).result(timeout=60) == 2
         with pytest.raises(DeadlockDetected, match="every executor there waits"):
-            execute_on_server("jobs.depth", 6).result(timeout=30)
-        assert execute_on_server("jobs.depth", 1).result(timeout=30) == 1
+            execute_on_server("jobs.depth", 6).result(timeout=60)
+        assert execute_on_server("jobs.depth", 1).result(timeout=60) == 1
 
 
 def test_two_that_wait_for_each_other(cluster_of: Open) -> None:
@@ -72,9 +72,9 @@ def test_two_that_wait_for_each_other(cluster_of: Open) -> None:
         with cluster.storage.use() as root:
             root["other"] = second.number
         with pytest.raises(DeadlockDetected, match=rf"the end of #{second.number} would never end: #{second.number} "):
-            first.result(timeout=30)
+            first.result(timeout=60)
         with pytest.raises(DeadlockDetected):  # it failed with that error, which its waiter gets
-            second.result(timeout=30)
+            second.result(timeout=60)
 
 
 def test_a_lock_and_a_process_in_one_circle(cluster_of: Open) -> None:
@@ -86,8 +86,8 @@ def test_a_lock_and_a_process_in_one_circle(cluster_of: Open) -> None:
         with cluster.storage.use() as root:
             root["go"] = True
         with pytest.raises(DeadlockDetected):
-            wants.result(timeout=30)
-        assert holds.wait(timeout=30) == "failed"
+            wants.result(timeout=60)
+        assert holds.wait(timeout=60) == "failed"
 
 
 def test_a_waiting_one_whose_executor_dies_waits_again(cluster_of: Open) -> None:
@@ -102,4 +102,4 @@ def test_a_waiting_one_whose_executor_dies_waits_again(cluster_of: Open) -> None
         third = execute_on_server("jobs.depth", 0)
         with cluster.storage.use() as root:
             root["other"] = third.number
-        assert second.result(timeout=30) == 0
+        assert second.result(timeout=60) == 0

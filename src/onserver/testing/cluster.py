@@ -27,9 +27,9 @@ T = TypeVar("T")
 #: Lease and beat of a test's workers, in seconds.
 LEASE, BEAT = 2.0, 0.4
 #: Seconds within which a worker says that it is ready; the machine that runs tests may be busy.
-READY = 30.0
+READY = 60.0
 #: Seconds that a worker of Celery's own gets to end: each child of its pool sleeps a second before it exits.
-CELERY_ENDS = 15.0
+CELERY_ENDS = 30.0
 
 #: `workers/__init__.py` of the projects that are made for a test.
 CELERY_APP = """from onserver import Server
@@ -150,7 +150,7 @@ class Cluster:
         """Move the clock that every script of this server reads."""
         self.server.store.command("INCRBY", self.server.store.key("clock"), int(seconds * 1000))
 
-    def wait_for(self, fact: Callable[[], T], timeout: float = 15.0) -> T:
+    def wait_for(self, fact: Callable[[], T], timeout: float = 60.0) -> T:
         """Wait until a fact holds and return it; fails with the output of the workers."""
         try:
             return wait_for(fact, timeout)

@@ -42,8 +42,8 @@ from onserver.session.context import Run, entered
 from onserver.session.storage import Storage
 from onserver.values import decode
 
-#: Seconds that the thread of a live one gets to end.
-ENDS = 2.0
+#: Seconds that the thread of a live one gets to end; it takes a moment, unless a process does not end.
+ENDS = 10.0
 
 _HOOKS = {"server_startup": (STARTUP,), "server_shutdown": (SHUTDOWN, SHUTDOWN_DRAINED)}
 

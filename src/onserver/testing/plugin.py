@@ -7,8 +7,9 @@
 | `onserver_live` | the same with one real worker, in a thread of the test's program |
 | `onserver_cluster` | makes clusters of real workers, each a program of the operating system |
 
-Every one of them ends within two seconds, or the test fails and shows where the threads were. A key that is left
-without owner or lifetime, or a program that is left running, is a failure of the test that left it.
+Each of them ends in a moment. What has not ended after 10 seconds (a program: 20, one of Celery's: 30) fails the test,
+which shows where the threads were. A key that is left without owner or lifetime, or a program that is left running, is
+a failure of the test that left it.
 """
 
 import os

@@ -12,7 +12,7 @@ _LOOK_SECONDS = 0.005
 _LONGEST_LOOK_SECONDS = 0.1
 
 
-def wait_for(fact: Callable[[], T | None], timeout: float = 10.0, what: str = "") -> T:
+def wait_for(fact: Callable[[], T | None], timeout: float = 30.0, what: str = "") -> T:
     """Return what `fact()` returns as soon as it is true.
 
     Args:
