@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from onserver.process.caller import Caller as Caller
     from onserver.process.caller import as_server as as_server
     from onserver.process.caller import caller as caller
+    from onserver.process.clients import execute_on_client as execute_on_client
+    from onserver.process.clients import register_client as register_client
+    from onserver.process.clients import registered_clients as registered_clients
+    from onserver.process.clients import unregister_client as unregister_client
     from onserver.process.current import process as process
     from onserver.process.declare import procedure as procedure
     from onserver.process.execute import execute_many as execute_many
@@ -63,16 +67,20 @@ _NAMES: Final = {
     "caller": "onserver.process.caller:caller",
     "errors": "onserver.errors",
     "execute_many": "onserver.process.execute:execute_many",
+    "execute_on_client": "onserver.process.clients:execute_on_client",
     "execute_on_server": "onserver.process.execute:execute_on_server",
     "mailbox": "onserver.process.mailbox:mailbox",
     "on_server_shutdown": "onserver.life.hooks:on_server_shutdown",
     "on_server_startup": "onserver.life.hooks:on_server_startup",
     "procedure": "onserver.process.declare:procedure",
     "process": "onserver.process.current:process",
+    "register_client": "onserver.process.clients:register_client",
+    "registered_clients": "onserver.process.clients:registered_clients",
     "semaphore": "onserver.process.semaphores:semaphore",
     "server_epoch": "onserver.life.epoch:server_epoch",
     "session": "onserver.session.context:session",
     "signal": "onserver.process.signals:signal",
+    "unregister_client": "onserver.process.clients:unregister_client",
     "wait_all": "onserver.process.waiting:wait_all",
 }
 
@@ -93,16 +101,20 @@ __all__ = [
     "caller",
     "errors",
     "execute_many",
+    "execute_on_client",
     "execute_on_server",
     "mailbox",
     "on_server_shutdown",
     "on_server_startup",
     "procedure",
     "process",
+    "register_client",
+    "registered_clients",
     "semaphore",
     "server_epoch",
     "session",
     "signal",
+    "unregister_client",
     "wait_all",
 ]
 

@@ -149,9 +149,12 @@ class Sender:
 
     def signed(self, order: Order, body: bytes, nonce: str, made_ms: int) -> tuple[Word, ...]:
         """Answer field, value … of one call: procedure, arguments, signature."""
-        run = current_run()
-        envelope = self._signer.sign(nonce, made_ms, order.procedure, body, snapshot_to_send(self._server, run))
-        return ("b", body, "c", envelope, *_context(order, run)[1])
+        return ("b", body, "c", self.envelope(order, body, nonce, made_ms), *_context(order, current_run())[1])
+
+    def envelope(self, order: Order, body: bytes, nonce: str, made_ms: int) -> bytes:
+        """Answer the signature of one call in the name of whoever asks here."""
+        snapshot = snapshot_to_send(self._server, current_run())
+        return self._signer.sign(nonce, made_ms, order.procedure, body, snapshot)
 
     # -- what is sent
 

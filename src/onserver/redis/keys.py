@@ -246,6 +246,10 @@ CATALOGUE: tuple[Key, ...] = (
     Key("st:e:ENTRY", "hash", "commit, add, empty_storage", "until it is removed or the storage emptied", _entry),
     Key("st:l:ENTRY", "hash", "lock, unlock, commit, bury", "its owner's holder", _lock),
     Key("st:w:ENTRY", "zset", "lock, unlock, commit, bury", "the lock", _line),
+    # clients that take requests
+    Key("clients", "hash", "register_client, unregister_client, bury", "while there are clients", _owners),
+    Key("cq:HOLDER", "list", "ask_clients, unregister_client, bury", "the holder", _of_holder),
+    Key("cn:HOLDER", "list", "the client, unregister_client, bury", "the holder", _of_holder),
     # semaphores
     Key("sem:h:NAME", "hash", "semaphore, clear_semaphores, step, bury", "the holders of its owners", _owners),
     Key(

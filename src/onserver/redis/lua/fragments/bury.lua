@@ -21,7 +21,8 @@ local function bury_holder(e, begun, counted, limit, keep_failed, where)
     end
     if h[3] then redis.call('SREM', T .. 'm:' .. h[3], e) end
     drop_locks(e)
-    redis.call('DEL', T .. 'x:' .. e)
+    redis.call('DEL', T .. 'x:' .. e, T .. 'cq:' .. e, T .. 'cn:' .. e)
+    redis.call('HDEL', T .. 'clients', e)
   else
     local left = redis.call('HGET', T .. 'burying', e)
     if not left then return 0 end
