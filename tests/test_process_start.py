@@ -5,7 +5,7 @@ import inspect
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -128,10 +128,11 @@ def test_a_procedure_is_still_the_function() -> None:
 
 
 def test_what_cannot_be_kept_is_refused_by_name() -> None:
-    async def coroutine() -> None: ...
+    async def generator() -> AsyncIterator[int]:
+        yield 1
 
-    with pytest.raises(BadDeclaration, match="coroutine"):
-        procedure(coroutine)
+    with pytest.raises(BadDeclaration, match="generator"):
+        procedure(generator)
     for option in ("requires", "retry", "timeout", "schedule"):
         with pytest.raises(BadDeclaration, match=option):
             procedure(**{option: "x"})(lambda: None)  # type: ignore[call-overload]

@@ -63,7 +63,7 @@ def run_worker(
     folder = invocation.project
     declared = _declared(folder, file, server.settings)
     if queues:
-        declared = Worker(queues.split(","), declared.executors, declared.grace_seconds)
+        declared = declared.listening(queues.split(","))
     count = executors if executors is not None else declared.executors
     seconds = grace if grace is not None else declared.grace_seconds
     import_tasks(folder)

@@ -10,6 +10,9 @@ every `LOOK_SECONDS` at the pages of the children concerned, until everything ha
   and not begun is handed back, and it no longer counts as one that takes work: another is forked beside it. Else it is
   left to the board.
 - *resume*: a stopped executor goes on when its pause is no longer asked.
+
+An async executor runs many: its loop is told that the board has changed, and does all of it by itself (see
+`async_orders`), but for the kill.
 """
 
 from __future__ import annotations
@@ -63,12 +66,18 @@ class Asks:
         self._kill_at = {one: at for one, at in self._kill_at.items() if one in known}
         self._interrupted &= known
         for child in self._crew.children.values():
-            asked = self._asked.get(child.holder, {})
-            child.page.board.write({number: _WHAT[ask.what] for number, ask in asked.items()})
+            asked = {number: _WHAT[ask.what] for number, ask in self._asked.get(child.holder, {}).items()}
+            child.page.board.write(asked)
+            if child.role == "async" and asked != child.asked:
+                child.asked = asked
+                os.kill(child.pid, signal.SIGUSR2)  # its loop looks at once
 
     def follow(self) -> None:
         """Do what is due now."""
         for child in tuple(self._crew.children.values()):
+            if child.role == "async":
+                self._follow_loop(child)
+                continue
             ask = self._asked.get(child.holder, {}).get(child.page.current)
             if child.stopped_at and not (ask is not None and ask.what == "pause"):
                 self._go_on(child)
@@ -84,10 +93,27 @@ class Asks:
         return any(self._unfinished(child) for child in self._crew.children.values())
 
     def _unfinished(self, child: Child) -> bool:
+        if child.role == "async":
+            return bool(self._to_kill(child)) and not child.ended
         ask = self._asked.get(child.holder, {}).get(child.page.current)
         if child.stopped_at:
             return ask is None or ask.what == "abort"
         return ask is not None and not child.ended and not (child.halted and child.page.halted)
+
+    # -- async executors: what is asked their loop does by itself, but for the kill
+
+    def _to_kill(self, child: Child) -> dict[int, float]:
+        """The processes for which it is killed if they still run at a time."""
+        begun = child.page.begun if child.holder in self._asked else ()
+        ones = {number: self._kill_at.get((child.holder, number)) for number in begun}
+        return {number: at for number, at in ones.items() if at is not None}
+
+    def _follow_loop(self, child: Child) -> None:
+        due = [number for number, at in self._to_kill(child).items() if monotonic() >= at]
+        if due and not child.ended:
+            for number in due:
+                reach(self._server, child.holder, number, level="killed")
+            child.kill("abort")
 
     # -- abort
 

@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from time import monotonic
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, TypeAlias
 
 from onserver import crash
 from onserver.life.executor import prepare
@@ -19,6 +19,7 @@ from onserver.life.output import Emit, Pipe, Spoken, writer
 from onserver.life.page import Page
 from onserver.process.log import Source
 
+Role: TypeAlias = Literal["executor", "async", "hook"]
 #: Why a child was ended by its supervisor: Redis was silent, its time was up, the server stops, its run was aborted.
 Ended = Literal["", "silence", "time", "stop", "abort"]
 
@@ -27,15 +28,16 @@ class Child:
     """One forked child with its page and its pipes, as the supervisor sees it.
 
     Attributes:
-        role: `executor`, or `hook`.
+        role: `executor`, `async` for one that runs coroutines, or `hook`.
         holder: "member.incarnation".
         draining: it was told to finish and exit.
         ended: why its supervisor ended it, "" if it did not.
         stopped_at: since when it is stopped (SIGSTOP) for a pause, monotonic; 0 when it is not.
+        overdue: the process whose time was up when it was ended for that.
         halted: what it runs waits at a checkpoint for the end of a pause, and what it had not begun was handed back.
     """
 
-    def __init__(self, role: Literal["executor", "hook"], holder: str, page: Page, out: Pipe, err: Pipe) -> None:
+    def __init__(self, role: Role, holder: str, page: Page, out: Pipe, err: Pipe) -> None:
         self.role = role
         self.holder = holder
         self.page = page
@@ -47,6 +49,9 @@ class Child:
         self.interrupted_at = 0.0
         self.stopped_at = 0.0
         self.halted = False
+        self.overdue = 0
+        #: What is asked of what it runs, as it was told last: number to what.
+        self.asked: Mapping[int, int] = {}
         self.head = ""
         self.born = monotonic()
         #: Told of what it says, and in which stream.
@@ -91,7 +96,7 @@ class Child:
 
 
 def fork(
-    role: Literal["executor", "hook"],
+    role: Role,
     holder: str,
     page: Page,
     lease_seconds: float,
@@ -103,7 +108,7 @@ def fork(
     Called from the main thread only: PR_SET_PDEATHSIG is tied to the thread that forks.
 
     Args:
-        role: `executor`, or `hook`.
+        role: `executor`, `async` for one that runs coroutines, or `hook`.
         holder: "member.incarnation", enlisted for it.
         page: shared with it.
         lease_seconds: after 0.8 of these without a good beat it ends itself.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from onserver.process.schedule import Entry, schedules_of
@@ -19,11 +21,13 @@ class Code:
         digest: 12 hex digits over the names and the project's task files.
         described: name to description (JSON) of its procedures; "" for what is only runnable.
         schedules: what is started at its times.
+        awaited: the names whose function is `async def`.
     """
 
     digest: str
     described: dict[str, str]
     schedules: tuple[Entry, ...] = ()
+    awaited: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, server: Server, tasks: Iterable[str] = (), entries: Iterable[Entry] = ()) -> Code:
@@ -45,7 +49,37 @@ class Code:
         for path in _files(server.project):
             digest.update(path.read_bytes())
         planned = {entry.name: entry for entry in (*entries, *schedules_of(server, described))}
-        return cls(digest=digest.hexdigest()[:12], described=described, schedules=tuple(planned.values()))
+        return cls(
+            digest=digest.hexdigest()[:12],
+            described=described,
+            schedules=tuple(planned.values()),
+            awaited=frozenset(name for name in server.registry.names() if _is_awaited(server, name)),
+        )
+
+    @cached_property
+    def plain(self) -> Code:
+        """What executors can run that run one process at a time: all but coroutines."""
+        if not self.awaited:
+            return self
+        described = {name: text for name, text in self.described.items() if name not in self.awaited}
+        return Code(digest=f"{self.digest}-plain", described=described)
+
+    @cached_property
+    def coroutines(self) -> Code | None:
+        """What async executors can run; None where there is nothing."""
+        if not self.awaited:
+            return None
+        described = {name: text for name, text in self.described.items() if name in self.awaited}
+        return Code(digest=f"{self.digest}-async", described=described | {_COROUTINES: ""})
+
+
+#: The name by which a code says that it is one of coroutines; see `lua/fragments/offer.lua`.
+_COROUTINES = " coroutines"
+
+
+def _is_awaited(server: Server, name: str) -> bool:
+    found = server.registry.find(name)
+    return found is not None and inspect.iscoroutinefunction(found.function)
 
 
 def _files(project: Path | None) -> list[Path]:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from onserver.cluster.member import Member
 from onserver.crash import crash_point
-from onserver.life.child import Child, fork
+from onserver.life.child import Child, Role, fork
 from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executor, Tracer
 from onserver.life.kinship import kill_orphans
 from onserver.life.page import Page
@@ -38,7 +38,7 @@ class Death:
     """A child that has ended and is to be buried."""
 
     child: Child
-    begun: int
+    begun: tuple[int, ...]
     counted: bool
 
 
@@ -82,6 +82,10 @@ class Crew:
         """The executors that were not told to finish."""
         return [child for child in self.children.values() if child.role == "executor" and not child.draining]
 
+    def loops(self) -> list[Child]:
+        """The async executors that were not told to finish."""
+        return [child for child in self.children.values() if child.role == "async" and not child.draining]
+
     def fill(self, count: int, code: str, queues: Sequence[str]) -> None:
         """Fork executors until `count` of them take work; wait a little when they die at once.
 
@@ -96,14 +100,13 @@ class Crew:
         spare = stand_ins - max(0, len(going) - count)
         self._note_spare(spare)
         for number in range(count - len(takers)):
-            if monotonic() < self._fork_at:
+            if not self.may_fork:
                 return
             holder = self._member.enlist(code, queues)
             # after it was enlisted and before it runs: whoever waits meanwhile sees a free executor, or a spare one
             self._note_spare(stand_ins - max(0, len(going) + number + 1 - count))
-            page = self._page()
-            body = self._executor(holder, page, code, queues)
-            self._add(fork("executor", holder, page, self._lease, self._gate, body))
+            page = Page()
+            self.add("executor", holder, page, self._executor(holder, page, code, queues))
 
     def recycle(self, count: int, code: str, queues: Sequence[str]) -> None:
         """Replace an executor that has done enough: its successor is forked before it leaves."""
@@ -136,23 +139,21 @@ class Crew:
     def run_hook(self, body: Callable[[Executor], int]) -> Child:
         """Fork a child beside the executors that runs one hook."""
         holder = self._member.enlist()
-        page = self._page()
-
-        def run() -> int:
-            return body(Executor(self._server, holder, page, "", (), self._tracer))
-
-        child = fork("hook", holder, page, self._lease, self._gate, run)
-        self._add(child)
-        return child
-
-    def _page(self) -> Page:
         page = Page()
-        page.stamp(self._sent)
-        return page
+        return self.add("hook", holder, page, lambda: body(Executor(self._server, holder, page, "", (), self._tracer)))
 
-    def _add(self, child: Child) -> None:
+    @property
+    def may_fork(self) -> bool:
+        """Whether it is time to fork: where children die at once, there is a pause."""
+        return monotonic() >= self._fork_at
+
+    def add(self, role: Role, holder: str, page: Page, body: Callable[[], int]) -> Child:
+        """Fork a child that runs `body`."""
+        page.stamp(self._sent)
+        child = fork(role, holder, page, self._lease, self._gate, body)
         self.children[child.pid] = child
         self._on_fork(child)
+        return child
 
     # -- watching
 
@@ -176,6 +177,7 @@ class Crew:
             elif (child.ended == "time" and now - child.interrupted_at > KILL_AFTER_SECONDS) or (
                 child.page.over_time and not child.ended
             ):
+                child.overdue = child.page.overdue
                 child.kill("time")
 
     def next_deadline(self) -> float | None:
@@ -236,7 +238,10 @@ class Crew:
         child.close()
         exit_status = -os.WTERMSIG(status) if killed else os.WEXITSTATUS(status)
         counted = not (child.ended in ("silence", "stop", "abort") or exit_status in (CUT_STATUS, FENCED_STATUS))
-        self.deaths.append(Death(child, child.page.current, counted))
+        begun = child.page.begun
+        if child.ended == "time" and child.overdue in begun:
+            begun = (child.overdue, *(number for number in begun if number != child.overdue))
+        self.deaths.append(Death(child, begun, counted))
         young = monotonic() - child.born < 1.0 and exit_status != 0 and not child.page.current
         self._pause = min(max(0.1, self._pause * 2), _LONGEST_PAUSE) if young else 0.0
         self._fork_at = monotonic() + self._pause
@@ -272,8 +277,9 @@ class Crew:
         """End the process whose time was up, in the name of the holder that was killed for it."""
         process = self._server.settings.process
         keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
-        error = error_value("ProcessTimeout", f"#{death.begun} ran for longer than its time limit and was ended.")
-        words = (death.child.holder, 0, 0, *keep, "", 0, death.begun, "end", "failed", error, "")
+        number = death.begun[0]
+        error = error_value("ProcessTimeout", f"#{number} ran for longer than its time limit and was ended.")
+        words = (death.child.holder, 0, 0, *keep, "", 0, number, "end", "failed", error, "")
         self._member.store.run("step", *words)
 
 

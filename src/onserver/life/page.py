@@ -43,10 +43,14 @@ _DOUBLE = struct.Struct("=d")
 
 
 class Page:
-    """See the top of this module."""
+    """See the top of this module.
 
-    def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+    Args:
+        size: how many bytes it has, at least those of a page.
+    """
+
+    def __init__(self, size: int = mmap.PAGESIZE) -> None:
+        self._memory = mmap.mmap(-1, size)
         self.voice = Voice(self._memory, _VOICE_AT)
         self.board = Board(self._memory, _BOARD_AT)
         self.stamp(monotonic())
@@ -55,6 +59,16 @@ class Page:
     def current(self) -> int:
         """Number of the process that has begun, or 0."""
         return int(_UNSIGNED.unpack_from(self._memory, 0)[0])
+
+    @property
+    def begun(self) -> tuple[int, ...]:
+        """All processes that have begun, the one first whose run counts if the executor dies."""
+        return (self.current,) if self.current else ()
+
+    @property
+    def overdue(self) -> int:
+        """Number of the process that has run for too long, 0 for none."""
+        return self.current if self.over_time else 0
 
     def begin(self, number: int, *, finish: bool = False, timeout_ms: int = 0, by_checkpoint: bool = False) -> None:
         """Say that a process begins (executor)."""
@@ -67,11 +81,15 @@ class Page:
 
     def end(self) -> None:
         """Say that nothing runs (executor)."""
-        _UNSIGNED.pack_into(self._memory, 96, self.runs + 1)
-        _UNSIGNED.pack_into(self._memory, 104, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _KILOBYTES)
+        self.count()
         _UNSIGNED.pack_into(self._memory, 0, 0)
         _UNSIGNED.pack_into(self._memory, 32, 0)
         _UNSIGNED.pack_into(self._memory, 48, 0)
+
+    def count(self) -> None:
+        """Count a run that has ended (executor)."""
+        _UNSIGNED.pack_into(self._memory, 96, self.runs + 1)
+        _UNSIGNED.pack_into(self._memory, 104, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _KILOBYTES)
 
     @property
     def runs(self) -> int:

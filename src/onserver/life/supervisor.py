@@ -31,6 +31,7 @@ from onserver.life.crew import Crew, describe_end
 from onserver.life.executor import Tracer
 from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookRun
 from onserver.life.kinship import become_subreaper
+from onserver.life.loops import Loops
 from onserver.life.narrate import failed_start, failure_value, hook_line
 from onserver.life.orders import Orders
 from onserver.life.output import Spoken
@@ -182,7 +183,12 @@ class Supervisor:
         """Holder, pid and running process (0 for none) of each executor, for whoever looks from another thread."""
         crew = getattr(self, "crew", None)
         children = list(crew.children.values()) if isinstance(crew, Crew) else []
-        return [(child.holder, child.pid, child.page.current) for child in children if child.role == "executor"]
+        return [
+            (child.holder, child.pid, number)
+            for child in children
+            if child.role != "hook"
+            for number in child.page.begun or (0,)
+        ]
 
     # -- joining
 
@@ -192,7 +198,7 @@ class Supervisor:
             try:
                 bury_gone(self._store, self.server.settings)
                 self.member = Member.join(self._store, self.server.settings, "worker", self.node, self._facts())
-                self.member.register(self.code.digest, self.code.described)
+                self._register(self.code)
                 self._timetable.plan(self.code.digest, self.code.schedules)
                 self._opening = epochs.open_epoch(self.member, keep_storage=self.server.settings.storage.keep)
                 break
@@ -205,6 +211,7 @@ class Supervisor:
                     return False
         self._heard, self._look = True, True
         self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watch_child, self._forget_child)
+        self._loops = Loops(self.server, self.member, self.crew, self._worker, self._tracer)
         self._asks = Asks(self.server, self.crew)
         self._orders = Orders(self._store, self.member.number, self._lease / 5)
         self._next_beat = monotonic()
@@ -212,6 +219,11 @@ class Supervisor:
         if self._opening.how != "wait":
             self._enter()
         return True
+
+    def _register(self, code: Code) -> None:
+        for part in (code.plain, code.coroutines):
+            if part is not None:
+                self.member.register(part.digest, part.described)
 
     def _facts(self) -> Mapping[str, str]:
         stand_ins = self.server.settings.worker.stand_ins
@@ -339,8 +351,10 @@ class Supervisor:
 
     def _keep_crew(self) -> None:
         if self.phase in ("starting", "running", "stopping"):
-            self.crew.fill(self._executors, self.code.digest, self._worker.queues)
-            self.crew.recycle(self._executors, self.code.digest, self._worker.queues)
+            self.crew.fill(self._executors, self.code.plain.digest, self._worker.queues)
+            self.crew.recycle(self._executors, self.code.plain.digest, self._worker.queues)
+            self._loops.fill(self.code)
+            self._loops.recycle(self.code)
 
     def _advance(self) -> None:
         """Look whether the phase has come to an end."""
@@ -424,9 +438,12 @@ class Supervisor:
     def _begin_drain(self) -> None:
         self.phase, self._look = "draining", True
         self._deadline = monotonic() + self._grace
-        running = sum(1 for child in self.crew.children.values() if child.page.current)
+        running = sum(len(child.page.begun) for child in self.crew.children.values())
         self._say(f"{self.node} takes no more work, {running} processes running")
-        self.crew.drain(self.crew.executors())
+        self._drain_all()
+
+    def _drain_all(self) -> None:
+        self.crew.drain([*self.crew.executors(), *self.crew.loops()])
 
     def _drain(self) -> None:
         if not self.crew.children:
@@ -441,7 +458,7 @@ class Supervisor:
             self._deadline = monotonic() + self._lease
             self.crew.stop()
         else:
-            self.crew.drain(self.crew.executors())
+            self._drain_all()
 
     def _go(self) -> None:
         state = self.member.leave(hooks_run=self._stopping and not self._forced)
@@ -470,14 +487,15 @@ class Supervisor:
             self._say(f"reload failed, the old code goes on: {error}\n{notes}".rstrip())
             self.member.note_reload(f"reload failed, the old code goes on: {error}")
             return
-        self.member.register(code.digest, code.described)
+        self._register(code)
         self._timetable.plan(code.digest, code.schedules)
         self._say(f"{self.node}: code {self.code.digest} → {code.digest}")
         self.code = code
-        old = self.crew.executors()
+        old = [*self.crew.executors(), *self.crew.loops()]
         for child in old:
             child.draining = True
-        self.crew.fill(self._executors, code.digest, self._worker.queues)
+        self.crew.fill(self._executors, code.plain.digest, self._worker.queues)
+        self._loops.fill(code)
         for child in old:
             child.draining = False
         self.crew.drain(old)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from onserver.checkpoint import checkpoint
+from onserver.checkpoint import acheckpoint, checkpoint
 from onserver.errors import ProcessNotFound
 from onserver.process.handle import Process
 from onserver.process.progress import Reporter
@@ -39,9 +39,14 @@ class ThisProcess(Process[Any]):
     def checkpoint(self) -> None:
         """Heed what was asked of this process, if anything was: stop for good, or wait until its pause is over.
 
-        Every call of storage, and every wait, is one already; this is for long stretches without them.
+        Every call of storage, and every wait, is one already; this is for long stretches without them. In an async
+        executor it does not wait: a pause is heeded at the next `await`.
         """
         checkpoint()
+
+    async def acheckpoint(self) -> None:
+        """`checkpoint` in a running loop: while a pause lasts, this waits and others go on."""
+        await acheckpoint()
 
     def report(self, done: float, total: float | None = None, note: str = "") -> None:
         """Say how far this process is: for `ps`, `onserver call --progress`, `Process.progress()` and its record.

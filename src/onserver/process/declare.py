@@ -6,7 +6,7 @@ from typing import Any, Concatenate, Final, Literal, ParamSpec, Protocol, TypedD
 
 from onserver.errors import BadDeclaration
 from onserver.process.current import ThisProcess
-from onserver.process.procedure import Procedure, WhenCut
+from onserver.process.procedure import AsyncProcedure, Procedure, WhenCut
 from onserver.process.rules import RULES, Limit, Missed, PauseWay, Retry, Rules
 from onserver.registry import PROCEDURE, declare
 
@@ -56,7 +56,7 @@ class Declaring(Protocol):
     """What `@procedure(…)` answers: the decorator itself."""
 
     @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> Procedure[P, R]: ...
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncProcedure[P, R]: ...
     @overload
     def __call__(self, function: Callable[P, R], /) -> Procedure[P, R]: ...
 
@@ -67,13 +67,13 @@ class DeclaringWithProcess(Protocol):
     @overload
     def __call__(
         self, function: Callable[Concatenate[ThisProcess, P], Coroutine[Any, Any, R]], /
-    ) -> Procedure[P, R]: ...
+    ) -> AsyncProcedure[P, R]: ...
     @overload
     def __call__(self, function: Callable[Concatenate[ThisProcess, P], R], /) -> Procedure[P, R]: ...
 
 
 @overload
-def procedure(function: Callable[P, Coroutine[Any, Any, R]], /) -> Procedure[P, R]: ...
+def procedure(function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncProcedure[P, R]: ...
 @overload
 def procedure(function: Callable[P, R], /) -> Procedure[P, R]: ...
 @overload
@@ -84,7 +84,8 @@ def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> 
     """Let a server run this function, in the one stored-procedure session.
 
     Args:
-        function: the function, where the decorator has no arguments.
+        function: the function, where the decorator has no arguments. An `async def` one runs in async executors, many
+            at a time on one loop.
         options: these:
         name: its name; by default the module below `tasks` and the function's own, as in `shop.add`.
         aliases: earlier names, which waiting processes may still carry.
@@ -110,7 +111,7 @@ def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> 
         missed: what becomes of times that passed while no worker was up: `"skip"`, `"once"` or `"all"`.
 
     Raises:
-        BadDeclaration: ONS-1009, something that cannot be kept: an `async def`, an unknown option or value.
+        BadDeclaration: ONS-1009, something that cannot be kept: a generator, an unknown option or value.
 
     Example:
         >>> @procedure
@@ -134,9 +135,7 @@ def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Proce
     name = _name_for_errors(function, options)
     if not inspect.isfunction(function):
         raise BadDeclaration(name, "is no function", "Decorate a plain function of a module.")
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise BadDeclaration(name, "is `async def`, which needs async executors", "They come with process control.")
-    if inspect.isgeneratorfunction(function):
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise BadDeclaration(name, "is a generator, which has no one result", "Return a list.")
     for option in options:
         if option in _LATER:
@@ -145,7 +144,11 @@ def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Proce
             raise BadDeclaration(name, f"has no option `{option}`", f"There are: {', '.join(_NAMES)}.")
     rules = Rules(**{option: value for option, value in options.items() if option in RULES})
     rest = {option: value for option, value in options.items() if option not in RULES}
-    made: Procedure[..., Any] = Procedure(function, rules=rules, **rest)
+    made: Procedure[..., Any]
+    if inspect.iscoroutinefunction(function):
+        made = AsyncProcedure(function, rules=rules, **rest)
+    else:
+        made = Procedure(function, rules=rules, **rest)
     declare(PROCEDURE, made)
     return made
 

@@ -10,7 +10,7 @@ onserver, loaded when first used, for the task of this procedure.
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
@@ -173,6 +173,14 @@ class Procedure(Generic[P, R_co]):
 
     def __repr__(self) -> str:
         return f"<Procedure {self.name}>"
+
+
+class AsyncProcedure(Procedure[P, R_co]):
+    """A procedure whose function is `async def`: it runs in async executors. Calling it answers the coroutine."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:  # type: ignore[override]
+        """Answer the coroutine of the function, to be awaited here and now, in the caller's own process."""
+        return cast("Coroutine[Any, Any, R_co]", super().__call__(*args, **kwargs))
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,19 +7,24 @@ An outcome is a value, not an exception, from the moment that the body has retur
 after the run (a result that cannot be sent, or is too large) ends the process as `FAILED` and nothing else. What is
 raised to end the run from outside (`Interrupted`, Ctrl-C) is no outcome and passes through: the process is not settled
 here.
+
+The body of an `async def` procedure is awaited where a loop runs many of them (`aperform`), and else run on the loop of
+this thread (see `coroutines`).
 """
 
+import asyncio
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import time
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from onserver.errors import NotSendable, ProcedureNotFound
 from onserver.interrupt import Interrupted
+from onserver.process import coroutines
 from onserver.process.claim import Claim, Settlement
 from onserver.process.current import ThisProcess
 from onserver.process.failure import error_of
-from onserver.process.procedure import Procedure
+from onserver.process.procedure import AsyncProcedure, Procedure
 from onserver.process.record import State
 from onserver.process.signing import Signer
 from onserver.registry import PROCEDURE, Declared
@@ -43,6 +48,8 @@ class Call(NamedTuple):
     caller: Mapping[str, Any]
     #: Whether the body wants its process as first argument.
     pass_process: bool
+    #: Whether the body is a coroutine.
+    coroutine: bool = False
 
 
 class Returned(NamedTuple):
@@ -102,22 +109,12 @@ def prepare(claim: Claim, server: Server) -> Call | Raised:
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a message is how its process ends
         return Raised(error)
     pass_process = isinstance(found, Procedure) and found.pass_process
-    return Call(found.name, found.function, args, kwargs, caller, pass_process)
+    return Call(found.name, found.function, args, kwargs, caller, pass_process, isinstance(found, AsyncProcedure))
 
 
 def perform(call: Call, claim: Claim, server: Server, holder: str) -> Outcome:
     """Call the body inside its run: from here on `session()`, `process()` and `caller()` answer."""
-    this = Run(
-        number=claim.number,
-        delivery=claim.deliveries + 1,
-        holder=holder,
-        procedure=call.name,
-        name=claim.name or call.name,
-        root=claim.root,
-        session=server.session(),
-        caller=call.caller,
-        started=time(),
-    )
+    this = _run_of(call, claim, server, holder)
     with entered(this):
         if not observers:
             return _called(call, this, server)
@@ -132,6 +129,33 @@ def perform(call: Call, claim: Claim, server: Server, holder: str) -> Outcome:
         return outcome
 
 
+async def aperform(
+    call: Call, claim: Claim, server: Server, holder: str, end_tasks: Callable[[], Awaitable[None]]
+) -> Outcome:
+    """`perform` on a loop that runs others as well. A cancellation passes through.
+
+    Args:
+        call: what is to be run.
+        claim: what was claimed.
+        server: the loaded project.
+        holder: in whose name it is held.
+        end_tasks: ends what the body leaves behind, before its locks fall.
+    """
+    this = _run_of(call, claim, server, holder)
+    with entered(this, alone=False):
+        if not observers:
+            return await _closed(call, this, server, end_tasks)
+        try:
+            for observer in observers:
+                observer.before(this, call)
+            outcome = await _closed(call, this, server, end_tasks)
+            for observer in observers:
+                observer.after(this, call, outcome)
+        except Exception as error:  # noqa: BLE001  # as above
+            return Raised(error)
+        return outcome
+
+
 def settlement(claim: Claim, server: Server, outcome: Outcome) -> Settlement:
     """Say an outcome in the words of the record."""
     if isinstance(outcome, Returned):
@@ -139,16 +163,30 @@ def settlement(claim: Claim, server: Server, outcome: Outcome) -> Settlement:
             return (claim.number, "end", State.DONE, _result(server, outcome.value), claim.call)
         except NotSendable as error:
             outcome = Raised(error)
-    error = error_of(outcome.error, outcome.skip)
+    failure = error_of(outcome.error, outcome.skip)
     if claim.call:
-        _show(claim, error)
-    return (claim.number, "end", State.FAILED, error, claim.call)
+        _show(claim, failure)
+    return (claim.number, "end", State.FAILED, failure, claim.call)
 
 
 def _show(claim: Claim, error: bytes) -> None:
     """Nobody waits for a call of a mailbox: what it raised is told on the screen, and in the log of its process."""
     trace = decode(error)["traceback"]
     sys.stderr.write(f"#{claim.number} {claim.name}: a call of {claim.procedure} failed\n{trace}")
+
+
+def _run_of(call: Call, claim: Claim, server: Server, holder: str) -> Run:
+    return Run(
+        number=claim.number,
+        delivery=claim.deliveries + 1,
+        holder=holder,
+        procedure=call.name,
+        name=claim.name or call.name,
+        root=claim.root,
+        session=server.session(),
+        caller=call.caller,
+        started=time(),
+    )
 
 
 def _found(claim: Claim, server: Server) -> Declared:
@@ -163,13 +201,34 @@ def _found(claim: Claim, server: Server) -> Declared:
 
 
 def _called(call: Call, this: Run, server: Server) -> Outcome:
-    args = (ThisProcess(server, this), *call.args) if call.pass_process else call.args
     try:
-        return Returned(call.function(*args, **call.kwargs))
+        if call.coroutine:
+            return coroutines.run(_awaited(call, this, server))
+        return Returned(call.function(*_given(call, this, server), **call.kwargs))
     except (KeyboardInterrupt, Interrupted):
         raise
     except BaseException as error:  # noqa: BLE001  # SystemExit too: it ends the process, not its executor
         return Raised(error, _OUR_FRAMES)
+
+
+async def _closed(call: Call, this: Run, server: Server, end_tasks: Callable[[], Awaitable[None]]) -> Outcome:
+    try:
+        return await _awaited(call, this, server)
+    finally:
+        await end_tasks()
+
+
+async def _awaited(call: Call, this: Run, server: Server) -> Outcome:
+    try:
+        return Returned(await call.function(*_given(call, this, server), **call.kwargs))
+    except (Interrupted, asyncio.CancelledError):
+        raise
+    except BaseException as error:  # noqa: BLE001  # as above
+        return Raised(error, _OUR_FRAMES)
+
+
+def _given(call: Call, this: Run, server: Server) -> Sequence[Any]:
+    return (ThisProcess(server, this), *call.args) if call.pass_process else call.args
 
 
 def _result(server: Server, value: Any) -> bytes:

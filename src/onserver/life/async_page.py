@@ -1,0 +1,107 @@
+"""The page of memory that a supervisor shares with an executor that runs many processes at once.
+
+It is a page like that of every executor. What stands for one process there stands here for all of them: the *present*
+process is the one whose step the loop takes just now, and between two steps the one that began first; so when the
+executor dies, that is the run which counts as a delivery, and there always is exactly one. Behind it stands a table:
+
+| at | type | is |
+|---|---|---|
+| 4096 + 16 i | unsigned | number of a process that has begun, 0 for none |
+| 4104 + 16 i | double | monotonic time at which the executor may be killed for its time limit, 0 for never |
+
+The executor writes it, a number before its run begins and after it has ended; the supervisor reads it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from time import monotonic
+
+from onserver.life.page import Page
+
+_TABLE_AT = 4096
+_ENTRY = struct.Struct("=Qd")
+_UNSIGNED = struct.Struct("=Q")
+
+
+class AsyncPage(Page):
+    """See the top of this module.
+
+    Args:
+        places: how many processes may have begun at a time.
+    """
+
+    def __init__(self, places: int) -> None:
+        super().__init__(max(mmap.PAGESIZE, _TABLE_AT) + places * _ENTRY.size)
+        self._count = places
+        self._free = list(range(places - 1, -1, -1))
+        self._places: dict[int, int] = {}
+        self._stubborn: set[int] = set()
+        self._first = 0
+
+    # -- the executor's side
+
+    def began(self, number: int, *, finish: bool, kill_at: float) -> None:
+        """Say that a process begins.
+
+        Args:
+            number: of the process.
+            finish: it goes on while Redis is silent.
+            kill_at: monotonic time at which the executor may be killed for it, 0 for never.
+        """
+        place = self._places[number] = self._free.pop()
+        if finish:
+            self._stubborn.add(number)
+        _ENTRY.pack_into(self._memory, _TABLE_AT + place * _ENTRY.size, number, kill_at)
+        self._changed()
+
+    def limit(self, number: int, kill_at: float) -> None:
+        """Say anew when the executor may be killed for a process."""
+        _ENTRY.pack_into(self._memory, _TABLE_AT + self._places[number] * _ENTRY.size, number, kill_at)
+
+    def over(self, number: int) -> None:
+        """Say that a process runs no longer."""
+        place = self._places.pop(number)
+        self._stubborn.discard(number)
+        _ENTRY.pack_into(self._memory, _TABLE_AT + place * _ENTRY.size, 0, 0.0)
+        self._free.append(place)
+        self.count()
+        self._changed()
+
+    def steps(self, number: int) -> None:
+        """Say whose step the loop takes now."""
+        _UNSIGNED.pack_into(self._memory, 0, number)
+
+    def rests(self) -> None:
+        """Say that the loop takes no step of a process."""
+        _UNSIGNED.pack_into(self._memory, 0, self._first)
+
+    def _changed(self) -> None:
+        self._first = next(iter(self._places), 0)
+        _UNSIGNED.pack_into(self._memory, 32, len(self._stubborn) == len(self._places))
+        self.rests()
+
+    # -- the supervisor's side
+
+    @property
+    def begun(self) -> tuple[int, ...]:
+        """The processes that have begun, the present one first."""
+        present = self.current
+        numbers = [number for number, _ in self._entries()]
+        return tuple(sorted(numbers, key=lambda number: number != present))
+
+    @property
+    def over_time(self) -> bool:
+        """Whether the executor may be killed because a process has not ended long after its time limit."""
+        return bool(self.overdue)
+
+    @property
+    def overdue(self) -> int:
+        """The process for which that is so, 0 for none."""
+        now = monotonic()
+        return next((number for number, kill_at in self._entries() if kill_at and now > kill_at), 0)
+
+    def _entries(self) -> list[tuple[int, float]]:
+        end = _TABLE_AT + self._count * _ENTRY.size
+        return [entry for entry in _ENTRY.iter_unpack(self._memory[_TABLE_AT:end]) if entry[0]]
