@@ -6,6 +6,9 @@ import signal
 import subprocess
 import sys
 
+from celery import shared_task
+from celery.utils.log import get_task_logger
+
 from onserver import on_server_startup, procedure, process
 
 logger = logging.getLogger("shop.tasks")
@@ -19,7 +22,7 @@ def greets() -> None:
 @procedure
 def speaks(name: str, lines: int = 1) -> int:
     for line in range(lines):
-        print(name, "says", line)
+        print(f"{name} says {line}")  # one piece: Celery makes a line of each
     return process().number
 
 
@@ -73,3 +76,23 @@ def one_of_many(n: int) -> int:
 def chatters(lines: int) -> None:
     for line in range(lines):
         print("line", line)
+
+
+@procedure
+def counts(total: int) -> int:
+    for done in range(total):
+        process().report(done + 1, total, "items")
+    return total
+
+
+@procedure
+def fails() -> None:
+    logger.info("about to fail")
+    raise ValueError("it went wrong")
+
+
+@shared_task(name="plain")
+def plain(word: str) -> str:
+    get_task_logger(__name__).info("a task logs %s", word)
+    print(f"a task prints {word}")
+    return word

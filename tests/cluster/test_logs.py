@@ -7,11 +7,14 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from onserver import Process, execute_many, execute_on_server
+from onserver.celery_app.app import make_app
 from onserver.errors import ProcessLost
+from onserver.process.number import number_of
 from onserver.testing.cluster import Cluster, open_cluster
 from tests.cluster.conftest import Open
 
@@ -148,3 +151,84 @@ def test_a_log_ends_with_its_record(cluster_of: Open) -> None:
 def _calls(cluster: Cluster) -> int:
     text = cluster.server.store.command("INFO", "commandstats").decode()
     return int(text.partition("cmdstat_evalsha:calls=")[2].partition(",")[0])
+
+
+# ---- Celery's own pools
+
+
+@pytest.fixture(scope="module", params=["prefork", "threads", "solo"])
+def pooled(
+    request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    with open_cluster(onserver_redis, tmp_path_factory.mktemp(request.param), tasks=TASKS) as opened:
+        opened.start(1, pool=request.param)
+        yield opened
+
+
+def test_under_celerys_pools_what_is_logged_and_printed_is_kept(pooled: Cluster) -> None:
+    with pooled.as_current():
+        process = execute_on_server("jobs.speaks_in_every_way")
+        process.result(timeout=60)
+        found = [(line.source, line.level, line.text) for line in process.log()]
+        assert found == [
+            ("out", "", "printed"),
+            ("out", "", "printed to the error output"),
+            ("log", "WARNING", "shop.tasks: logged 1"),
+            ("log", "ERROR", "shop.tasks: logged 2"),
+            ("out", "", "without an end"),
+        ]
+        assert process.log()[0].worker.startswith("w1@")
+
+
+def test_under_celerys_pools_a_traceback_is_kept(pooled: Cluster) -> None:
+    with pooled.as_current():
+        process = execute_on_server("jobs.fails_aloud")
+        process.result(timeout=60)
+        assert {line.level for line in process.log()} == {"ERROR"}
+        assert texts(process)[0] == "shop.tasks: caught"
+        assert texts(process)[-1] == "ValueError: it went wrong"
+
+
+def test_under_celerys_pools_each_has_its_own(pooled: Cluster) -> None:
+    with pooled.as_current():
+        processes = execute_many("jobs.speaks", [(f"p{n}", 3) for n in range(20)])
+        for n, process in enumerate(processes):
+            process.result(timeout=60)
+            assert texts(process) == [f"p{n} says {line}" for line in range(3)]
+
+
+def test_under_celerys_pools_progress_is_kept(pooled: Cluster) -> None:
+    with pooled.as_current():
+        process = execute_on_server("jobs.counts", 5000)
+        seen = [progress.done for progress in process.progress(timeout=60)]
+        assert seen == sorted(seen)
+        assert seen[-1] == 5000
+        assert process.record().progress is not None
+
+
+def plain(cluster: Cluster) -> Process[Any]:
+    """A task of Celery's own, that has ended."""
+    app = make_app(cluster.server)
+    result = app.send_task("plain", ("word",))
+    assert result.get(timeout=60) == "word"
+    number = number_of(cluster.server.store.birth, str(result.id))
+    if number is None:
+        number = int(cluster.server.store.command("GET", cluster.server.store.key(f"id:{result.id}")))
+    return Process(cluster.server, number)
+
+
+def test_a_task_of_celerys_has_a_log(pooled: Cluster) -> None:
+    with pooled.as_current():
+        assert [text.rpartition("a task ")[2] for text in texts(plain(pooled))] == ["logs word", "prints word"]
+
+
+def test_a_task_of_celerys_has_a_log_in_an_executor(cluster: Cluster) -> None:
+    process = plain(cluster)
+    cluster.wait_for(partial(has, process, "a task prints word"))
+
+
+def test_progress_in_an_executor(cluster: Cluster) -> None:
+    process = execute_on_server("jobs.counts", 5000)
+    seen = [progress.done for progress in process.progress(timeout=60)]
+    assert seen == sorted(seen)
+    assert seen[-1] == 5000

@@ -9,6 +9,7 @@ from onserver.celery_app.bootsteps import Membership
 from onserver.celery_app.configuring import configuration
 from onserver.celery_app.desk import Desk, open_desk
 from onserver.celery_app.procedures import register_procedures, task_named
+from onserver.celery_app.run_logs import keep_logs
 from onserver.celery_app.runs import enter_runs
 from onserver.celery_app.task import make_task
 from onserver.process.procedure import Procedure
@@ -44,6 +45,7 @@ def make_app(server: Server) -> Any:
         app.steps["worker"].add(Membership)
         adopt(app)
         enter_runs()
+        keep_logs()
     register_procedures(app)
     return app
 

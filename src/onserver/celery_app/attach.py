@@ -20,6 +20,7 @@ from onserver.celery_app.app import adopt
 from onserver.celery_app.bootsteps import Membership
 from onserver.celery_app.configuring import configure
 from onserver.celery_app.desk import open_desk
+from onserver.celery_app.run_logs import keep_logs
 from onserver.celery_app.runs import enter_runs
 from onserver.errors import BadDeclaration, ImportFailed
 from onserver.process.signing import Signer
@@ -46,6 +47,7 @@ def attach(server: Server, app: Any, broker: Broker = "keep") -> None:
     app.steps["worker"].add(Membership)
     adopt(app)
     enter_runs()
+    keep_logs()
     app.on_after_configure.connect(lambda **_: configure(app, desk, broker), weak=False)
     if app.configured:
         configure(app, desk, broker)

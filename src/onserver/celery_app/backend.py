@@ -33,6 +33,7 @@ from onserver.celery_app.failures import stored_error
 from onserver.celery_app.holding import holding_of, mark_of
 from onserver.celery_app.meta import FINAL, STORED, Row, ended, meta_of
 from onserver.errors import NotSendable, ReachError
+from onserver.session.running import ending, running
 from onserver.values import encode
 
 logger = get_logger(__name__)
@@ -123,6 +124,9 @@ class Backend(BaseBackend):
         mark = mark_of(request)
         assert mark is not None
         kind = "end" if stored in FINAL and not self._something_follows(request, state) else "store"
+        run = running()
+        if run is not None and stored in FINAL:
+            ending(run)
         holding = holding_of(mark, self.desk.store, self.desk.settings)
         try:
             holding.settle(int(mark["number"]), kind, stored, payload, extras)

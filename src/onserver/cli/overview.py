@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from onserver.cli.finding import find, held, queues
+from onserver.cli.finding import find, held
 from onserver.cli.members import MemberRow, members
 from onserver.cli.processes import Row, Seen
 from onserver.life.epoch import read
@@ -55,8 +55,9 @@ def look(server: Server, pattern: str, limit: int) -> Overview:
     store = server.store
     seen, epoch = Seen(store), read(store)
     there = members(store)
-    served = {name for member in there for name in member.queues.split()}
-    rows = [_queue(seen, name) for name in sorted(served.union(queues(store)))]
+    names = {name.decode() for name in store.command("SMEMBERS", store.key("queues"))}
+    names.update(name for member in there for name in member.queues.split())
+    rows = [_queue(seen, name) for name in sorted(names)]
     resting, delayed, dead = store.pipeline([("ZCARD", store.key(key)) for key in ("resting", "due", "dead")])
     return Overview(
         name=server.name,
@@ -75,9 +76,4 @@ def look(server: Server, pattern: str, limit: int) -> Overview:
 
 def _queue(seen: Seen, name: str) -> QueueRow:
     store = seen.store
-    special, holders = store.pipeline(
-        [("SMEMBERS", store.key(f"special:{name}")), ("SCARD", store.key(f"serve:{name}"))]
-    )
-    keys = [f"q:{name}"]
-    keys += [f"r:{name}" if word == b"root" else f"parked:{name}:{word[2:].decode()}" for word in special]
-    return QueueRow(name, sum(store.pipeline([("ZCARD", store.key(key)) for key in keys])), holders)
+    return QueueRow(name, store.run("depth", name), store.command("SCARD", store.key(f"serve:{name}")))

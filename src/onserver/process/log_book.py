@@ -5,7 +5,9 @@ each process only as many lines are gathered as are kept; so one that prints wit
 and Redis no more than others do. Lines that had to be dropped are counted. While Redis is away they stay here.
 """
 
+import itertools
 import logging
+import secrets
 from collections import deque
 from time import monotonic
 from typing import Final
@@ -14,7 +16,6 @@ from onserver.process.log import Source, encode_line
 from onserver.redis.answers import LinkError
 from onserver.redis.resp import Word
 from onserver.redis.store import Store
-from onserver.session.sender import next_nonce
 from onserver.settings import ProcessSettings
 
 logger = logging.getLogger("onserver")
@@ -44,22 +45,23 @@ class LogBook:
 
     Args:
         settings: how much is kept of each process.
-        worker: name of the worker, for people.
+        worker: name of the worker, for people; `add` may give another.
     """
 
-    def __init__(self, settings: ProcessSettings, worker: str) -> None:
+    def __init__(self, settings: ProcessSettings, worker: str = "") -> None:
         self._most_lines, self._most_bytes = settings.log_lines, settings.log_bytes
         self._worker = worker
         self._unwritten: dict[int, _Lines] = {}
+        self._sender, self._sequence = secrets.token_hex(8), itertools.count(1)
         self._sent: tuple[Word, ...] = ()
         self._next_at = 0.0
 
-    def add(self, number: int, at_ms: int, source: Source, text: str, level: str = "") -> None:
+    def add(self, number: int, at_ms: int, source: Source, text: str, level: str = "", worker: str = "") -> None:
         """Gather one line of a process."""
         if not self._most_lines:
             return
         cut = text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 1] + "…"
-        line = encode_line(at_ms, self._worker, source, level, cut)
+        line = encode_line(at_ms, worker or self._worker, source, level, cut)
         found = self._unwritten.get(number)
         if found is None:
             found = self._unwritten[number] = _Lines()
@@ -81,23 +83,33 @@ class LogBook:
         Raises:
             BrokerUnavailable: ONS-1201, Redis did not answer: what was gathered is still here.
         """
-        due = self.due_seconds()
-        if due is None or (due and not now):
-            return
-        while self._sent or self._unwritten:
-            if not self._sent:
-                self._sent = (next_nonce(), self._most_lines, self._most_bytes, *self._batch())
+        while words := self.take(now=now):
             try:
-                store.run("log", *self._sent)
+                store.run("log", *words)
             except LinkError as error:
                 if error.again:
                     raise
-                logger.warning("lines of %d processes are not in their logs: %s", len(self._unwritten) + 1, error)
-                self._sent, self._next_at = (), monotonic() + _FULL_SECONDS
-                self._unwritten.clear()
+                self.give_up(error)
                 return
-            self._sent = ()
-        self._next_at = monotonic() + EVERY_SECONDS
+            self.written()
+            now = bool(self._unwritten)
+
+    def take(self, *, now: bool = False) -> tuple[Word, ...]:
+        """What `log` is to be told next, the same until `written` or `give_up` is called; empty when nothing is due."""
+        if not self._sent and self._unwritten and (now or self._next_at <= monotonic()):
+            nonce = f"{self._sender}:{next(self._sequence)}"
+            self._sent = (nonce, self._most_lines, self._most_bytes, *self._batch())
+        return self._sent
+
+    def written(self) -> None:
+        """What was taken is in Redis."""
+        self._sent, self._next_at = (), monotonic() + EVERY_SECONDS
+
+    def give_up(self, error: LinkError) -> None:
+        """Redis takes no more: what is gathered is lost, and nothing else."""
+        logger.warning("lines of %d processes are not in their logs: %s", len(self._unwritten) + 1, error)
+        self._unwritten.clear()
+        self._sent, self._next_at = (), monotonic() + _FULL_SECONDS
 
     def _batch(self) -> list[Word]:
         """Take out as much as goes into one trip."""

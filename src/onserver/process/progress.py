@@ -16,7 +16,7 @@ from typing import Any, Final
 from onserver.errors import BadArguments, BrokerUnavailable, MemberFenced
 from onserver.interrupt import shielded
 from onserver.server import Server
-from onserver.session.running import Running, tell_when_left
+from onserver.session.running import Running, tell_before_end
 from onserver.values import decode, encode
 
 logger = logging.getLogger("onserver")
@@ -86,7 +86,7 @@ class Reporter:
         self._slots: dict[str, _Slot] = {}
         self._bell = threading.Condition()
         self._thread: threading.Thread | None = None
-        tell_when_left(self)
+        tell_before_end(self)
 
     def report(self, run: Running, done: float, total: float | None, note: str) -> None:
         """Put down how far a run is.
@@ -111,7 +111,7 @@ class Reporter:
             elif first:
                 self._bell.notify()
 
-    def left(self, run: Running) -> None:
+    def ending(self, run: Running) -> None:
         """Write what the run that ends has said last."""
         slot = self._slots.pop(run.owner, None) if self._slots else None
         if slot is not None:

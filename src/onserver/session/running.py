@@ -37,6 +37,13 @@ class Running(Struct, frozen=True, kw_only=True):
 RunT = TypeVar("RunT", bound="Running")
 
 
+class Announcer(Protocol):
+    """Something that may have words of a run that are not in Redis yet: told before the end of the run is said."""
+
+    def ending(self, run: Running) -> None:
+        """Write what the run has said. Must not raise: its end has to be said in any case."""
+
+
 class Keeper(Protocol):
     """Something that may still hold what a run took: told when the run is left."""
 
@@ -44,7 +51,22 @@ class Keeper(Protocol):
         """Give up what the run holds. Must not raise: an error here would hide how the run ended."""
 
 
+_announcers: "tuple[ref[Announcer], ...]" = ()
 _keepers: "tuple[ref[Keeper], ...]" = ()
+
+
+def tell_before_end(announcer: Announcer) -> None:
+    """Have the announcer told before the end of every run in this program, for as long as it lives."""
+    global _announcers  # replaced whole, so that whoever goes through it is not disturbed
+    _announcers = (*(known for known in _announcers if known() is not None), ref(announcer))
+
+
+def ending(run: Running) -> None:
+    """Let what a run has said be written: its end is said next. May be called more than once."""
+    for known in _announcers:
+        announcer = known()
+        if announcer is not None:
+            announcer.ending(run)
 
 
 def tell_when_left(keeper: Keeper) -> None:
@@ -83,6 +105,7 @@ class entered(Generic[RunT]):  # noqa: N801  # used as a `with` statement's word
         if self._main:
             _in_main_thread.remove(self._run)
         _running.reset(self._token)
+        ending(self._run)
         for known in _keepers:
             keeper = known()
             if keeper is not None:
