@@ -368,7 +368,9 @@ _SECRET: Final = frozenset({"signing.key"})
 #: The one setting whose tables have names of the project's own.
 _SCHEDULE: Final = "schedule"
 #: Variables that begin like settings and are none: where the project is, and switches for tests.
-_OTHER_VARIABLES: Final = frozenset({"ONSERVER_PROJECT", "ONSERVER_TESTING", "ONSERVER_CRASH_AT", "ONSERVER_PROFILE"})
+_OTHER_VARIABLES: Final = frozenset(
+    {"ONSERVER_PROJECT", "ONSERVER_TESTING", "ONSERVER_CRASH_AT", "ONSERVER_CUT", "ONSERVER_PROFILE"}
+)
 
 
 def listed(prefix: str, kind: type[Struct]) -> Iterator[Setting]:

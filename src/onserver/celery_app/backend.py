@@ -32,6 +32,7 @@ from onserver.celery_app.desk import Desk, desk_of
 from onserver.celery_app.failures import stored_error
 from onserver.celery_app.holding import holding_of, mark_of
 from onserver.celery_app.meta import FINAL, STORED, Row, ended, meta_of
+from onserver.celery_app.patience import settle_patiently
 from onserver.errors import NotSendable, ReachError
 from onserver.session.running import ending, running
 from onserver.values import encode
@@ -129,7 +130,7 @@ class Backend(BaseBackend):
             ending(run)
         holding = holding_of(mark, self.desk.store, self.desk.settings)
         try:
-            holding.settle(int(mark["number"]), kind, stored, payload, extras)
+            settle_patiently(self.desk, holding, int(mark["number"]), kind, stored, payload, extras)
         except ReachError as error:
             # any other exception would make Celery's tracer call a task failed that has ended well
             raise Reject(error, requeue=True) from error

@@ -10,30 +10,32 @@ program of their own (`hook_program`), since a worker's main process runs no tas
 """
 
 import os
-import select
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
 from celery import bootsteps, signals
 from celery.utils.log import get_logger
+from celery.worker import state as worker_state
 
+from onserver.celery_app.beat_entries import entries_of
 from onserver.celery_app.desk import Desk
 from onserver.celery_app.elsewhere import PREFIX
+from onserver.celery_app.heart import Heart, report_cut
 from onserver.celery_app.pool_orders import PoolOrders
 from onserver.celery_app.procedures import register_procedures
 from onserver.celery_app.seat import Seat
 from onserver.cluster.member import Beat, Member
-from onserver.cluster.sweep import bury_gone, release_due, sweep
+from onserver.cluster.sweep import bury_gone
 from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life import epoch as epochs
-from onserver.life.asks import LOOK_SECONDS
 from onserver.life.code import Code
 from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookRun
 from onserver.life.narrate import failed_start, failure_value
-from onserver.life.orders import Orders
+from onserver.process.timetable import Timetable
 from onserver.server import SPACE, Server
 from onserver.session.storage import empty_storage
 
@@ -55,9 +57,9 @@ class Membership(bootsteps.StartStopStep):
         self._member: Member | None = None
         self._seat: Seat | None = None
         self._holder = ""
-        self._stop = threading.Event()
+        self._before: Member | None = None
         self._changed = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._heart: Heart | None = None
         self._epoch = 0
         self._emptying = False
         self._leaving = False
@@ -71,22 +73,43 @@ class Membership(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         """Join, and wait until the server runs; a failed start ends this worker with status 1."""
         server = self._server
-        code = Code.of(server, tuple(worker.app.tasks))
-        bury_gone(server.store, server.settings)
-        member = self._member = Member.join(server.store, server.settings, "worker", str(worker.hostname))
+        code = Code.of(server, tuple(worker.app.tasks), entries_of(worker.app))
+        member = self._member = self._join(str(worker.hostname))
         member.register(code.digest, code.described)
+        timetable = Timetable(server, server.store, logger.error)
+        timetable.plan(code.digest, code.schedules)
         self._sit(worker, member, code)
         logger.info("onserver: member %s, holder %s", member.number, self._holder)
-        self._thread = threading.Thread(target=self._beat, args=(worker,), name="onserver-beat", daemon=True)
-        self._thread.start()
+        self._heart = Heart(worker, self._desk, member, self._pool_orders, self._heed, timetable)
+        self._heart.start()
         signals.worker_shutdown.connect(self._leave, weak=False, dispatch_uid=f"onserver.leave.{id(self)}")
         self._open(member)
+        self._leave_before()
         if not self._run_hooks(STARTUP, stop_at_failure=True):
             worker.exitcode = 1
             print(failed_start(epochs.failure(server.store, self._epoch)), file=sys.stderr, flush=True)
             raise SystemExit(1)
         epochs.run_epoch(server.store, self._epoch)
         logger.info("%s ready · member %s · epoch %s", worker.hostname, member.number, self._epoch)
+
+    def _join(self, node: str) -> Member:
+        """Become a member, once Redis answers."""
+        server = self._server
+        while True:
+            try:
+                self._before = report_cut(server, node)
+                bury_gone(server.store, server.settings)
+                return Member.join(server.store, server.settings, "worker", node)
+            except BrokerUnavailable as error:
+                logger.warning("waiting for Redis: %s", error)
+                worker_state.maybe_shutdown()
+
+    def _leave_before(self) -> None:
+        """What this program was before it became itself anew is a member no more."""
+        before, self._before = self._before, None
+        if before is not None:
+            with suppress(MemberFenced):  # then it is none already
+                before.leave()
 
     def _sit(self, worker: Any, member: Member, code: Code) -> None:
         """Take a holder for what this worker runs, and with our own broker a seat, from which it claims."""
@@ -153,73 +176,12 @@ class Membership(bootsteps.StartStopStep):
         begun = int(stand) if stand is not None and stand.isdigit() else 0
         member.bury(holder, begun, counted)
 
-    # -- living
-
-    def _beat(self, worker: Any) -> None:
-        member = self._member
-        if member is None:
-            return
-        settings = self._server.settings.member
-        last, due = monotonic(), None
-        orders = Orders(self._server.store, member.number, settings.lease_seconds / 5)
-        while self._wait(worker, orders, settings.beat_seconds if due is None else min(settings.beat_seconds, due)):
-            sent = monotonic()
-            try:
-                beat = member.beat([(self._holder, "")] if self._holder else [])
-                last = sent
-                due = self._duties(member, beat)
-                self._pool_orders.hear(beat.asks)
-                self._heed(worker, beat)
-            except MemberFenced as fenced:
-                logger.critical("%s", fenced)
-                worker.exitcode = 70
-                os.kill(os.getpid(), 3 if hasattr(os, "kill") else 15)  # SIGQUIT: a cold shutdown
-                return
-            except BrokerUnavailable as error:
-                logger.warning("Redis does not answer: %s", error)
-                if monotonic() - last > 0.8 * settings.lease_seconds and not _answered(error):
-                    self._cut(worker)
-
-    def _wait(self, worker: Any, orders: Orders, seconds: float) -> bool:
-        """Wait for the next beat, or until something is ordered; meanwhile do what was. False when this worker ends."""
-        until = monotonic() + seconds
-        while not self._stop.is_set():
-            self._pool_orders.follow(worker)
-            left = until - monotonic()
-            descriptor = orders.ask()
-            slice_ = min(left, LOOK_SECONDS if self._pool_orders.pending else _LOOK_SECONDS)
-            if left <= 0:
-                return True
-            if descriptor is None:
-                self._stop.wait(slice_)
-            elif select.select([descriptor], [], [], slice_)[0] and orders.read():
-                return True
-        orders.close()
-        return False
-
-    def _duties(self, member: Member, beat: Beat) -> float | None:
-        if not beat.leader:
-            return None
-        due = beat.due_seconds
-        if due is not None and due <= 0:
-            due = release_due(member)
-        sweep(member)
-        return due
-
-    def _heed(self, worker: Any, beat: Beat) -> None:
+    def _heed(self, beat: Beat) -> None:
         self._changed.set()
         self._changed.clear()
         if beat.state == "stopping" and beat.epoch == self._epoch and not self._leaving:
             self._leaving = True
             os.kill(os.getpid(), 15)  # SIGTERM: a warm shutdown
-
-    def _cut(self, worker: Any) -> None:
-        """Redis has been silent for 0.8 leases: what runs in children is ended, before others are given it."""
-        restart = getattr(worker.pool, "restart", None)
-        if restart is not None and worker.pool_cls.__module__.endswith("prefork"):
-            logger.critical("no answer for 0.8 leases: the pool's children are ended")
-            for process in list(getattr(worker.pool._pool, "_pool", ())):
-                os.kill(process.pid, 9)
 
     # -- going
 
@@ -253,14 +215,14 @@ class Membership(bootsteps.StartStopStep):
                     self._run_hooks(SHUTDOWN_DRAINED, stop_at_failure=False)
                     self._member = None
                 hooks_run = True
-            self._stop.set()
+            self._end_heart()
             member.bury(self._holder, 0, False)
             member.leave(hooks_run=hooks_run)
         except (MemberFenced, BrokerUnavailable) as error:
             logger.warning("onserver: left without a word: %s", error)
         finally:
-            self._stop.set()
+            self._end_heart()
 
-
-def _answered(error: BrokerUnavailable) -> bool:
-    return bool(getattr(error, "answered", getattr(error.__cause__, "answered", False)))
+    def _end_heart(self) -> None:
+        if self._heart is not None:
+            self._heart.stop()

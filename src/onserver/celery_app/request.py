@@ -57,7 +57,7 @@ class Tending:
         mark, error = mark_of(self.request_dict), exc_info.exception
         if mark is not None and _is_loss(error):
             seat = getattr(self.message.channel, "seat", None)
-            if seat is not None:
+            if seat is not None and int(mark["number"]) not in seat.cut:
                 seat.lost.add(int(mark["number"]))
             self._settle("back", "", b"", "counted")
         elif isinstance(getattr(error, "exc", error), Terminated):

@@ -33,6 +33,10 @@ class Seat:
         self.running: set[int] = set()
         #: Numbers whose run ended with the death of the child that ran it.
         self.lost: set[int] = set()
+        #: Those of them that go on while Redis is silent (`when_cut="finish"`).
+        self.finishing: set[int] = set()
+        #: Numbers whose run was ended because Redis was silent: no delivery is counted.
+        self.cut: set[int] = set()
         #: Which call of its mailbox each of them is that is one.
         self.calls: dict[int, str] = {}
         #: Whether Redis has this holder among those that wait for a hand-over.
@@ -56,7 +60,8 @@ class Seat:
         call = self.calls.pop(number, "")
         self._settlements.append((number, kind, state, payload, call if call and kind in ("end", "free") else extra))
         self.running.discard(number)
-        self.lost.discard(number)
+        for known in (self.lost, self.finishing, self.cut):
+            known.discard(number)
 
     def step(self, claim: int) -> tuple[list[Word], list[Settlement]]:
         """The arguments of the next `step`, and the settlements that it carries."""
@@ -96,6 +101,7 @@ class Seat:
         fresh = [claim for claim in claims if claim.number not in self.running]
         self.running.update(claim.number for claim in fresh)
         self.calls.update((claim.number, claim.call) for claim in fresh if claim.call)
+        self.finishing.update(claim.number for claim in fresh if "F" in claim.flags)
         return fresh
 
     def flush(self) -> None:
