@@ -258,7 +258,8 @@ def test_the_process_that_waits_says_so(server: Server) -> None:
 
 
 def test_only_the_condition_ends_a_wait(server: Server) -> None:
-    one, seen = ended(0), list[int]()
+    one, seen = execute_on_server(wait_for_word), list[int]()
+    one.variables["value"] = 0
 
     def enough(value: int) -> bool:
         seen.append(value)
@@ -274,6 +275,8 @@ def test_only_the_condition_ends_a_wait(server: Server) -> None:
     writing.join(60)
     assert seen == sorted(set(seen))
     assert seen[-1] == 3
+    one.variables["word"] = "end"
+    one.result(timeout=60)
 
 
 def test_in_a_loop(server: Server) -> None:

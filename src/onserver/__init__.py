@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from onserver.life.hooks import on_server_shutdown as on_server_shutdown
     from onserver.life.hooks import on_server_startup as on_server_startup
     from onserver.life.worker import Worker as Worker
+    from onserver.process.activity import process_activity as process_activity
     from onserver.process.caller import Caller as Caller
     from onserver.process.caller import as_server as as_server
     from onserver.process.caller import caller as caller
@@ -74,6 +75,7 @@ _NAMES: Final = {
     "on_server_startup": "onserver.life.hooks:on_server_startup",
     "procedure": "onserver.process.declare:procedure",
     "process": "onserver.process.current:process",
+    "process_activity": "onserver.process.activity:process_activity",
     "register_client": "onserver.process.clients:register_client",
     "registered_clients": "onserver.process.clients:registered_clients",
     "semaphore": "onserver.process.semaphores:semaphore",
@@ -108,6 +110,7 @@ __all__ = [
     "on_server_startup",
     "procedure",
     "process",
+    "process_activity",
     "register_client",
     "registered_clients",
     "semaphore",
