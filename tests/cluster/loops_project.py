@@ -216,7 +216,7 @@ async def says(word):
         print("half")
 
 
-@procedure(timeout=1.0, grace=1.0)
+@procedure
 async def limited(seconds, stubborn=False):
     _note("started")
     end = time.monotonic() + seconds

@@ -78,7 +78,7 @@ def join_application(server: Server, declared: Worker, say: Callable[[str], None
     joined = lazy.load("onserver.celery_app.attach:load_application")(server)
     queues, line = lazy.load("onserver.celery_app.attach:described")(joined)
     say(f"celery   {server.settings.celery} {line}")
-    return declared.listening((*declared.queues, *queues))
+    return declared.but(queues=(*declared.queues, *queues))
 
 
 def refuse_reload(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -33,11 +34,20 @@ from onserver.settings import Settings
 @click.option("-n", "--node", metavar="NODE", help="Name of this worker for people; by default FILE@HOST.")
 @click.option("-Q", "--queues", metavar="Q1,Q2", help="Queues to listen on, instead of those of the file.")
 @click.option("-c", "--executors", type=click.IntRange(0, 1024), help="How many processes run at once.")
+@click.option("--async-executors", type=click.IntRange(0, 64), help="How many executors run `async def` procedures.")
+@click.option("--async-slots", type=click.IntRange(1, 10_000), help="How many processes each of these runs at once.")
 @click.option("--grace", type=SECONDS, metavar="S", help="How long a stop waits for what runs.")
 @common_options
 @pass_invocation
 def worker(
-    invocation: Invocation, file: str, node: str | None, queues: str | None, executors: int | None, grace: float | None
+    invocation: Invocation,
+    /,
+    file: str,
+    node: str | None,
+    queues: str | None,
+    executors: int | None,
+    grace: float | None,
+    **loops: int | None,
 ) -> int:
     """Run a worker: `workers/FILE.py` of the project, `server` by default.
 
@@ -45,7 +55,7 @@ def worker(
 
     Exit status: 0 left, 1 the server did not start, 2 the project cannot be loaded, 6 cannot reach Redis.
     """
-    return run_worker(invocation, file, node, queues, executors, grace)
+    return run_worker(invocation, file, node, queues, executors, grace, loops=loops)
 
 
 def run_worker(
@@ -56,14 +66,14 @@ def run_worker(
     executors: int | None = None,
     grace: float | None = None,
     *,
+    loops: Mapping[str, int | None] | None = None,
     development: bool = False,
 ) -> int:
     """Load the project and run the worker; also what `dev` does."""
     server = invocation.server()
     folder = invocation.project
     declared = _declared(folder, file, server.settings)
-    if queues:
-        declared = declared.listening(queues.split(","))
+    declared = declared.but(queues=queues.split(",") if queues else None, **(loops or {}))
     count = executors if executors is not None else declared.executors
     seconds = grace if grace is not None else declared.grace_seconds
     import_tasks(folder)

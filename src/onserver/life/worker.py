@@ -61,12 +61,18 @@ class Worker:
         self.async_executors = async_executors
         self.async_slots = async_slots
 
-    def listening(self, queues: Sequence[str]) -> Worker:
-        """Answer the same worker with other queues."""
+    def but(
+        self,
+        *,
+        queues: Sequence[str] | None = None,
+        async_executors: int | None = None,
+        async_slots: int | None = None,
+    ) -> Worker:
+        """Answer the same worker, but for what is given."""
         return Worker(
-            queues,
+            self.queues if queues is None else queues,
             self.executors,
             self.grace_seconds,
-            async_executors=self.async_executors,
-            async_slots=self.async_slots,
+            async_executors=self.async_executors if async_executors is None else async_executors,
+            async_slots=self.async_slots if async_slots is None else async_slots,
         )

@@ -8,7 +8,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,7 +74,7 @@ class Cluster:
 
     def start(
         self, workers: int = 1, *, pool: str = "", executors: int = 2, crash_at: str = "", ready: bool = True,
-        grace: float = 1.0, application: str = "workers", **variables: str,
+        grace: float = 1.0, application: str = "workers", options: Sequence[str] = (), **variables: str,
     ) -> list[WorkerProgram]:  # fmt: skip
         """Start workers at once.
 
@@ -86,6 +86,7 @@ class Cluster:
             ready: Wait until each takes work.
             grace: Seconds that running processes get when a worker is told to end.
             application: With a pool of Celery's: the application, as `celery -A` takes it.
+            options: More of their command's options.
             variables: More of their environment.
 
         Returns:
@@ -97,7 +98,7 @@ class Cluster:
         started: list[WorkerProgram] = []
         for _ in range(workers):
             node = f"w{len(self.workers) + 1}"
-            command = _command(node, pool, executors, grace, application)
+            command = [*_command(node, pool, executors, grace, application), *options]
             started.append(
                 WorkerProgram(
                     node, command, environment, self.folder / f"{node}.log", self.project, CELERY_ENDS if pool else ENDS
