@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from onserver.process.plan import plan_of
 from onserver.testing.cluster import CELERY_APP, Cluster
 from tests.cluster.conftest import Open
 from tests.cluster.test_schedule import HOUR, data, have_run, now, set_clock, settled, started
@@ -123,7 +124,7 @@ def test_beats_alone_put_their_tasks(cluster: Cluster, tmp_path: Path) -> None:
     with beats(cluster, tmp_path, 2):
         cluster.wait_for(lambda: store.command("SCARD", store.key("schedules")) == 3, 30)
         set_clock(cluster, full - 1)
-        cluster.wait_for(lambda: store.command("ZCARD", store.key("q:default")) >= 3, 30)
+        cluster.wait_for(lambda: all(one.number for one in plan_of(store)), 30)
     cluster.start(executors=1)
     for name in ("full", "half", "lazy"):
         have_run(cluster, name, [full])
