@@ -22,6 +22,7 @@ from celery.utils.log import get_logger
 from celery.worker import state as worker_state
 
 from onserver.celery_app.beat_entries import entries_of
+from onserver.celery_app.configuring import QUEUE
 from onserver.celery_app.desk import Desk
 from onserver.celery_app.elsewhere import PREFIX
 from onserver.celery_app.heart import Heart, report_cut
@@ -67,6 +68,8 @@ class Membership(bootsteps.StartStopStep):
         if self._desk.attached:  # before the pool forks: its children run what is registered now
             self._server.load_tasks()
             register_procedures(worker.app)
+            if not self._desk.elsewhere:  # procedures wait there; what `-Q` names is served alone
+                worker.app.amqp.queues.add(QUEUE)
 
     # -- coming
 

@@ -21,6 +21,9 @@ from onserver.server import Server
 #: How the URL of our transport begins.
 SCHEME: Final = "onserver"
 
+#: The queue of procedures that name none.
+QUEUE: Final = "default"
+
 #: What has to be so where a message is a record.
 _RECORDS: Final[Mapping[str, Any]] = {
     # Celery acknowledges a message before it runs unless told otherwise; here that would be its end
@@ -57,7 +60,7 @@ def configuration(desk: Desk) -> dict[str, Any]:
         "result_backend": backend_url(server),
         "result_expires": server.settings.process.keep_seconds,
         "accept_content": ["json", content.CONTENT_TYPE],
-        "task_default_queue": "default",
+        "task_default_queue": QUEUE,
         "task_routes": [_router(server)],
         "task_annotations": [Facts(desk, None)],
         "worker_hijack_root_logger": False,
@@ -77,7 +80,10 @@ def configure(app: Any, desk: Desk, broker: str) -> None:
     conf.task_annotations = [Facts(desk, conf.task_annotations)]
     conf.accept_content = [*(conf.accept_content or ()), content.CONTENT_TYPE]
     routes = conf.task_routes or ()
-    conf.task_routes = [_router(server), *(routes if isinstance(routes, list | tuple) else [routes])]
+    conf.task_routes = [
+        _router_elsewhere(server) if desk.elsewhere else _router(server),
+        *(routes if isinstance(routes, list | tuple) else [routes]),
+    ]
     if desk.elsewhere:
         return
     url, results = broker_url(server), conf.result_backend
@@ -119,5 +125,16 @@ def _router(server: Server) -> Any:
         if not isinstance(procedure, Procedure):
             return None
         return {"queue": procedure.queue, "priority": procedure.priority}
+
+    return route
+
+
+def _router_elsewhere(server: Server) -> Any:
+    def route(name: str, *_args: Any, **_kwargs: Any) -> dict[str, Any] | None:
+        """The queue of a procedure that names one; else that of the application. Priorities are its broker's."""
+        procedure = server.registry.find(name)
+        if not isinstance(procedure, Procedure) or procedure.queue == QUEUE:
+            return None
+        return {"queue": procedure.queue}
 
     return route

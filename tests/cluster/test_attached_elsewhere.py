@@ -1,0 +1,134 @@
+"""An application that keeps its broker: kills, messages that come twice, hooks, procedures, a server that is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onserver import Process, execute_on_server
+from onserver.redis.address import parse
+from onserver.redis.store import Store
+from onserver.testing.cluster import Cluster, open_cluster
+from tests.attached import plain_shop
+from tests.cluster.redis_program import redis_program
+from tests.test_scaffold_joining import write
+
+
+def ask(cluster: Cluster, code: str) -> Any:
+    """Run code in a client program of the application; it prints one JSON value last."""
+    run = subprocess.run(
+        [sys.executable, "-c", f"import json\nfrom proj import *\n{code}"], cwd=cluster.project, text=True,
+        env=cluster.environment(), capture_output=True, check=False, timeout=90,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr + "".join(worker.output for worker in cluster.workers)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def shop(cluster: Cluster, broker: str, prefix: str) -> None:
+    cluster.variables |= {"SHOP_BROKER": parse(broker).celery_url(), "SHOP_PREFIX": prefix}
+
+
+def drop(redis: str, prefix: str) -> None:
+    """What Celery's own transport and backend leave behind."""
+    store = Store(parse(redis), "nobody")
+    keys = store.command("KEYS", f"{prefix}*")
+    if keys:
+        store.command("DEL", *keys)
+    store.close()
+
+
+@pytest.fixture
+def cluster(onserver_redis: str, tmp_path: Path) -> Iterator[Cluster]:
+    folder = write(tmp_path / "shop", plain_shop.FILES)
+    with open_cluster(onserver_redis, tmp_path, project=folder) as opened, opened.as_current():
+        shop(opened, onserver_redis, f"{tmp_path.name}:")
+        yield opened
+        for worker in opened.workers:
+            assert not worker.end()
+        drop(onserver_redis, f"{tmp_path.name}:")
+
+
+def process_of(cluster: Cluster, task_id: str) -> Process[Any]:
+    store = cluster.server.store
+    return Process.get(int(store.command("GET", store.key(f"id:{task_id}"))))
+
+
+def test_a_hook_of_the_application_runs_once_before_its_tasks(cluster: Cluster) -> None:
+    cluster.start(2, pool="solo", application="proj")
+    assert ask(cluster, "print(json.dumps(count.delay('x').get(timeout=30)))") == "x"
+    assert cluster.ledger.count("hook", "opened") == 1
+
+
+def test_a_procedure_is_a_task_of_it_and_runs_in_our_executors(cluster: Cluster) -> None:
+    cluster.start(1, pool="solo", application="proj")
+    assert ask(cluster, "print(json.dumps(double.delay(4).get(timeout=30)))") == 8
+    (ours,) = cluster.start(1)
+    assert "keeps its broker redis" in ours.output
+    assert execute_on_server("proj.double", 21).result(timeout=30) == 42
+
+
+def test_a_message_that_comes_twice_runs_once(cluster: Cluster) -> None:
+    (worker,) = cluster.start(1, pool="threads", application="proj")
+    code = """
+for _ in range(3):
+    result = count.apply_async(("once",), task_id="11111111-2222-4333-8444-555555555555")
+    assert result.get(timeout=30) == "once"
+last = count.delay("last")
+last.get(timeout=30)
+print(json.dumps(last.id))
+"""
+    ask(cluster, code)
+    assert cluster.ledger.count("ran", "once") == 1
+    assert cluster.ledger.count("ran", "last") == 1
+    assert "has ended already, and is not run again" in worker.output
+
+
+@pytest.mark.parametrize("pool", ["prefork", pytest.param("threads", marks=pytest.mark.long)])
+def test_what_a_killed_worker_ran_is_lost_until_its_broker_delivers_it_again(cluster: Cluster, pool: str) -> None:
+    cluster.start(2, pool=pool, application="proj", executors=1)
+    task_id = ask(cluster, "print(json.dumps(linger.delay(1.0).id))")
+    process = process_of(cluster, task_id)
+    cluster.wait_for(lambda: cluster.ledger.count("started", process.number) == 1)
+    pid = int(cluster.ledger.of("started")[0][2])
+    victim = next(worker for worker in cluster.workers if os.getpgid(pid) == worker.pid)
+    cluster.kill(victim)
+    cluster.wait_for(lambda: process.state == "lost", 30)
+    cluster.start(1, pool=pool, application="proj", executors=1)  # Kombu looks ten seconds after a start, then seldom
+    cluster.wait_for(lambda: process.state == "done", 60)
+    assert process.result(timeout=5) == process.number
+    assert cluster.ledger.count("started", process.number) == 2
+    assert cluster.ledger.count("ended", process.number) == 1
+
+
+def test_a_killed_child_of_its_pool_is_lost_and_delivered_again(cluster: Cluster) -> None:
+    cluster.start(1, pool="prefork", application="proj", executors=1)
+    task_id = ask(cluster, "print(json.dumps(linger.delay(1.0).id))")
+    process = process_of(cluster, task_id)
+    cluster.wait_for(lambda: cluster.ledger.count("started", process.number) == 1)
+    os.kill(int(cluster.ledger.of("started")[0][2]), signal.SIGKILL)
+    cluster.wait_for(lambda: process.state == "done", 60)
+    assert cluster.ledger.count("started", process.number) == 2
+
+
+def test_that_the_server_is_away_stops_no_task(onserver_redis: str, tmp_path: Path) -> None:
+    folder = write(tmp_path / "shop", plain_shop.FILES)
+    with (
+        redis_program(tmp_path / "redis") as ours,
+        open_cluster(ours.url, tmp_path, project=folder, settings={"redis_command_seconds": 1}) as cluster,
+    ):
+        shop(cluster, onserver_redis, f"{tmp_path.name}:")
+        (worker,) = cluster.start(1, pool="solo", application="proj")
+        ours.kill()
+        assert ask(cluster, "print(json.dumps([count.delay(n).get(timeout=60) for n in range(5)]))") == [0, 1, 2, 3, 4]
+        ours.start()
+        cluster.wait_for(lambda: "tasks have no records for" in worker.output)
+        assert not worker.end()
+        drop(onserver_redis, f"{tmp_path.name}:")
