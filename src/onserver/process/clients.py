@@ -77,6 +77,10 @@ def register_client(name: str) -> bool:
 def unregister_client() -> bool:
     """Take no requests any more; those that wait are dropped. False when this program was not registered.
 
+    Example:
+        >>> unregister_client()
+        False
+
     4D: `UNREGISTER CLIENT`; done by itself when the program ends.
     """
     return Server.current().part(Clients).unregister()
@@ -104,6 +108,10 @@ def execute_on_client(name: str, procedure: Any, /, *args: Any, **kwargs: Any) -
         BadArguments: ONS-1105, they do not fit the signature; nothing was sent.
         NotSendable: ONS-1106, one of them cannot be sent; nothing was sent.
 
+    Example:
+        >>> execute_on_client("front desk@", add, 1, 2)  # nobody is registered
+        0
+
     4D: `EXECUTE ON CLIENT` (specification 5.11).
     """
     server = Server.current()
@@ -121,6 +129,10 @@ def execute_on_client(name: str, procedure: Any, /, *args: Any, **kwargs: Any) -
 
 def registered_clients() -> list[RegisteredClient]:
     """List the clients that take requests, by name.
+
+    Example:
+        >>> registered_clients()
+        []
 
     4D: `GET REGISTERED CLIENTS`.
     """
