@@ -81,7 +81,7 @@ def test_a_day_on_which_the_clocks_are_changed(cluster_of: Open, day: datetime) 
     set_clock(cluster, begin)
     cluster.start(2, executors=2)
     while now(cluster) < at(day + timedelta(days=1)):
-        cluster.advance(3.3 * HOUR)
+        cluster.advance(2.3 * HOUR)
         have_run(cluster, "hourly", times("0 * * * *", begin, now(cluster), "Europe/Berlin"))
     have_run(cluster, "half past two", times("30 2 * * *", begin, now(cluster), "Europe/Berlin"))
     assert len(started(cluster, "half past two")) == 1
