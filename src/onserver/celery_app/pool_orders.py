@@ -30,6 +30,7 @@ from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life.asks import INTERRUPT_SECONDS
 from onserver.life.board import ABORT, PAUSE, Board
 from onserver.life.heeding import Heeding, reach
+from onserver.process import coroutines
 from onserver.server import Server
 
 logger = get_logger(__name__)
@@ -87,6 +88,8 @@ class PoolOrders:
         if pid:
             self._say(ask, "interrupted")
             os.kill(pid, signal.SIGUSR1)
+        elif thread is not None and coroutines.cancel(thread):  # its loop may be waiting, where no exception reaches it
+            self._say(ask, "interrupted")
         elif thread is not None and _may_be_interrupted(thread):
             self._say(ask, "interrupted")
             raised = ctypes.py_object(SoftTimeLimitExceeded)

@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Task
+from celery.exceptions import Reject
 
 from onserver.celery_app import content
-from onserver.process.procedure import Procedure
+from onserver.life.driven import here
+from onserver.process import coroutines
+from onserver.process.procedure import AsyncProcedure, Procedure
 
 
 class OnServerTask(Task):
@@ -30,7 +33,8 @@ class ProcedureTask(OnServerTask):
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body, here and now."""
-        return self.procedure(*args, **kwargs)
+        value = self.procedure(*args, **kwargs)
+        return _awaited(value) if isinstance(self.procedure, AsyncProcedure) else value
 
     def apply_async(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any
@@ -42,6 +46,17 @@ class ProcedureTask(OnServerTask):
         """
         bound, named = self.procedure.shape.bind(list(args or ()), dict(kwargs or {}))
         return super().apply_async(list(bound), dict(named), *more, **options)
+
+
+def _awaited(coroutine: Any) -> Any:
+    """What a coroutine returns; one that its worker has cancelled goes back to its queue."""
+    try:
+        return coroutines.run(coroutine)
+    except coroutines.Cancelled as error:
+        run = here.get()
+        if run is not None and run.ended in ("silence", "stop"):
+            raise Reject("its worker could not let it run on", requeue=True) from error
+        raise
 
 
 def make_task(procedure: Procedure[..., Any], name: str) -> ProcedureTask:

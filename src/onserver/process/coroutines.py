@@ -25,6 +25,10 @@ from onserver.session.steps import in_loop
 T = TypeVar("T")
 
 
+class Cancelled(Exception):
+    """A coroutine was cancelled: to code that is no coroutine it is an error like any other."""
+
+
 class _Kept:
     """The loop of one thread; closed when the thread ends."""
 
@@ -42,6 +46,8 @@ class _Loops:
     def __init__(self) -> None:
         self.of_program: asyncio.AbstractEventLoop | None = None
         self.of_thread = threading.local()
+        #: By thread, what its loop runs.
+        self.tasks: dict[int, asyncio.Task[Any]] = {}
 
 
 _loops = _Loops()
@@ -67,6 +73,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, in the context of the caller, and return what it returns.
 
     Raises:
+        Cancelled: it was cancelled.
         SyncInAsyncError: ONS-2302, in a running event loop.
     """
     if in_loop():
@@ -81,11 +88,21 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     return _driven(kept.runner.get_loop(), coroutine)
 
 
+def cancel(thread: int) -> bool:
+    """Cancel what the loop of a thread runs; False where it runs nothing."""
+    task = _loops.tasks.get(thread)
+    if task is None:
+        return False
+    with suppress(RuntimeError):  # its loop has just ended
+        task.get_loop().call_soon_threadsafe(task.cancel)
+    return True
+
+
 def _sent(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
     context, ended = contextvars.copy_context(), Future[T]()
 
     def end(task: asyncio.Task[T]) -> None:
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        error = Cancelled() if task.cancelled() else task.exception()
         if error is None:
             ended.set_result(task.result())
         else:
@@ -100,9 +117,13 @@ def _sent(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) ->
 
 def _driven(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, T]) -> T:
     task = loop.create_task(coroutine, context=contextvars.copy_context())
+    _loops.tasks[threading.get_ident()] = task
     try:
         return loop.run_until_complete(task)
+    except asyncio.CancelledError as error:
+        raise Cancelled from error
     finally:
+        del _loops.tasks[threading.get_ident()]
         left = [one for one in asyncio.all_tasks(loop) if not one.done()]
         for one in left:
             one.cancel()
