@@ -50,8 +50,9 @@ end
 -- n is at its end: what is still in its box begins a new process
 local function leave_box(n, box)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'ms', 'me')
+  local v = redis.call('HMGET', k, 'ms', 'me', 'v')
   redis.call('HDEL', k, 'mb', 'mp', 'mx')
+  redis.call('HSET', k, 'v', (string.gsub(v[3] or '', 'M%d+', '')))   -- replayed it is a process for itself
   if redis.call('HGET', T .. 'boxes', box) ~= n then return end
   redis.call('HDEL', T .. 'boxes', box)
   if redis.call('EXISTS', T .. 'box:' .. box) == 0 then return end
