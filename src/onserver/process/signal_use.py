@@ -7,6 +7,7 @@ from typing import Any
 from onserver.checkpoint import count_unstoppable
 from onserver.errors import BrokerUnavailable, LockLost, MemberFenced, SignalGone
 from onserver.process.owner import Owner, own, own_part
+from onserver.process.signal_wait import lives_ms
 from onserver.server import Server
 from onserver.session.facts import who
 from onserver.session.lock import Locks, Ticket, new_ticket
@@ -91,8 +92,7 @@ class Uses:
             self._close(use.owner)
 
     def _write(self, name: str, use: _Use, written: bytes) -> Steps[None]:
-        lives_ms = int(self._server.settings.process.signal_seconds * 1000)
-        words = (name, str(use.ticket), next_nonce(), written, lives_ms)
+        words = (name, str(use.ticket), next_nonce(), written, lives_ms(self._server))
         answer = yield Step(lambda: self._store.run("write_signal", *words))
         if answer[0] == b"gone":
             raise SignalGone(name)

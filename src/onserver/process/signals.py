@@ -15,12 +15,11 @@ from types import TracebackType
 from typing import Any, Final
 
 from onserver.errors import BadArguments, NotInUse, SignalGone
-from onserver.process.hearing import Told, heard
-from onserver.process.inbox import Inbox
+from onserver.process.hearing import heard
 from onserver.process.owner import own_part
 from onserver.process.signal_use import Uses
+from onserver.process.signal_wait import Waiting, lives_ms
 from onserver.server import Server
-from onserver.session.context import current_run
 from onserver.session.steps import Step, Steps, adrive, drive, refuse_in_loop
 from onserver.values import Reference, decode, encode
 
@@ -81,7 +80,7 @@ class Signal:
         self._name = f"{ONE_SHOT}{secrets.token_hex(8)}"
         self._known: Server | None = Server.current()
         properties = encode({_DESCRIPTION: description}, "Signal")
-        self._known.store.run("make_signal", self._name, properties, _lives_ms(self._known))
+        self._known.store.run("make_signal", self._name, properties, lives_ms(self._known))
 
     @classmethod
     def _of(cls, name: str) -> Any:
@@ -122,7 +121,7 @@ class Signal:
             SignalGone: ONS-2003, as `wait`.
         """
         server = self._server
-        outcome = server.store.run("trigger_signal", self._name, server.store.nonce(), _lives_ms(server))
+        outcome = server.store.run("trigger_signal", self._name, server.store.nonce(), lives_ms(server))
         if outcome < 0:
             raise SignalGone(self._name)
         return bool(outcome)
@@ -226,7 +225,7 @@ class Signal:
         return self._server.part(Uses).draft(own_part(), self._name)
 
     def _waited(self, timeout: float | None) -> Steps[bool]:
-        waiting = _Waiting(self._server, self._name)
+        waiting = Waiting(self._server, self._name)
         if timeout is not None and timeout <= 0:
             end = yield Step(lambda: waiting.look(""))
         else:
@@ -242,29 +241,6 @@ class Signal:
         if end is not None and end.state == "gone":
             raise SignalGone(self._name)
         return end is not None
-
-
-class _Waiting(Told):
-    """One wait for a signal: in the name of a run, or of nobody who could have anything."""
-
-    __slots__ = ("_name", "_owner", "_server")
-
-    def __init__(self, server: Server, name: str) -> None:
-        super().__init__(self._look)
-        run = current_run()
-        self._server, self._name, self._owner = server, name, "-" if run is None else run.owner
-
-    def leave(self) -> bool:
-        """Wait no longer; True when it is signaled."""
-        ticket = self._ticket(self._server.part(Inbox).address(self))
-        return bool(self._server.store.run("leave_signal", self._name, ticket))
-
-    def _ticket(self, address: str) -> str:
-        return f"{address.replace(' ', '/')} {self._owner} 0" if address else ""
-
-    def _look(self, address: str) -> Any:
-        words = (self._name, self._ticket(address), self._name, _lives_ms(self._server))
-        return self._server.store.run("wait_signal", *words)
 
 
 class NamedSignal(Signal):
@@ -310,7 +286,3 @@ class SignalUse:
 
     def _leave(self, *, failed: bool) -> Steps[None]:
         return self._used._server.part(Uses).leave(self._used.name, failed=failed)
-
-
-def _lives_ms(server: Server) -> int:
-    return int(server.settings.process.signal_seconds * 1000)
