@@ -115,7 +115,10 @@ class Server:
             NoSigningKey: ONS-1010.
 
         Example:
-            >>> server = Server.attach(celery_app)
+            In `proj/celery.py`, of which nothing else changes::
+
+                app = Celery("proj")
+                server = Server.attach(app)
 
         4D: has no counterpart.
         """
