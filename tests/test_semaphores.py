@@ -330,6 +330,32 @@ def test_kill_9_of_one_in_the_line_lets_the_one_behind_it_come(cluster_of: Open)
         second.result(timeout=60)
 
 
+def test_who_is_to_pause_leaves_the_line_and_joins_it_again(cluster_of: Open) -> None:
+    cluster = cluster_of(1, executors=2, tasks=TASKS)
+    with cluster.as_current():
+        with semaphore("x"):
+            first, second = (execute_on_server("jobs.hold", "x") for _ in range(2))
+            cluster.wait_for(lambda: line("x") == 2)
+            first.pause()
+            cluster.wait_for(lambda: first.state == State.PAUSED)
+            assert line("x") == 1
+        second.result(timeout=20)  # nobody stands in its way
+        with semaphore("x"):
+            first.resume()
+            cluster.wait_for(lambda: first.record().why == "semaphore x")
+        first.result(timeout=20)
+
+
+def test_an_abort_in_the_line_leaves_it(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=TASKS)
+    with cluster.as_current(), semaphore("x"):
+        waiting = execute_on_server("jobs.hold", "x")
+        cluster.wait_for(lambda: line("x") == 1)
+        waiting.abort()
+        assert waiting.wait(timeout=20) == State.ABORTED
+        assert line("x") == 0
+
+
 def executor_pid(server: Server, holder: str) -> int:
     """The pid of the one executor of a worker: the child of the member's program."""
     member = holder.partition(".")[0]
