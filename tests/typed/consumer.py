@@ -1,5 +1,7 @@
 """What a program that uses onserver looks like to type checkers. Only checked, by mypy and pyright, both strict."""
 
+import asyncio
+from collections.abc import Coroutine
 from typing import Any, TypedDict, assert_type
 
 from onserver import (
@@ -8,6 +10,7 @@ from onserver import (
     Session,
     Storage,
     Worker,
+    as_completed,
     execute_many,
     execute_on_server,
     on_server_shutdown,
@@ -16,6 +19,7 @@ from onserver import (
     process,
     session,
 )
+from onserver.process.current import ThisProcess
 
 
 class Rates(TypedDict, total=False):
@@ -34,6 +38,19 @@ def add(x: int, y: int) -> int:
 def total(values: list[float]) -> float:
     """Sum up."""
     return sum(values)
+
+
+@procedure
+async def fetch(url: str) -> bytes:
+    """Fetch."""
+    return url.encode()
+
+
+@procedure(pass_process=True, pause="checkpoint")
+async def crawl(this: ThisProcess, depth: int) -> list[str]:
+    """Crawl."""
+    await this.acheckpoint()
+    return [str(depth)]
 
 
 @on_server_startup
@@ -63,11 +80,26 @@ def consume() -> None:
     assert_type(session().storage.counter("n").add(1), int)
     assert_type(Server.current().storage.version("rates"), int)
     assert_type(process().deliveries, int)
+    assert_type(execute_on_server(fetch, "x"), Process[bytes])
+    assert_type(execute_on_server(fetch, "x").result(), bytes)
+    assert_type(fetch.start("x"), Process[bytes])
+    assert_type(fetch("x"), Coroutine[Any, Any, bytes]).close()
+    assert_type(fetch.options(priority=9).start("x"), Process[bytes])
+    assert_type(execute_on_server(crawl, 2), Process[list[str]])
     Worker(queues=["default"], executors=4)
+    Worker(async_executors=1, async_slots=500)
 
 
 async def wait() -> None:
     """Awaiting gives what the procedure returns."""
     assert_type(await execute_on_server(add, 1, 2), int)
+    assert_type(await execute_on_server(fetch, "x"), bytes)
+    assert_type(await fetch("x"), bytes)
+    assert_type(await fetch.astart("x"), Process[bytes])
+    assert_type(await asyncio.gather(fetch.start("x"), fetch.start("y")), tuple[bytes, bytes])
+    async for page in as_completed([fetch.start("x")]):
+        assert_type(page, Process[bytes])
+    assert_type(await process().asleep(1.0), bool)
+    assert_type(await session().storage.counter("n").aadd(1), int)
     async with session().storage.use("rates", Rates) as rates:
         assert_type(rates, Rates)

@@ -9,8 +9,16 @@ def add(x: int, y: int) -> int:
     return x + y
 
 
+@procedure
+async def fetch(url: str) -> bytes:
+    """Fetch."""
+    return url.encode()
+
+
 def wrong() -> None:
     """Each of these is wrong."""
+    execute_on_server(fetch, 1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    fetch("x").decode()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     execute_on_server(add, "1", 2)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     execute_on_server(add, 1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     session().storage["rates"] = {}  # type: ignore[index]  # pyright: ignore[reportIndexIssue]

@@ -182,7 +182,7 @@ class AsyncExecutor:
         try:
             outcome = await self._performed(run)
         except asyncio.CancelledError as error:
-            outcome = None if run.ended else Raised(error)
+            outcome = None if run.ended else Raised(coroutines.Cancelled().with_traceback(error.__traceback__))
         except BaseException as error:  # noqa: BLE001  # of what is around the body: its own are an outcome already
             outcome = Raised(error)
         finally:

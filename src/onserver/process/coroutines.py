@@ -28,6 +28,9 @@ T = TypeVar("T")
 class Cancelled(Exception):
     """A coroutine was cancelled: to code that is no coroutine it is an error like any other."""
 
+    def __init__(self, text: str = "the coroutine was cancelled") -> None:
+        super().__init__(text)
+
 
 class _Kept:
     """The loop of one thread; closed when the thread ends."""
