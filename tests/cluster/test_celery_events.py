@@ -125,6 +125,17 @@ def test_a_retry_is_one_task_that_was_retried(app: Any, cluster: Cluster, listen
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("force", [False, True], ids=["interrupted", "killed"])
+def test_an_abort_is_a_revoked_task(app: Any, cluster: Cluster, listener: Listener, force: bool) -> None:
+    enable(app)
+    process = execute_on_server("jobs.hold", f"for ever {force}")
+    task_id = app.desk.task_id_of(process.number)
+    cluster.wait_for(lambda: "task-started" in listener.of(task_id))
+    process.abort(force=force)
+    cluster.wait_for(lambda: "task-revoked" in listener.of(task_id))
+    assert listener.of(task_id) == ["task-received", "task-started", "task-revoked"]
+
+
 def test_arguments_that_are_to_be_hidden_are_in_no_event(app: Any, cluster: Cluster, listener: Listener) -> None:
     enable(app)
     process = execute_on_server("jobs.secret", "swordfish")

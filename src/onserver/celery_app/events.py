@@ -130,6 +130,18 @@ class TaskEvents:
                 fields["runtime"] = monotonic() - began
             self._sender.send(name, uuid=self._desk.task_id(claim), **fields)
 
+    def buried(self, number: int) -> None:
+        """An executor has died in the run of a process: what its record says of it is told; nothing where it waits."""
+        if not self._board.on:
+            return
+        store = self._desk.store
+        state, error, identifier = store.command("HMGET", store.key(f"p:{number}"), "s", "e", "u")
+        event = _event("end", (state or b"").decode(), error or b"")
+        name = "task-rejected" if event is None or event[0] == "task-retried" else event[0]
+        fields = {"requeue": True} if event is None or name == "task-rejected" else event[1]
+        task_id = identifier.decode() if identifier else self._desk.task_id_of(number)
+        self._sender.send(name, uuid=task_id, **fields)
+
 
 class Pulse:
     """The worker's own events. All its methods are called by the thread of remote control."""
@@ -166,12 +178,14 @@ class Pulse:
 
 def _event(kind: str, state: str, payload: bytes) -> tuple[str, dict[str, Any]] | None:
     """The event that a settlement stands for, or None."""
-    if kind == "back":
-        return "task-rejected", {"requeue": True}
-    if state == "done":
-        return "task-succeeded", {"result": saferepr(decode(payload) if payload else None, maxlen=MOST)}
     if state == "aborted":
         return "task-revoked", {"terminated": True, "signum": None, "expired": False}
+    if kind == "back":
+        return "task-rejected", {"requeue": True}
+    if kind == "retry":
+        state = "queued"
+    if state == "done":
+        return "task-succeeded", {"result": saferepr(decode(payload) if payload else None, maxlen=MOST)}
     if state in _AGAIN or state in _FAILED:
         facts: dict[str, Any] = decode(payload) if payload else {}
         error = f"{facts.get('type', 'Exception')}({str(facts.get('message', ''))!r})"

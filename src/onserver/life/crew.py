@@ -21,7 +21,8 @@ from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executo
 from onserver.life.kinship import kill_orphans
 from onserver.life.page import Page
 from onserver.life.recycling import is_worn
-from onserver.process.failure import error_value
+from onserver.life.witness import witnesses
+from onserver.process.failure import error_of
 from onserver.server import Server
 
 #: Share of the lease without a good beat after which what runs is interrupted; at CUT_SHARE it is killed.
@@ -272,6 +273,9 @@ class Crew:
                 self._time_out(death)
             self._member.bury(death.child.holder, death.begun, death.counted)
             self.deaths.pop(0)
+            for witness in witnesses:
+                for number in death.begun:
+                    witness.buried(number)
 
     def _time_out(self, death: Death) -> None:
         """End the process whose time was up, in the name of the holder that was killed for it."""

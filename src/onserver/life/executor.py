@@ -19,6 +19,7 @@ from typing import Protocol
 from onserver.crash import crash_point
 from onserver.errors import MemberFenced
 from onserver.interrupt import Interrupted, forget, interrupt
+from onserver.life.board import ABORT
 from onserver.life.heeding import Heeding
 from onserver.life.page import Page
 from onserver.life.witness import witnesses
@@ -135,8 +136,10 @@ class Executor:
             self._unsent_since = monotonic()
         self._settlements.append((number, kind, state, payload, extra))
         for witness in witnesses:
-            witness.settled(number, kind, state, payload)
-        if kind not in ("end", "free"):
+            aborted = kind == "back" or state == "failed"
+            aborted = aborted and bool(self.page.board.asked(number) & ABORT)
+            witness.settled(number, kind, "aborted" if aborted else state, payload)
+        if kind not in ("end", "free", "retry"):
             self._step(0)
 
     def _perform(self, claim: Claim) -> bool:

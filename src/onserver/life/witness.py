@@ -16,7 +16,11 @@ class Witness(Protocol):
         ...
 
     def settled(self, number: int, kind: str, state: str, payload: bytes) -> None:
-        """Something was said of a process; kinds and states as in `lua/step.lua`."""
+        """Something was said of a process; kinds and states as in `lua/step.lua`, and `aborted` where it is to be."""
+        ...
+
+    def buried(self, number: int) -> None:
+        """An executor has died while it ran this process, and was buried (supervisor)."""
         ...
 
 
