@@ -29,6 +29,13 @@ def test_what_a_fragment_includes_stands_before_it() -> None:
     assert joined.source == b"-- d\n-- c\n-- include: c\n-- include: b\n-- a\n-- include: d a c\nreturn 1"
 
 
+def test_what_is_late_is_joined_within_a_function() -> None:
+    texts = {"a": "-- a", "b": "-- include: a\n-- late: h d\n-- b", "c": "-- c", "d": "-- late: e c\n-- d"}
+    joined = assemble("x", "-- include: a\n-- late: f b\n-- late: g a\nreturn f(1)", fragment=texts.__getitem__)
+    late = "local function f(...)\n-- c\n-- late: e c\n-- d\n-- include: a\n-- late: h d\n-- b\nreturn f(...)\nend"
+    assert joined.source.decode() == f"-- a\n{late}\n-- include: a\n-- late: f b\n-- late: g a\nreturn f(1)"
+
+
 def test_flags_become_the_shebang() -> None:
     reading = assemble("x", "-- include: a\n-- flags: no-writes allow-oom\nreturn 1", fragment=lambda _: "-- a")
     assert reading.source.startswith(b"#!lua flags=no-writes,allow-oom\n-- a\n")
@@ -52,8 +59,11 @@ def test_a_script_says_what_it_does_with_which_keys_and_arguments(name: str) -> 
 
 @pytest.mark.parametrize("name", names())
 def test_every_included_fragment_exists_and_is_described(name: str) -> None:
-    for word in re.findall(r"^-- include: (.*)$", script(name).source.decode(), re.MULTILINE):
+    source = script(name).source.decode()
+    for word in re.findall(r"^-- include: (.*)$", source, re.MULTILINE):
         assert all(read_fragment(fragment).startswith("--") for fragment in word.split())
+    for function, fragment in re.findall(r"^-- late: (\w+) (\w+)$", source, re.MULTILINE):
+        assert f"local function {function}(" in read_fragment(fragment)
 
 
 @pytest.mark.parametrize("testing", [False, True])

@@ -148,7 +148,7 @@ def _record(facts: Facts, key: str, word: str) -> str:
     return facts.holder(holder) if holder else f"it is {state or 'nothing'} and nobody's"
 
 
-def _line_of(facts: Facts, key: str, word: str) -> str:
+def _line_of(facts: Facts, _key: str, word: str) -> str:
     """A line is found from its queue."""
     side, queue, procedure, *rest = word.split(" ", 3)
     member = f"{procedure} *" if rest else procedure

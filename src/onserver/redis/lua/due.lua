@@ -1,4 +1,4 @@
--- include: prefix offer
+-- include: prefix offer duties serving
 -- due: what has waited for its time is offered, up to 100 a call, by the leader; limits whose turn has come are opened,
 -- and pauses that are over end. Keys: due, turns, paused, p:N, the queues of `offer`.
 -- ARGV: member. Answer: ms until the next of these, 0 when more are due now, -1 when none waits

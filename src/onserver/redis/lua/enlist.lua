@@ -1,4 +1,4 @@
--- include: prefix once offer
+-- include: prefix once
 -- enlist: a new holder of a member: one life of one executor, or what a client holds things in.
 -- Keys: numbers, live, m:M, h:HOLDER, serve:QUEUE, codes, code:CODE, parked:QUEUE:PROC, special:QUEUE.
 -- ARGV: nonce, member, code ('' for what runs no processes), how many it runs at a time, queues …

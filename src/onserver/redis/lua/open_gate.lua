@@ -1,4 +1,4 @@
--- include: prefix once offer
+-- include: prefix once serving
 -- open_gate: end a pause of a queue, a procedure or everything. Keys: paused, server, turns, once:NONCE, and those of
 -- `offer`: what waited is handed to idle executors at once. ARGV: nonce, gate. Answer: 1 when it was paused
 local kept = answered(ARGV[1])

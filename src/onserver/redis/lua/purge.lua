@@ -9,7 +9,6 @@ local function clear(t, key)
     give_up(some[i], 'aborted', ARGV[2], {type = 'ProcessAborted', by = 'purge', message = 'its queue was purged'})
   end
   gone = gone + #some / 2
-  rerank('q', q, t, key)
 end
 for _, t in ipairs(redis.call('ZRANGE', T .. 'q:' .. q, 0, 99)) do
   local keyed = string.match(t, '^(.*) %*$')

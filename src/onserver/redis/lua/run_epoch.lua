@@ -1,4 +1,4 @@
--- include: prefix offer crew
+-- include: prefix crew
 -- run_epoch: the start-up hooks have ended well: work may begin. Keys: server, workers, m:M, x:HOLDER, idle:QUEUE:CODE.
 -- ARGV: epoch. Answer: the state
 local s = T .. 'server'

@@ -1,4 +1,4 @@
--- include: prefix offer
+-- include: prefix serving
 -- set_limits: what a worker's code and settings say of limits; the newest word counts. What runs is counted, and what
 -- was closed is looked at anew. Keys: limits, server, slots:LIMIT, closed, live, held:HOLDER, p:N, those of `offer`.
 -- ARGV: 'p:PROCEDURE' or 'q:QUEUE', its rule ('' for none) …; a queue that is not named has none. Answer: how many changed

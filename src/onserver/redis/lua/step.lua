@@ -1,4 +1,6 @@
--- include: prefix offer accept finish settle
+-- include: prefix claim settle
+-- late: unlist idle
+-- late: refill serving
 -- step: settle what has ended and claim what comes next: the one round trip of a busy executor.
 -- Keys: p:N, held:HOLDER, the queues of `claim`, idle:QUEUE:CODE, ended, dead, c:CLIENT.
 -- ARGV: holder, how many to claim ("+5": for a loop), resume 0 or 1, keep_s, keep_failed_s, deliveries, code,
@@ -31,5 +33,5 @@ if k > 0 and #out < k then
     for i = 9, 8 + queues do redis.call('SADD', T .. 'idle:' .. ARGV[i] .. ':' .. code, e) end
   end
 end
-serve_later()   -- what its settlements let begin, and it did not take itself
+for q in pairs(LATER) do refill(q) end   -- what its settlements let begin, and it did not take itself
 return {refused, tonumber(newest_change()), again, unpack(out)}

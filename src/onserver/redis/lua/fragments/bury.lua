@@ -1,4 +1,4 @@
--- include: drop
+-- include: drop idle
 -- The death of a holder, in chunks: from the first line on nothing is accepted from it.
 -- begun: the numbers that it had begun, as in '5,8' ('' none, 'first': what it claimed first, a loop all that it has);
 -- counted: is the first of them a delivery?

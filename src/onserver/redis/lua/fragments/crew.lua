@@ -1,3 +1,4 @@
+-- include: idle
 -- The workers of the server: who else lives, telling them, and waking their idle executors.
 local function order_all(text)
   for _, m in ipairs(redis.call('SMEMBERS', T .. 'workers')) do

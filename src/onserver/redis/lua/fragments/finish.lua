@@ -1,30 +1,8 @@
--- include: box
+-- include: ending offer accept
+-- late: leave_box box
+-- late: vacate limits
+-- late: pass_slots serving
 -- The end of a process and the way back to its queue.
-local FINAL = {done = true, failed = true, aborted = true, lost = true, dead = true}
--- tell whoever waits: the program that asked (its inbox) and those that registered with `await`
-local function tell(n, state, payload, inbox, waiters)
-  local text = ' ' .. n .. ' ' .. state .. ' ' .. payload
-  local function send(to)
-    local client, token = string.match(to, '^(%S+) (%S+)$')
-    if client then redis.call('PUBLISH', T .. 'c:' .. client, token .. text) end
-  end
-  if inbox and inbox ~= '' then send(inbox) end
-  if waiters then
-    for _, to in ipairs(redis.call('SMEMBERS', T .. 'w:' .. n)) do send(to) end
-    redis.call('DEL', T .. 'w:' .. n)
-  end
-end
--- what every ended process leaves: its place in the history, lifetimes, a free name
-local function close_record(n, state, keep, name, uuid)
-  local k = T .. 'p:' .. n
-  redis.call('ZADD', T .. 'ended', now(), n)
-  if state == 'dead' then redis.call('ZADD', T .. 'dead', now(), n) end
-  redis.call('EXPIRE', k, keep)
-  redis.call('EXPIRE', T .. 'vars:' .. n, keep)
-  redis.call('EXPIRE', T .. 'log:' .. n, keep)
-  if uuid then redis.call('EXPIRE', T .. 'id:' .. uuid, keep) end
-  if name and redis.call('GET', T .. 'name:' .. name) == n then redis.call('DEL', T .. 'name:' .. name) end
-end
 -- ends n without its holder: state lost, dead or failed; why is a table that becomes the error
 local function give_up(n, state, keep, why)
   local k = T .. 'p:' .. n

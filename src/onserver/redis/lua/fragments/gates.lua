@@ -1,7 +1,6 @@
 -- include: hold
 -- Wide pauses: of a queue, a procedure, everything. Processes of hooks and what descends from them are not held by them.
 --   T .. paused  hash  GATE ('all', 'q:QUEUE', 'p:PROCEDURE') -> 'AT UNTIL BY'; ms, UNTIL 0: until somebody resumes
-local GATES
 local function paused(gate)
   if not STATE then look() end
   if not PAUSES then return false end
@@ -12,8 +11,4 @@ local function paused(gate)
   end
   local till = GATES[gate]
   return till and (till == 0 or till > now())
-end
--- may processes of queue q begin, those of hooks aside?
-local function open_to_all(q)
-  return server_state() == 'running' and not paused('all') and not paused('q:' .. q)
 end

@@ -1,10 +1,11 @@
--- Holders and what they are given: messages, hand-offs, who holds what.
+-- What is given to holders: messages.
 -- A message is 19 texts: FIELDS in order ('' for what the record lacks), with the number in the place of '#', which no
 -- record has. A hand-off list holds messages, each with the storage's change number behind it, so that one BLMPOP of HAND
 -- elements reads one; what begins with the number 'wake' only wakes.
 local FIELDS = {'#', 't', 'b', 'h', 'u', 'c', 'd', 'x', 'n', 'v', 'q', 'z', 'a', 'hk', 'to', 'i', 'tg', 'tr', 'lk'}
 local HAND = 20
-local CODES, STATE, CHANGE, LIMITED, PAUSES
+-- what is looked up once a script; LATER: queues to be served at its end, where the one who asks claims first
+local CODES, STATE, CHANGE, LIMITED, PAUSES, SPECS, GATES, LATER
 -- what the server is doing, the number of the newest change of its storage, whether there are any limits and pauses: one
 -- look a script
 local function look()
@@ -19,25 +20,7 @@ local function server_state()
   if not STATE then look() end
   return STATE
 end
-local function codes()
-  CODES = CODES or redis.call('HKEYS', T .. 'codes')
-  return CODES
-end
 local function has(code, t) return redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1 end
-local function hand(e, m)
-  m[HAND] = newest_change()
-  redis.call('RPUSH', T .. 'x:' .. e, unpack(m))
-end
-local function wake(e)
-  local m = {'wake'}
-  for i = 2, HAND do m[i] = '' end
-  redis.call('RPUSH', T .. 'x:' .. e, unpack(m))
-end
--- e waits no longer: out of the idle set of each of its queues
-local function unlist(e)
-  local h = redis.call('HMGET', T .. 'h:' .. e, 'queues', 'code')
-  for q in string.gmatch(h[1] or '', '%S+') do redis.call('SREM', T .. 'idle:' .. q .. ':' .. h[2], e) end
-end
 local function message(n)
   local m = redis.call('HMGET', T .. 'p:' .. n, unpack(FIELDS))
   m[1] = n

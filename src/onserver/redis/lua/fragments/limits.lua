@@ -1,4 +1,4 @@
--- include: hold lines tell_leader
+-- include: hold stand tell_leader
 -- Limits: how many run at once, how many begin in a time. A limit is named 'p:PROCEDURE', 'p:PROCEDURE KEY' or 'q:QUEUE'.
 --   T .. limits       hash  'p:PROCEDURE' or 'q:QUEUE' -> 'AT_ONCE RATE PER_MS KEYED PROCEDURE'; 0 for none; KEYED k or -;
 --                           the procedure is another one for an alias
@@ -7,7 +7,6 @@
 --   T .. closed       zset  'LIMIT\nLINE' for each line that it has closed
 --   T .. turns        zset  'l:LIMIT' by the time at which its rate lets the next begin; 'g:GATE' by the end of a pause
 -- A closed line is opened when a slot of its limit falls free, at its turn, or when limits change: nobody asks for it.
-local SPECS
 local function spec_of(field)
   if not STATE then look() end
   if not LIMITED then return nil end
@@ -57,8 +56,7 @@ local function count_in(name, s, n)
 end
 -- n begins: the names of the limits in which it has a slot from here on, '' for none
 local function occupy(n, q, t, key)
-  if not STATE then look() end
-  if q == '' or not LIMITED then return '' end
+  if (q or '') == '' then return '' end
   local slots, name, s = '', limit_of(t, key)
   if name then slots = count_in(name, s, n) end
   s = spec_of('q:' .. q)
@@ -81,12 +79,15 @@ local function vacate(n, slots)
   redis.call('HDEL', T .. 'p:' .. n, 'ls')
   for name in string.gmatch(slots, '[^\n]+') do redis.call('SREM', T .. 'slots:' .. name, n) end
 end
--- ms until something is due, a limit's turn comes or a pause ends; -1 for never
-local function due_in()
-  local first
-  for _, k in ipairs({'due', 'turns'}) do
-    local at = tonumber(redis.call('ZRANGE', T .. k, 0, 0, 'WITHSCORES')[2])
-    if at and (not first or at < first) then first = at end
-  end
-  return first and math.max(0, math.ceil(first - now())) or -1
+-- is the limit of this line full? Then the line is closed
+local function shut(side, q, t, key)
+  local name, s = limit_of(t, key)
+  if not name or room(name, s) then return false end
+  close_line(side, q, t, key)
+  redis.call('ZADD', T .. 'closed', 0, name .. '\n' .. side .. ' ' .. q .. ' ' .. t .. (key ~= '' and ' ' .. key or ''))
+  return true
+end
+local function queue_full(q)
+  local s = spec_of('q:' .. q)
+  return s and not room('q:' .. q, s)
 end

@@ -1,61 +1,21 @@
--- include: claim
--- Who may begin at once: offer, and refill for what could not begin before.
-local LATER   -- queues to be refilled at the end of this script, where the one who asks claims first
--- what waits in q is handed to idle holders as far as it may begin
-local function refill(q)
-  for _, code in ipairs(codes()) do
-    local idle = T .. 'idle:' .. q .. ':' .. code
-    local e = redis.call('SRANDMEMBER', idle)
-    while e do
-      if redis.call('SISMEMBER', T .. 'live', e) == 0 then
-        redis.call('SREM', idle, e)
-      else
-        local out = {}
-        local all = claim(e, q, code, 1, out)
-        if all and not out[1] then break end
-        unlist(e)
-        if out[1] then hand(e, out[1]) else wake(e) end
-      end
-      e = redis.call('SRANDMEMBER', idle)
-    end
-  end
+-- include: taking idle stand
+-- late: spec_of limits
+-- late: paused gates
+-- late: serve serving
+-- Offering: n goes straight to an idle holder that may begin it, else it waits.
+local function place(n, q, z, t, x, limited)
+  local key = limited and limited.keyed and redis.call('HGET', T .. 'p:' .. n, 'lk') or ''
+  join_line(n, z, x ~= '' and 'r' or 'q', q, t, key, limited)
 end
-local function serve(q)
-  if LATER then LATER[q] = true else refill(q) end
-end
-local function serve_later() for q in pairs(LATER) do refill(q) end end
-local function serve_all() for _, q in ipairs(redis.call('SMEMBERS', T .. 'queues')) do serve(q) end end
--- limit `name` may let somebody begin
-local function reopen(name)
-  local queue = string.match(name, '^q:(.*)$')
-  if queue then return serve(queue) end
-  for _, one in ipairs(redis.call('ZRANGE', T .. 'closed', '[' .. name .. '\n', '(' .. name .. '\11', 'BYLEX')) do
-    redis.call('ZREM', T .. 'closed', one)
-    local side, q, t, key = string.match(one, '\n(%S+) (%S+) (%S+) ?(.*)$')
-    rerank(side, q, t, key)
-    serve(q)
-  end
-end
--- a wide pause is over: what waited for its end is offered at once
-local function open_gate(gate)
-  redis.call('HDEL', T .. 'paused', gate)
-  redis.call('ZREM', T .. 'turns', 'g:' .. gate)
-  if redis.call('EXISTS', T .. 'paused') == 0 then redis.call('HDEL', T .. 'server', 'pauses') end
-  STATE, GATES = nil, nil
-  local queue = string.match(gate, '^q:(.*)$')
-  if queue then serve(queue) else serve_all() end
-end
-local function pass_slots(slots) for name in string.gmatch(slots, '[^\n]+') do reopen(name) end end
-local function place(n, q, z, t, x)
-  local s = spec_of('p:' .. t)
-  local key = s and s.keyed and redis.call('HGET', T .. 'p:' .. n, 'lk') or ''
-  join_line(n, z, x ~= '' and 'r' or 'q', q, t, key, s)
-end
--- n goes straight to an idle holder that may begin it, else it waits. Answers the holder or nil, and whether any worker
--- has the procedure. What is limited stands in line first: somebody may be before it.
+-- Answers the holder or nil, and whether any worker has the procedure. What is limited stands in line first: somebody
+-- may be before it.
 local function offer(n, q, z, t, x)
-  local limited, known = spec_of('p:' .. t) or spec_of('q:' .. q), false
-  local open = not limited and (x ~= '' or (open_to_all(q) and not paused('p:' .. t)))
+  if not STATE then look() end
+  local open, known, own = x ~= '' or STATE == 'running', false, nil
+  if PAUSES and x == '' then open = open and not (paused('all') or paused('q:' .. q) or paused('p:' .. t)) end
+  if LIMITED then own = spec_of('p:' .. t) end
+  local limited = own or LIMITED and spec_of('q:' .. q)
+  open = open and not limited
   for _, code in ipairs(codes()) do
     if has(code, t) then
       known = true
@@ -71,7 +31,7 @@ local function offer(n, q, z, t, x)
       end
     end
   end
-  place(n, q, z, t, x)
+  place(n, q, z, t, x, own)
   if limited then serve(q) end
   return nil, known
 end

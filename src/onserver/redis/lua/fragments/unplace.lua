@@ -1,4 +1,3 @@
--- include: lines
 -- n is taken out of wherever it waits.
 local function unplace(n)
   redis.call('ZREM', T .. 'due', n)
@@ -7,6 +6,6 @@ local function unplace(n)
   local side = (v[3] or '') ~= '' and 'r' or 'q'
   for _, key in ipairs({'', v[4] or ''}) do
     local line = T .. 'line:' .. side .. ' ' .. v[1] .. ' ' .. v[2] .. (key ~= '' and ' ' .. key or '')
-    if redis.call('ZREM', line, n) == 1 then return rerank(side, v[1], v[2], key) end
+    redis.call('ZREM', line, n)
   end
 end
