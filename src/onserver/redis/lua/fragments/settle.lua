@@ -1,4 +1,11 @@
--- include: drop
+-- include: ending
+-- late: drop_locks drop
+-- late: requeue finish
+-- late: wait_again finish
+-- late: goes_on box
+-- late: leave_box box
+-- late: vacate limits
+-- late: pass_slots serving
 -- Settling: what the holder says of a process that it holds. True when accepted, or when it was accepted before.
 -- free n of e: its end (written before, or here), its place in the history, and whoever waits told; or, after a retry,
 -- its next turn
