@@ -1,4 +1,4 @@
--- include: tell_leader
+-- include: turns
 -- The making of a process record.
 -- a signature is good for 30 s from its making; a nonce is kept longer, so a copied message starts nothing
 local function too_old(made)

@@ -1,11 +1,10 @@
--- include: hold stand tell_leader
+-- include: hold stand turns
 -- Limits: how many run at once, how many begin in a time. A limit is named 'p:PROCEDURE', 'p:PROCEDURE KEY' or 'q:QUEUE'.
 --   T .. limits       hash  'p:PROCEDURE' or 'q:QUEUE' -> 'AT_ONCE RATE PER_MS KEYED PROCEDURE'; 0 for none; KEYED k or -;
 --                           the procedure is another one for an alias
 --   T .. slots:LIMIT  set   the numbers that it counts: from `take` until they end or go back; `ls` of a record names them
 --   T .. rate:LIMIT   list  when the last RATE of them began, ms; PER_MS
 --   T .. closed       zset  'LIMIT\nLINE' for each line that it has closed
---   T .. turns        zset  'l:LIMIT' by the time at which its rate lets the next begin; 'g:GATE' by the end of a pause
 -- A closed line is opened when a slot of its limit falls free, at its turn, or when limits change: nobody asks for it.
 local function spec_of(field)
   if not STATE then look() end
@@ -25,10 +24,6 @@ local function limit_of(t, key)
   local s = spec_of('p:' .. t)
   if not s or (s.keyed and key == '') then return nil end
   return 'p:' .. s.name .. (s.keyed and ' ' .. key or ''), s
-end
-local function turn(at, what)
-  redis.call('ZADD', T .. 'turns', at, what)
-  if redis.call('ZRANGE', T .. 'turns', 0, 0)[1] == what then tell_leader('due') end
 end
 -- May one more begin? If only its rate is against it, its turn is noted.
 local function room(name, s)
