@@ -36,7 +36,7 @@ class Scheduler(beat.Scheduler):
                 f"the scheduler `onserver` needs an application whose messages are records: {needs}"
             )
         self._timetable = Timetable(desk.server, desk.store, logger.error, only_own=True)
-        self._timetable.plan("beat", entries_among(self.app, self.schedule))
+        self._timetable.plan("beat", entries_among(self.app, self.schedule or {}))
 
     def tick(self, *_args: Any, **_kwargs: Any) -> float:
         """Start what is due; returns the seconds until the next look."""

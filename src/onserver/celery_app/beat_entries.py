@@ -30,7 +30,7 @@ def entries_of(app: Any) -> tuple[Entry, ...]:
         return ()
     reading = beat.Scheduler(app, lazy=True)
     reading.update_from_dict(app.conf.beat_schedule or {})
-    return tuple(entries_among(app, reading.schedule))
+    return tuple(entries_among(app, reading.schedule or {}))
 
 
 def entries_among(app: Any, found: Mapping[str, Any]) -> Iterator[Entry]:
