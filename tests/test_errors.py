@@ -102,6 +102,7 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.ProcessTimeout(7, 5.0, "running"), "#7 gave no result within 5 s and is running. It goes on;"),
     (errors.ProcessTimeout(7, 5.0, limit="timeout"), "#7 was ended: it reached its timeout of 5 s."),
+    (errors.ProcessTimeout(7, 5.0, limit="expires"), "#7 never began: nobody could run it within its expires of 5 s."),
     (errors.ProcessAborted(7, "ann", "wrong month"), "#7 was aborted by ann: wrong month."),
     (
         errors.ProcessLost(1042, "web-2", 17, 12.0),
@@ -110,7 +111,12 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (
         errors.ProcessDead(1042, 3, "web-2"),
-        "#1042 was dead-lettered after 3 deliveries, the last on web-2. See it: `onserver ps 1042`.",
+        "#1042 was dead-lettered after 3 deliveries, the last on web-2. Look: `onserver dead show 1042`. "
+        "Run again: `onserver dead replay 1042`.",
+    ),
+    (
+        errors.ProcessDead(1042, 0, reason="it raised OSError: gone"),
+        "#1042 was dead-lettered: it raised OSError: gone. Look: `onserver dead show 1042`.",
     ),
     (errors.SignalGone("#0a"), "Signal #0a is gone: nobody has used it for `process.signal_seconds`. Make a new one;"),
     (errors.NotInUse("signal #0a"), "A signal is read-only here. Change it inside `with signal.use():`."),

@@ -548,6 +548,8 @@ class ProcessTimeout(ProcessError, TimeoutError):
 
     @property
     def message(self) -> str:
+        if self.limit == "expires":
+            return f"#{self.number} never began: nobody could run it within its expires of {self.seconds:g} s."
         if self.limit:
             return f"#{self.number} was ended: it reached its {self.limit} of {self.seconds:g} s."
         state = f" and is {self.state}" if self.state else ""
@@ -591,7 +593,10 @@ class ProcessLost(ProcessError):
 
 
 class ProcessDead(ProcessError):
-    """The process was dead-lettered: kept with its arguments, not run again by itself."""
+    """The process was dead-lettered: kept with its arguments, not run again by itself.
+
+    Without deliveries it is an exception that has brought it there (`dead_letter=True`); `reason` says which.
+    """
 
     code = 2205
     number: int
@@ -602,13 +607,15 @@ class ProcessDead(ProcessError):
     @property
     def message(self) -> str:
         last = f", the last on {self.worker}" if self.worker else ""
+        if not self.deliveries:
+            return f"#{self.number} was dead-lettered: {self.reason}."
         why = f" ({self.reason})" if self.reason else ""
         times = _count(self.deliveries, "delivery", "deliveries")
         return f"#{self.number} was dead-lettered after {times}{last}{why}."
 
     @property
     def hint(self) -> str:
-        return f"See it: `onserver ps {self.number}`."
+        return f"Look: `onserver dead show {self.number}`. Run again: `onserver dead replay {self.number}`."
 
 
 class VariableTimeout(ProcessError, TimeoutError):

@@ -3,7 +3,7 @@
 
 from celery import shared_task
 
-from onserver import on_server_shutdown, on_server_startup, procedure, process, session
+from onserver import Retry, on_server_shutdown, on_server_startup, procedure, process, session
 from onserver.testing.ledger import note
 
 
@@ -47,6 +47,20 @@ def flaky(self, name):
     if session().storage.counter(name).add(1) < 3:
         raise self.retry(countdown=0.3)
     return self.request.retries
+
+
+@procedure(retry=Retry(OSError, times=3, delay=0.2, jitter=0), dead_letter=True)
+def tried(attempts):
+    """Fail until so many were made, and say which this is."""
+    if process().attempt < attempts:
+        raise OSError(f"attempt {process().attempt}")
+    return process().attempt
+
+
+@shared_task(name="silent_flaky", bind=True, ignore_result=True, autoretry_for=(OSError,), retry_backoff=False)
+def silent_flaky(self):
+    if self.request.retries < 1:
+        raise OSError("once")
 
 
 @shared_task(name="fails")

@@ -63,6 +63,27 @@ def test_nested_canvas(app: Any) -> None:
 def test_a_retry_keeps_its_process(app: Any, cluster: Cluster) -> None:
     result = app.send_task("flaky", (f"flaky-{cluster.workers[0].pid}",))
     assert result.get(timeout=60) == 2
+    attempts = Process.get(app.desk.number_of(result.id)).record().attempts
+    assert [(one.number, one.type, one.delay_seconds > 0) for one in attempts] == [(1, "Retry", True), (2, "Retry", True)]
+
+
+def test_a_policy_of_a_procedure_holds_wherever_it_runs(app: Any) -> None:
+    lean, traced = execute_on_server("jobs.tried", 3), app.signature("jobs.tried", (3,), retries=0).apply_async()
+    assert (lean.result(timeout=60), traced.get(timeout=60)) == (3, 3)
+    for process in (lean, Process.get(app.desk.number_of(traced.id))):
+        assert [(one.number, one.type, one.error) for one in process.record().attempts] == [
+            (1, "OSError", "attempt 1"),
+            (2, "OSError", "attempt 2"),
+        ]
+    dead = execute_on_server("jobs.tried", 99)
+    assert dead.wait(timeout=60) == "dead"
+    assert len(dead.record().attempts) == 3
+
+
+def test_a_retry_whose_result_is_ignored_is_an_attempt_as_well(app: Any, cluster: Cluster) -> None:
+    process = Process.get(app.desk.number_of(app.send_task("silent_flaky").id))
+    cluster.wait_for(lambda: process.state == "done", 60)
+    assert [(one.number, one.type) for one in process.record().attempts] == [(1, "OSError")]
 
 
 def test_a_failure_comes_back_as_what_it_was(app: Any) -> None:

@@ -34,6 +34,7 @@ from onserver.celery_app.holding import holding_of, mark_of
 from onserver.celery_app.meta import FINAL, STORED, Row, ended, meta_of
 from onserver.celery_app.patience import settle_patiently
 from onserver.errors import NotSendable, ReachError
+from onserver.process.attempts import say_attempt
 from onserver.session.running import ending, running
 from onserver.values import encode
 
@@ -105,6 +106,8 @@ class Backend(BaseBackend):
         payload = self._payload(result, state, traceback)
         extras = self._extras(result, state, traceback, request)
         if self._own(task_id, request):
+            if state == states.RETRY:
+                stored = say_attempt(request.retries + 1, result if isinstance(result, BaseException) else None, None)
             self._settle(request, state, stored, payload, extras)
         else:
             field = "e" if state in self.EXCEPTION_STATES else "r"
@@ -125,6 +128,7 @@ class Backend(BaseBackend):
         mark = mark_of(request)
         assert mark is not None
         kind = "end" if stored in FINAL and not self._something_follows(request, state) else "store"
+        kind = "retry" if state == states.RETRY else kind
         run = running()
         if run is not None and stored in FINAL:
             ending(run)

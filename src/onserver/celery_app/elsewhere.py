@@ -23,6 +23,7 @@ from onserver.celery_app.desk import Desk
 from onserver.celery_app.holding import holding_of
 from onserver.celery_app.message import PRIORITY, Stored, due_of
 from onserver.errors import BadSignature, BrokerUnavailable, MemberFenced, NotSendable
+from onserver.process.attempts import say_attempt
 from onserver.process.failure import error_of
 from onserver.process.signing import Signer
 from onserver.server import Server
@@ -101,7 +102,7 @@ def take(desk: Desk, headers: Mapping[str, Any], queue: str) -> Taken:
     how = answer[0].decode()
     if how != "taken":
         return Taken("away" if how == "unknown" else how)
-    return _marked(desk, answer)
+    return _marked(desk, answer, headers)
 
 
 def end(desk: Desk, mark: Mapping[str, Any], state: str, value: Any) -> None:
@@ -112,7 +113,9 @@ def end(desk: Desk, mark: Mapping[str, Any], state: str, value: Any) -> None:
     elif state == states.FAILURE:
         settle(number, "end", "failed", error_of(value), "")
     elif state == states.RETRY:  # its next message was sent before this is said
-        settle(number, "store", "queued", error_of(value), dumps({"status": state}))
+        error = getattr(value, "exc", None) or value
+        said = say_attempt(int(mark["attempt"]), error, None)
+        settle(number, "retry", said, error_of(error), dumps({"status": state}))
         settle(number, "free", "", b"", "")
     elif state == states.REJECTED and getattr(value, "requeue", False):
         settle(number, "back", "", b"", "")
@@ -126,7 +129,7 @@ def _asked(desk: Desk, identifier: str) -> Any:
     return desk.store.run("take", desk.holder, desk.key_of(identifier), deadline=TRIP_SECONDS)
 
 
-def _marked(desk: Desk, answer: Any) -> Taken:
+def _marked(desk: Desk, answer: Any, headers: Mapping[str, Any]) -> Taken:
     _, number, deliveries, name, root, procedure, signed, accepted, change = answer
     try:
         verified = desk.server.part(Signer).verify(signed, procedure.decode(), b"", int(accepted))
@@ -138,6 +141,7 @@ def _marked(desk: Desk, answer: Any) -> Taken:
         "number": int(number),
         "holder": desk.holder,
         "delivery": int(deliveries) + 1,
+        "attempt": int(headers.get("retries") or 0) + 1,
         "name": name.decode(),
         "root": int(root) if root else None,
         "caller": verified,

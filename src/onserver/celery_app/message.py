@@ -116,11 +116,15 @@ def rebuild(
         content_type, encoding = content.CONTENT_TYPE, content.ENCODING
         if not canvas:
             body = b"\x93" + claim.body[1:] + _NO_CANVAS_TAIL
-    headers = {**_DEFAULTS, "task": claim.procedure, "id": task_id, "root_id": task_id, **kept, "eta": None}
+    fixed = {"task": claim.procedure, "id": task_id, "root_id": task_id}
+    headers: dict[str, Any] = {**_DEFAULTS, **fixed, **kept, "eta": None}
+    if claim.attempts or "Y" in claim.flags:
+        headers["retries"] = claim.attempts
     headers[MARK] = {
         "number": claim.number,
         "holder": holder,
         "delivery": claim.deliveries + 1,
+        "attempt": headers["retries"] + 1,
         "name": claim.name,
         "root": claim.root,
         "caller": caller,

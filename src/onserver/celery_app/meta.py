@@ -94,10 +94,10 @@ def ended(server: Server, identifier: str, number: int, end: End, modules: Itera
 
 
 def _status(row: Row, custom: str | None) -> str:
+    if row.error and row.state in {"queued", "delayed", "paused"}:
+        return states.RETRY
     if custom == states.RETRY:
         custom = None
-        if row.state in {"queued", "delayed", "paused"}:
-            return states.RETRY
     if row.state in _RUNNING or (row.state == "done" and custom):
         return custom or states.STARTED
     return FINAL.get(row.state, states.PENDING)

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from time import time
 from typing import Any
 
+from celery import states
 from celery.signals import task_postrun, task_prerun
 
 from onserver.celery_app.elsewhere import end
@@ -33,6 +34,7 @@ def run_of(server: Server, request: Any) -> Run | None:
         session=server.session(),
         caller=mark["caller"],
         started=time(),
+        attempt=int(mark["attempt"]),
     )
 
 
@@ -78,5 +80,9 @@ def _leave(sender: Any = None, task: Any = None, state: Any = "", retval: Any = 
         return
     block.close()
     mark = mark_of(task.request)
-    if mark is not None and mark.get("elsewhere"):
+    if mark is None:
+        return
+    if mark.get("elsewhere"):
         end(task.app.desk, mark, str(state), retval)
+    elif state == states.RETRY and task.request.ignore_result:  # which Celery does not store
+        task.app.backend.mark_as_retry(task.request.id, retval.exc, request=task.request)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Reject
+from celery.exceptions import Reject, TaskPredicate
 
 from onserver.celery_app import content
 from onserver.life.driven import here
@@ -32,9 +32,18 @@ class ProcedureTask(OnServerTask):
     procedure: Procedure[..., Any]
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the body, here and now."""
-        value = self.procedure(*args, **kwargs)
-        return _awaited(value) if isinstance(self.procedure, AsyncProcedure) else value
+        """Run the body, here and now; what it raises may be retried, by Celery's own retry."""
+        try:
+            value = self.procedure(*args, **kwargs)
+            return _awaited(value) if isinstance(self.procedure, AsyncProcedure) else value
+        except TaskPredicate:  # the body asks Celery for something itself
+            raise
+        except Exception as error:
+            retry = self.procedure.rules.retry
+            delay = None if retry is None else retry.delay_after(error, self.request.retries + 1)
+            if delay is None or self.request.called_directly:
+                raise
+            raise self.retry(exc=error, countdown=delay, max_retries=self.request.retries + 1) from error
 
     def apply_async(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any

@@ -29,7 +29,7 @@ from onserver.server import Server
 #: How many processes are claimed in one trip.
 CLAIMS: Final = 50
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
-_LAST: Final = frozenset({"end", "free", "back"})
+_LAST: Final = frozenset({"end", "free", "back", "retry"})
 
 
 class Claims:

@@ -7,7 +7,7 @@ headers. Everything else came through Celery and is run by Celery's tracer.
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-#: What is said of a process that ended: number, kind (`end`, `store`, …), state, payload, extra. See `lua/step.lua`.
+#: What is said of a process that ended: number, kind (`end`, `retry`, …), state, payload, extra. See `lua/step.lua`.
 Settlement: TypeAlias = tuple[int, str, str, bytes, str]
 
 #: How many texts one claim is in the answers of the scripts.

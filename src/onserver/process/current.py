@@ -28,6 +28,11 @@ class ThisProcess(Process[Any]):
         return self._run.delivery
 
     @property
+    def attempt(self) -> int:
+        """Which attempt this is: 1 for the first; more when earlier ones raised, and `retry=` lets it run again."""
+        return self._run.attempt
+
+    @property
     def scheduled(self) -> datetime | None:
         """The time of its schedule for which this process is, in UTC; None where it was not started for one.
 

@@ -19,8 +19,6 @@ _LATER: Final[Mapping[str, str]] = {
     "published": "web sessions",
     "timeout": "process control",
     "grace": "process control",
-    "retry": "retries",
-    "dead_letter": "retries",
     "expires": "retries",
     "limit": "limits",
 }

@@ -30,6 +30,7 @@ from onserver.server import Server
 from onserver.values import decode, encode
 
 _LONGEST_TEXT: Final = 4_000
+_LONGEST_SUMMARY: Final = 500
 _LONGEST_TRACE: Final = 32_000
 _OURS: Final = "onserver.errors"
 
@@ -65,6 +66,16 @@ def error_of(error: BaseException, skip: int = 0) -> bytes:
         return encode({name: _printable(fact) for name, fact in facts.items() if name not in {"args", "cause"}})
 
 
+def summary_of(error: BaseException) -> tuple[str, str]:
+    """Answer what a line about an exception needs: the name of its class, and its text, cut to a few hundred letters.
+
+    Args:
+        error: what was raised.
+    """
+    text = _text(error)[:_LONGEST_SUMMARY].encode(errors="backslashreplace").decode()
+    return type(error).__qualname__.replace(" ", "_"), text
+
+
 def value_of(server: Server, number: int, procedure: str, end: End) -> Any:
     """Answer the result of a process that has ended, or raise what it ended with.
 
@@ -82,6 +93,10 @@ def value_of(server: Server, number: int, procedure: str, end: End) -> Any:
     facts: Mapping[str, Any] = decode(end.payload) if end.payload else {}
     if end.state == "failed":
         _raise_again(server, number, procedure, facts)
+    if end.state == "dead" and "traceback" in facts:
+        failed = _failed(number, procedure, facts)
+        raised = f"{failed.remote_type}: {failed.remote_message}" if failed.remote_message else failed.remote_type
+        raise ProcessDead(number, 0, reason=f"it raised {raised}") from failed
     raise _ended_otherwise(end.state, number, facts)
 
 
@@ -94,11 +109,19 @@ def _ended_otherwise(state: str, number: int, facts: Mapping[str, Any]) -> Excep
     return ProcessAborted(number, str(facts.get("by") or ""), reason or str(facts.get("message") or ""))
 
 
-def _raise_again(server: Server, number: int, procedure: str, facts: Mapping[str, Any]) -> None:
-    kind, module = str(facts.get("type", "Exception")), str(facts.get("module", ""))
-    message, trace = str(facts.get("message", "")), str(facts.get("traceback", ""))
+def _failed(number: int, procedure: str, facts: Mapping[str, Any]) -> ProcedureFailed:
+    kind, module = _class_of(facts)
     remote = kind if module in {"", "builtins", _OURS} else f"{module}.{kind}"
-    failed = ProcedureFailed(number, procedure, remote, message, trace)
+    return ProcedureFailed(number, procedure, remote, str(facts.get("message", "")), str(facts.get("traceback", "")))
+
+
+def _class_of(facts: Mapping[str, Any]) -> tuple[str, str]:
+    return str(facts.get("type", "Exception")), str(facts.get("module", ""))
+
+
+def _raise_again(server: Server, number: int, procedure: str, facts: Mapping[str, Any]) -> None:
+    failed = _failed(number, procedure, facts)
+    kind, module = _class_of(facts)
     original = _rebuilt(server, module, kind, facts)
     if original is None:
         raise failed

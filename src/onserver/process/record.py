@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from onserver.process.attempts import Attempt, read_attempts
 from onserver.process.progress import Progress
 from onserver.redis.store import Store
 
@@ -26,7 +27,7 @@ class State(StrEnum):
     ABORTED = "aborted"
     #: Its worker died, and it may not be run again (`rerun=False`).
     LOST = "lost"
-    #: Dead-lettered: its workers died too often. Kept, to be looked at and replayed.
+    #: Dead-lettered: its workers died too often, or it raised with `dead_letter=True`. Kept, to be replayed.
     DEAD = "dead"
 
     @property
@@ -34,7 +35,20 @@ class State(StrEnum):
         """Whether it will not run any more by itself."""
         return self in _ENDED
 
+    @property
+    def code_4d(self) -> int | None:
+        """The code of the original's `Process info` and `Process state` (specification 5.5); None where it has none.
 
+        A process that has ended well or badly does not exist there any more, and one that waits in a queue not yet.
+
+        Example:
+            >>> State.PAUSED.code_4d
+            5
+        """
+        return _CODES_4D.get(self)
+
+
+_CODES_4D: Final = {State.RUNNING: 0, State.DELAYED: 1, State.WAITING: 4, State.PAUSED: 5, State.ABORTED: -1}
 _ENDED: Final = frozenset({State.DONE, State.FAILED, State.ABORTED, State.LOST, State.DEAD})
 #: States of the records that end a wait, as the scripts answer them.
 ENDED_BYTES: Final = frozenset(state.value.encode() for state in _ENDED)
@@ -75,11 +89,14 @@ class Record:
     scheduled_ms: int
     #: How far it is, as it said last; None when it said nothing.
     progress: Progress | None = None
+    #: The runs that raised and were followed by another, the last 20 of them.
+    attempts: tuple[Attempt, ...] = ()
 
 
 def read_record(store: Store, number: int) -> Record | None:
     """Read a record; None for a number that is unknown, or whose record has expired."""
-    answer: list[bytes | None] = store.command("HMGET", store.key(f"p:{number}"), *_FIELDS, "pr")
+    answer: list[bytes | None] = store.command("HMGET", store.key(f"p:{number}"), *_FIELDS, "pr", "ta")
+    attempts = read_attempts(answer.pop())
     progress = Progress.read(answer.pop())
     state, procedure, *rest = [value.decode() if value else "" for value in answer]
     if not procedure:
@@ -106,4 +123,5 @@ def read_record(store: Store, number: int) -> Record | None:
         schedule=schedule,
         scheduled_ms=int(scheduled or 0),
         progress=progress,
+        attempts=attempts,
     )

@@ -3,9 +3,10 @@
 These are facts of a declaration and nothing more. Who keeps each of them is said beside it.
 """
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 from onserver.errors import BadDeclaration
 
@@ -54,6 +55,7 @@ class Retry:
         self.times = len(self.delays) or times
         self.delay, self.backoff, self.longest, self.jitter = float(delay), float(backoff), float(longest), jitter
         for problem, good in (
+            (f"{list(errors)!r} among its errors", all(map(_is_exception, errors))),
             (f"times={times!r}", self.times >= 1),
             (f"delay={delay!r}", 0 <= self.delay <= _LONGEST_SECONDS),
             (f"backoff={backoff!r}", self.backoff >= 1),
@@ -64,6 +66,29 @@ class Retry:
             if not good:
                 raise BadDeclaration("Retry", f"has {problem}", "See `help(onserver.Retry)` for the ranges.")
 
+    def delay_after(self, error: BaseException, failed: int) -> float | None:
+        """Answer after how many seconds the next attempt is due; None where there is none.
+
+        Args:
+            error: what the last one raised.
+            failed: how many attempts have failed by now, 1 or more.
+
+        Example:
+            >>> policy = Retry(OSError, times=2, delay=5, jitter=0)
+            >>> [policy.delay_after(OSError(), failed) for failed in (1, 2, 3)]
+            [5.0, 10.0, None]
+        """
+        if failed > self.times or not isinstance(error, self.errors):
+            return None
+        whole = self.delays[failed - 1] if self.delays else self._grown(failed)
+        return whole * (1 - self.jitter * random.random())
+
+    def _grown(self, failed: int) -> float:
+        try:
+            return min(self.delay * self.backoff ** (failed - 1), self.longest)
+        except OverflowError:
+            return self.longest
+
     def __repr__(self) -> str:
         names = ", ".join(error.__name__ for error in self.errors)
         if self.delays:
@@ -72,6 +97,10 @@ class Retry:
             f"Retry({names}, times={self.times}, delay={self.delay}, backoff={self.backoff}, "
             f"longest={self.longest}, jitter={self.jitter})"
         )
+
+
+def _is_exception(given: object) -> bool:
+    return isinstance(given, type) and issubclass(given, BaseException)
 
 
 class Limit:
@@ -160,6 +189,8 @@ class Rules:
                 raise BadDeclaration(name, f"has {option}={seconds!r}", "Give seconds, 0 for no limit.")
         if self.pause not in {"stop", "checkpoint"}:
             raise BadDeclaration(name, f"has pause={self.pause!r}", "It is `stop` or `checkpoint`.")
+        if self.retry is not None and not isinstance(cast("object", self.retry), Retry):
+            raise BadDeclaration(name, f"has retry={self.retry!r}", "It is `Retry(ERROR, …, times=N)`.")
         if self.missed not in {"skip", "once", "all"}:
             raise BadDeclaration(name, f"has missed={self.missed!r}", "It is `skip`, `once` or `all`.")
 

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from onserver.errors import NotSendable, ProcedureNotFound
 from onserver.interrupt import Interrupted
 from onserver.process import coroutines
+from onserver.process.attempts import next_attempt
 from onserver.process.claim import Claim, Settlement
 from onserver.process.current import ThisProcess
 from onserver.process.failure import error_of
@@ -63,6 +64,8 @@ class Raised(NamedTuple):
 
     error: BaseException
     skip: int = 0
+    #: Whether the body raised it: then its procedure's `retry` is asked.
+    by_body: bool = False
 
 
 Outcome: TypeAlias = Returned | Raised
@@ -93,7 +96,7 @@ def run(claim: Claim, server: Server, holder: str) -> Settlement:
         holder: in whose name it is held, "member.incarnation".
 
     Returns:
-        The settlement: number, `end`, state, result or error, and which call of a mailbox it was.
+        The settlement: number, `end` or `retry`, state, result or error, and which call of a mailbox it was.
     """
     prepared = prepare(claim, server)
     outcome = prepared if isinstance(prepared, Raised) else perform(prepared, claim, server, holder)
@@ -164,9 +167,20 @@ def settlement(claim: Claim, server: Server, outcome: Outcome) -> Settlement:
         except NotSendable as error:
             outcome = Raised(error)
     failure = error_of(outcome.error, outcome.skip)
+    again = _next_attempt(claim, server, outcome)
+    if again:
+        return (claim.number, "retry", again, failure, claim.call)
     if claim.call:
         _show(claim, failure)
     return (claim.number, "end", State.FAILED, failure, claim.call)
+
+
+def _next_attempt(claim: Claim, server: Server, outcome: Raised) -> str:
+    """Answer what is said of it if it is run again because of what it raised, else nothing."""
+    found = server.registry.find(claim.procedure) if outcome.by_body and not claim.hook else None
+    if not isinstance(found, Procedure):
+        return ""
+    return next_attempt(found.rules.retry, claim.attempts, outcome.error)
 
 
 def _show(claim: Claim, error: bytes) -> None:
@@ -186,6 +200,7 @@ def _run_of(call: Call, claim: Claim, server: Server, holder: str) -> Run:
         session=server.session(),
         caller=call.caller,
         started=time(),
+        attempt=claim.attempts + 1,
     )
 
 
@@ -208,7 +223,7 @@ def _called(call: Call, this: Run, server: Server) -> Outcome:
     except (KeyboardInterrupt, Interrupted):
         raise
     except BaseException as error:  # noqa: BLE001  # SystemExit too: it ends the process, not its executor
-        return Raised(error, _OUR_FRAMES)
+        return Raised(error, _OUR_FRAMES, by_body=True)
 
 
 async def _closed(call: Call, this: Run, server: Server, end_tasks: Callable[[], Awaitable[None]]) -> Outcome:
@@ -224,7 +239,7 @@ async def _awaited(call: Call, this: Run, server: Server) -> Outcome:
     except (Interrupted, asyncio.CancelledError):
         raise
     except BaseException as error:  # noqa: BLE001  # as above
-        return Raised(error, _OUR_FRAMES)
+        return Raised(error, _OUR_FRAMES, by_body=True)
 
 
 def _given(call: Call, this: Run, server: Server) -> Sequence[Any]:

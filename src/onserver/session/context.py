@@ -28,6 +28,8 @@ class Run(Running, frozen=True, kw_only=True):
     caller: Mapping[str, Any] | None
     #: When this run began, seconds since 1970 by the executor's clock.
     started: float
+    #: Which attempt this is: 1 for the first, more when earlier runs raised and were retried.
+    attempt: int = 1
 
 
 class Outside:

@@ -28,10 +28,11 @@ if name ~= '' and ARGV[8] ~= '' then
   if n then return answer(nonce, {tonumber(n), 'live', 'ok'}) end
 end
 local known = uuid ~= '' and (string.match(uuid, '^#(%d+)$') or redis.call('GET', T .. 'id:' .. uuid))
-local v = known and redis.call('HMGET', T .. 'p:' .. known, 's', 'o')
+local v = known and redis.call('HMGET', T .. 'p:' .. known, 's', 'o', 'v')
 if v and v[1] then
   local again = v[2] and retry == '+'
   if again then redis.call('HSET', T .. 'p:' .. known, 'y', due, 'a', now(), unpack(ARGV, 12)) end
+  if again and v[3] then redis.call('HSET', T .. 'p:' .. known, 'v', v[3]) end
   return answer(nonce, {tonumber(known), again and 'again' or 'same', 'ok'})
 end
 local n = redis.call('HINCRBY', T .. 'numbers', 'process', 1)

@@ -5,7 +5,7 @@
 -- Keys: p:N, held:HOLDER, the queues of `claim`, idle:QUEUE:CODE, ended, dead, c:CLIENT.
 -- ARGV: holder, how many to claim ("+5": for a loop), resume 0 or 1, keep_s, keep_failed_s, deliveries, code,
 --       count of queues, queues …, then number, kind, state, payload, extra for each settle (kinds: end store free back
---       wait)
+--       wait retry; of a retry the state is what `attempts` says)
 -- Answer: {numbers refused, storage change number, again 0 or 1, message …}. again: looked enough, ask once more.
 -- resume (after a lost reply): what is held and not settled here is answered before anything new is claimed.
 local e, k, resume, code = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[7]

@@ -1,5 +1,7 @@
 -- include: ending
 -- late: drop_locks drop
+-- late: note_attempt attempts
+-- late: said_by_celery attempts
 -- late: requeue finish
 -- late: wait_again finish
 -- late: goes_on box
@@ -14,7 +16,7 @@ local function release(e, n, v, keep, keep_failed, state, payload, written)
   redis.call('LREM', T .. 'held:' .. e, 1, n)
   if v[4] then
     redis.call('HDEL', k, 'o', 'y', 'g')
-    redis.call('HSET', k, 'l', e)
+    redis.call('HSET', k, 'l', e, 'why', '')
     return wait_again(n, v[4], keep_failed)
   end
   redis.call('HDEL', k, 'o')
@@ -32,10 +34,21 @@ local function release(e, n, v, keep, keep_failed, state, payload, written)
   tell(n, state, payload, v[3], v[8])
   if v[10] then leave_box(n, v[10]) end
 end
-local STORE = {done = 'r', failed = 'e', aborted = 'e', dead = 'e', queued = 'e', delayed = 'e'}
+-- n is run again because of what it raised, said as in `attempts`. True when there is nothing more to do: it was said
+-- before, or Celery has sent the next attempt, which comes when this one is released.
+local function retry(e, n, v, said, payload, extra)
+  local k, sent = T .. 'p:' .. n, said_by_celery(said)
+  local due, news = note_attempt(e, n, said)
+  if sent or news then redis.call('HSET', k, 's', 'queued', 'e', payload) end
+  if sent and extra ~= '' then redis.call('HSET', k, 'm', extra) end
+  if sent or not news then return true end
+  drop_locks(e, string.format('%s/%s.%d', e, n, tonumber(redis.call('HGET', k, 'd') or 0) + 1))
+  v[4] = due
+end
+local STORE = {done = 'r', failed = 'e', aborted = 'e', dead = 'e'}
 local function settle(e, n, kind, state, payload, extra, limits)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab', 'mb', 'mi', 'ls')
+  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab', 'mb', 'mi', 'ls', 'v')
   if v[1] ~= e then return v[2] == e end
   local call = v[10] and string.match(extra, '^#(%d+)$')
   if call then
@@ -44,9 +57,17 @@ local function settle(e, n, kind, state, payload, extra, limits)
   elseif v[10] and kind == 'end' then
     kind = 'store'   -- by Celery, which releases it by another word: then the next one may come
   end
+  if kind == 'retry' and not v[9] then
+    if retry(e, n, v, state, payload, extra) then return true end
+    kind = 'free'
+  elseif kind == 'retry' then
+    kind, state, v[4] = said_by_celery(state) and 'store' or 'end', 'failed', nil
+    redis.call('HDEL', k, 'y')
+  end
   if v[9] and state == 'failed' then state, payload = 'aborted', v[9] end   -- it was asked to stop, and raised
+  if state == 'failed' and not v[10] and string.find(v[13] or '', 'L', 1, true) then state = 'dead' end
   if kind == 'wait' then redis.call('HSET', k, 's', state, 'why', payload) return true end
-  if kind == 'back' or state == 'failed' then  -- whoever ran it may have been killed inside a block
+  if kind == 'back' or state == 'failed' or state == 'dead' then  -- whoever ran it may have been killed inside a block
     drop_locks(e, string.format('%s/%s.%d', e, n, tonumber(redis.call('HGET', k, 'd') or 0) + 1))
   end
   if kind == 'back' then
@@ -63,7 +84,7 @@ local function settle(e, n, kind, state, payload, extra, limits)
   end
   if kind ~= 'free' and extra ~= '' then redis.call('HSET', k, 'm', extra) end
   if kind == 'store' then
-    if (state == 'done' or state == 'failed') and not v[10] then tell(n, state, payload, v[3], v[8]) end
+    if (state == 'done' or state == 'failed' or state == 'dead') and not v[10] then tell(n, state, payload, v[3], v[8]) end
     return true
   end
   if kind == 'free' then
