@@ -75,6 +75,24 @@ def test_a_procedure_is_a_task_of_it_and_runs_in_our_executors(cluster: Cluster)
     assert execute_on_server("proj.double", 21).result(timeout=30) == 42
 
 
+def test_the_verbs_are_verbs_of_celery_too(cluster: Cluster) -> None:
+    task_id = ask(cluster, "print(json.dumps(count.delay('waits').id))")
+    number = process_of(cluster, task_id).number
+    run = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "proj", "onserver", "ps", "--json"], cwd=cluster.project, text=True,
+        env=cluster.environment(), capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    (row,) = json.loads(run.stdout)["data"]
+    assert (row["number"], row["state"]) == (number, "queued")
+    assert row["why"] == "its message waits with its broker, in `celery`"
+    gone = subprocess.run(
+        [sys.executable, "-m", "celery", "-A", "proj", "onserver", "ps", "nothing"], cwd=cluster.project,
+        env=cluster.environment(), capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert gone.returncode == 4
+
+
 def test_a_message_that_comes_twice_runs_once(cluster: Cluster) -> None:
     (worker,) = cluster.start(1, pool="threads", application="proj")
     code = """

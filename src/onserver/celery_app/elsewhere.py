@@ -83,16 +83,23 @@ def put(desk: Desk, headers: Mapping[str, Any], queue: str, priority: object = N
         patience.note(error)
 
 
-def take(desk: Desk, headers: Mapping[str, Any], queue: str) -> Taken:
-    """Take the process of a message that was delivered here, and is about to run."""
+def take(desk: Desk, headers: Mapping[str, Any], queue: str, token: str) -> Taken:
+    """Take the process of a message that was delivered here, and is about to run.
+
+    Args:
+        desk: of the server.
+        headers: of the message.
+        queue: of its broker.
+        token: of this delivery: the same message delivered twice is two.
+    """
     patience = desk.server.part(_Patience)
     if patience.away:
         return Taken("away")
     try:
-        answer = _asked(desk, str(headers["id"]))
+        answer = _asked(desk, str(headers["id"]), token)
         if answer[0] == b"unknown":  # sent by a program that is not attached
             put(desk, headers, queue)
-            answer = _asked(desk, str(headers["id"]))
+            answer = _asked(desk, str(headers["id"]), token)
     except BrokerUnavailable as error:
         patience.note(error)
         return Taken("away")
@@ -125,8 +132,8 @@ def end(desk: Desk, mark: Mapping[str, Any], state: str, value: Any) -> None:
         settle(number, "end", "done", b"", "")
 
 
-def _asked(desk: Desk, identifier: str) -> Any:
-    return desk.store.run("take", desk.holder, desk.key_of(identifier), deadline=TRIP_SECONDS)
+def _asked(desk: Desk, identifier: str, token: str) -> Any:
+    return desk.store.run("take", desk.holder, desk.key_of(identifier), token, deadline=TRIP_SECONDS)
 
 
 def _marked(desk: Desk, answer: Any, headers: Mapping[str, Any]) -> Taken:

@@ -27,11 +27,11 @@ _INFO_ITEMS: Final = ("exchange", "routing_key", "rate_limit")
 
 
 class Seated(NamedTuple):
-    """One child of the supervisor: its holder, its pid, and the number that it runs, 0 for none."""
+    """One child of the supervisor: its holder, its pid, and the numbers that it runs."""
 
     holder: str
     pid: int
-    current: int
+    runs: frozenset[int]
 
 
 class Found(NamedTuple):
@@ -54,7 +54,7 @@ class Inspection:
         desk: of its server.
         node: its name, with a host.
         board: what its executors have begun.
-        seats: who its children are now.
+        seats: who its children are now: holder, pid and a number that it runs, once for each that it does, or 0.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Inspection:
 
     def stats(self, _state: Any, **_: Any) -> dict[str, Any]:
         """What the worker is made of, and what it has used."""
-        seats, used = [Seated(*seat) for seat in self._seats()], resource.getrusage(resource.RUSAGE_CHILDREN)
+        seats, used = self._seated(), resource.getrusage(resource.RUSAGE_CHILDREN)
         address = self._desk.store.address
         return {
             "pid": os.getpid(),
@@ -157,7 +157,7 @@ class Inspection:
 
     def _queues(self) -> set[str]:
         store = self._desk.store
-        keys = [("HGET", store.key(f"h:{seat[0]}"), "queues") for seat in self._seats()]
+        keys = [("HGET", store.key(f"h:{seat.holder}"), "queues") for seat in self._seated()]
         return {queue.decode() for text in (store.pipeline(keys) if keys else []) for queue in (text or b"").split()}
 
     # -- what it has
@@ -177,7 +177,7 @@ class Inspection:
     def revoked(self, _state: Any, **_: Any) -> list[str]:
         """Ids of processes that were aborted, the newest first, as far as they are kept."""
         store = self._desk.store
-        ended = [int(number) for number in store.command("ZRANGE", store.key("ended"), 0, MOST - 1, "REV")]
+        ended = [int(number) for number in store.command("ZRANGE", store.key("failed"), 0, MOST - 1, "REV")]
         return [found.task_id for found in self._read(ended) if found.state == "aborted"]
 
     def query_task(self, _state: Any, ids: Any = (), **_: Any) -> dict[str, Any]:
@@ -188,14 +188,21 @@ class Inspection:
             answer.setdefault(found.task_id, ("scheduled", found.info))
         return {identifier: stand for identifier, stand in answer.items() if identifier in wanted}
 
+    def _seated(self) -> list[Seated]:
+        found: dict[str, Seated] = {}
+        for holder, pid, number in self._seats():
+            runs = found[holder].runs if holder in found else frozenset[int]()
+            found[holder] = Seated(holder, pid, runs | ({number} - {0}))
+        return list(found.values())
+
     def _held(self) -> Iterator[tuple[Found, bool]]:
-        store, seats = self._desk.store, [Seated(*seat) for seat in self._seats()]
+        store, seats = self._desk.store, self._seated()
         if not seats:
             return
         lists = store.pipeline([("LRANGE", store.key(f"held:{seat.holder}"), 0, -1) for seat in seats])
         for seat, numbers in zip(seats, lists, strict=True):
             for found in self._read([int(number) for number in numbers], seat.pid):
-                yield found, found.number == seat.current or "B" not in found.flags
+                yield found, found.number in seat.runs or "B" not in found.flags
 
     def _delayed(self) -> Iterator[tuple[Found, dict[str, Any]]]:
         store, queues = self._desk.store, self._queues()

@@ -6,6 +6,7 @@ lost) is settled here.
 """
 
 from functools import cache
+from secrets import token_hex
 from typing import Any, Final
 
 from billiard.exceptions import Terminated, TimeLimitExceeded, WorkerLostError
@@ -40,7 +41,8 @@ class Tending:
         if desk is None or not desk.elsewhere or not desk.holder:
             return False
         queue = str((self.delivery_info or {}).get("routing_key") or "")
-        taken = elsewhere.take(desk, self.request_dict, queue)
+        token = self.__dict__.setdefault("onserver_token", token_hex(8))
+        taken = elsewhere.take(desk, self.request_dict, queue, token)
         self.request_dict[MARK] = taken.mark
         if taken.how in ("taken", "away"):
             return False

@@ -76,6 +76,8 @@ class Seen:
 
     def _why_queued(self, record: dict[str, str]) -> str:
         queue, procedure = record["q"], record["t"]
+        if queue.startswith("@"):  # of an application that keeps its broker
+            return f"its message waits with its broker, in `{queue[1:]}`"
         codes = self.codes_on(queue)
         if not codes:
             return f"no worker listens on queue `{queue}`"

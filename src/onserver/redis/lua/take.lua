@@ -1,21 +1,21 @@
 -- include: prefix offer accept finish unplace
 -- take: another broker has delivered a message, and its task is about to run: its process is taken out of where it waits,
 -- in the name of this holder. What was lost with its worker is taken again: that broker has kept its message.
--- Keys: p:N, id:UUID, where it waits, held:HOLDER, ended.
--- ARGV: holder, task id ('#N' for one that follows from a number)
--- Answer: {how, number, deliveries, name, root, procedure, caller, accepted, change}; how: taken; held (another holder
---         runs it), paused, ended, unknown (there is no such process), with what follows empty
+-- Keys: p:N, id:UUID, where it waits, held:HOLDER, failed.
+-- ARGV: holder, task id ('#N' for one that follows from a number), a token of this delivery (field tk)
+-- Answer: {how, number, deliveries, name, root, procedure, caller, accepted, change}; how: taken; held (another delivery
+--         of it runs, here or elsewhere), paused, ended, unknown (there is no such process), with nothing behind
 local e, uuid = ARGV[1], ARGV[2]
 local no = guard(e) if no then return no end
 local n = string.match(uuid, '^#(%d+)$') or redis.call('GET', T .. 'id:' .. uuid)
 local k = n and T .. 'p:' .. n
-local v = k and redis.call('HMGET', k, 's', 'o', 'd', 'n', 'x', 't', 'c', 'a')
+local v = k and redis.call('HMGET', k, 's', 'o', 'd', 'n', 'x', 't', 'c', 'a', 'tk')
 if not v or not v[6] then return {'unknown'} end
-if v[2] ~= e then
+if v[2] ~= e or v[9] ~= ARGV[3] then
   if v[2] then return {'held'} end
   if v[1] == 'paused' then return {'paused'} end
   if v[1] == 'lost' then
-    redis.call('ZREM', T .. 'ended', n)
+    redis.call('ZREM', T .. 'failed', n)
     redis.call('HDEL', k, 'f', 'e')
     redis.call('PERSIST', k)
     redis.call('PERSIST', T .. 'id:' .. uuid)
@@ -26,5 +26,6 @@ if v[2] ~= e then
     unplace(n)
   end
   take(n, e, {})
+  redis.call('HSET', k, 'tk', ARGV[3])
 end
 return {'taken', tonumber(n), v[3] or 0, v[4] or '', v[5] or '', v[6], v[7] or '', v[8] or 0, newest_change()}
