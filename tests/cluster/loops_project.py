@@ -89,6 +89,12 @@ async def delicate(seconds):
     return "ended"
 
 
+@procedure(pause="checkpoint")
+async def delicate_waits(seconds):
+    _note("started")
+    return await work.start(1, seconds)
+
+
 @procedure
 async def ticks(n):
     """What it notes is the same, whatever happens on the way."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from onserver import procedure
 
 TASKS = (Path(__file__).parent / "orders_project.py").read_text()
+ASYNC_TASKS = (Path(__file__).parent / "orders_async_project.py").read_text()
 
 
 @procedure(name="jobs.quick")

@@ -13,7 +13,10 @@ import pytest
 
 from onserver import Process, execute_many, execute_on_server, procedure
 from onserver.errors import DeadlockDetected, ProcedureFailed, ProcessAborted, ProcessTimeout
+from onserver.redis.address import parse
+from onserver.redis.scripts import script
 from onserver.testing.cluster import LEASE, Cluster, open_cluster
+from onserver.testing.proxy import Proxy, Words
 from onserver.testing.wait import wait_for
 from tests.cluster.conftest import Open
 from tests.cluster.jobs import overlaps, runs
@@ -182,6 +185,16 @@ def test_a_delicate_run_pauses_at_a_checkpoint(cluster: Cluster) -> None:
     assert process.record().why == "at a checkpoint"
     process.resume()
     assert process.result(timeout=20) == "ended"
+
+
+def test_a_delicate_run_pauses_where_it_waits(cluster: Cluster) -> None:
+    process = started(cluster, "delicate_waits", 0.5)
+    in_state(cluster, process, "waiting")
+    process.pause()
+    in_state(cluster, process, "paused")
+    assert process.record().why == "at a checkpoint"
+    process.resume()
+    assert process.result(timeout=20) == 1
 
 
 def test_a_run_does_not_pause_inside_use_and_leaves_its_place_in_a_line(cluster: Cluster) -> None:
@@ -376,6 +389,35 @@ def test_a_worker_without_coroutines_has_no_loop_and_one_without_loops_leaves_th
 
 
 # ---- Redis
+
+
+@pytest.mark.parametrize(
+    ("word", "nth"),
+    [("step", 1), ("step", 2), ("step", 3), ("step", 4), ("step", 7), ("BLMPOP", 1), ("BLMPOP", 2), ("BLMPOP", 5)],
+)
+def test_a_lost_reply_doubles_and_loses_nothing(onserver_redis: str, tmp_path: Path, word: str, nth: int) -> None:
+    sha = script("step", testing=True).sha
+
+    def is_it(words: Words) -> bool:
+        if word == "step":
+            return words[0] == b"EVALSHA" and words[1] == sha
+        return words[0] == b"BLMPOP" and b"x:" in words[3]
+
+    with (
+        Proxy(parse(onserver_redis), tmp_path / "proxy") as proxy,
+        open_cluster(onserver_redis, tmp_path, tasks=TASKS) as cluster,
+    ):
+        proxy.swallow_reply(nth, matching=is_it)
+        cluster.start(1, executors=0, ONSERVER_REDIS=f"unix://{tmp_path / 'proxy'}")
+        with cluster.as_current():
+            processes = [execute_on_server("jobs.work", n, 0.05) for n in range(5)]
+            processes += execute_many("jobs.work", [(n, 0.1) for n in range(10)])
+            processes += [started(cluster, "work", n, 0.0) for n in range(5)]  # one after the other: handed over
+            cluster.wait_for(lambda: {str(process.state) for process in processes} == {"done"}, 30)
+        cluster.wait_for(lambda: proxy.broken)
+        assert {number: len(spans) for number, spans in runs(cluster.ledger).items()} == {
+            process.number: 1 for process in processes
+        }
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from onserver import Process, execute_on_server
 from onserver.errors import NoWorker
 from onserver.process.control import Answer
 from onserver.testing.cluster import Cluster, open_cluster
-from tests.cluster.orders import TASKS, quick
+from tests.cluster.orders import ASYNC_TASKS, TASKS, quick
 
 LONG = 60.0
-WHERE = ["executor", "prefork", "threads", "solo"]
+WHERE = ["executor", "loop", "prefork", "threads", "solo"]
 
 
 class Row(NamedTuple):
@@ -29,37 +29,41 @@ class Row(NamedTuple):
     doing: str
     answer: str
     executor: str
+    loop: str
     prefork: str
     threads: str
     solo: str
 
 
-STOPPED, CHECKPOINT = "its executor is stopped", "at a checkpoint"
+STOPPED, CHECKPOINT, AWAIT = "its executor is stopped", "at a checkpoint", "at an await"
+#: A loop does not wait for a checkpoint: the run is cancelled where it awaits.
+CANCELLED = "aborted/interrupted"
+KILLED = "aborted/killed"
 THREAD = "cannot be killed: it runs in a thread of a Celery worker"
 TABLE = [
-    Row("abort", "queued", "removed", *["aborted/"] * 4),
-    Row("abort", "delayed", "removed", *["aborted/"] * 4),
-    Row("abort", "paused unbegun", "removed", *["aborted/"] * 4),
-    Row("abort", "heeds", "asked", *["aborted/asked"] * 4),
-    Row("abort", "deaf", "asked", *["aborted/interrupted"] * 4),
-    Row("abort", "stands", "asked", *["aborted/asked"] * 4),
-    Row("abort", "paused heeds", "asked", *["aborted/asked"] * 4),
-    Row("abort", "done", "ended", *["done/"] * 4),
-    Row("force", "queued", "removed", *["aborted/"] * 4),
-    Row("force", "stubborn", "asked", "aborted/killed", "aborted/killed", f"running/{THREAD}", f"running/{THREAD}"),
-    Row("force", "done", "ended", *["done/"] * 4),
-    Row("pause", "queued", "paused", *["paused/"] * 4),
-    Row("pause", "delayed", "paused", *["paused/"] * 4),
-    Row("pause", "heeds", "asked", f"paused/{STOPPED}", *[f"paused/{CHECKPOINT}"] * 3),
-    Row("pause", "delicate", "asked", *[f"paused/{CHECKPOINT}"] * 4),
-    Row("pause", "stands", "asked", *[f"paused/{CHECKPOINT}"] * 4),
-    Row("pause", "done", "ended", *["done/"] * 4),
-    Row("resume", "paused unbegun", "queued", *["queued/"] * 4),
-    Row("resume", "paused delayed", "queued", *["delayed/"] * 4),
-    Row("resume", "paused heeds", "asked", *["done/"] * 4),
-    Row("resume", "heeds", "running", *["running/"] * 4),
-    Row("resume", "queued", "running", *["queued/"] * 4),
-    Row("resume", "done", "ended", *["done/"] * 4),
+    Row("abort", "queued", "removed", *["aborted/"] * 5),
+    Row("abort", "delayed", "removed", *["aborted/"] * 5),
+    Row("abort", "paused unbegun", "removed", *["aborted/"] * 5),
+    Row("abort", "heeds", "asked", "aborted/asked", CANCELLED, *["aborted/asked"] * 3),
+    Row("abort", "deaf", "asked", *["aborted/interrupted"] * 5),
+    Row("abort", "stands", "asked", "aborted/asked", CANCELLED, *["aborted/asked"] * 3),
+    Row("abort", "paused heeds", "asked", "aborted/asked", CANCELLED, *["aborted/asked"] * 3),
+    Row("abort", "done", "ended", *["done/"] * 5),
+    Row("force", "queued", "removed", *["aborted/"] * 5),
+    Row("force", "stubborn", "asked", KILLED, KILLED, KILLED, f"running/{THREAD}", f"running/{THREAD}"),
+    Row("force", "done", "ended", *["done/"] * 5),
+    Row("pause", "queued", "paused", *["paused/"] * 5),
+    Row("pause", "delayed", "paused", *["paused/"] * 5),
+    Row("pause", "heeds", "asked", f"paused/{STOPPED}", f"paused/{AWAIT}", *[f"paused/{CHECKPOINT}"] * 3),
+    Row("pause", "delicate", "asked", *[f"paused/{CHECKPOINT}"] * 5),
+    Row("pause", "stands", "asked", *[f"paused/{CHECKPOINT}"] * 5),
+    Row("pause", "done", "ended", *["done/"] * 5),
+    Row("resume", "paused unbegun", "queued", *["queued/"] * 5),
+    Row("resume", "paused delayed", "queued", *["delayed/"] * 5),
+    Row("resume", "paused heeds", "asked", *["done/"] * 5),
+    Row("resume", "heeds", "running", *["running/"] * 5),
+    Row("resume", "queued", "running", *["queued/"] * 5),
+    Row("resume", "done", "ended", *["done/"] * 5),
 ]
 
 
@@ -68,8 +72,10 @@ def place(
     request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Cluster]]:
     where: str = request.param
-    with open_cluster(onserver_redis, tmp_path_factory.mktemp(where), tasks=TASKS) as cluster:
-        cluster.start(1, pool="" if where == "executor" else where, executors=1 if where == "solo" else 2)
+    tasks = ASYNC_TASKS if where == "loop" else TASKS
+    with open_cluster(onserver_redis, tmp_path_factory.mktemp(where), tasks=tasks) as cluster:
+        pool = "" if where in ("executor", "loop") else where
+        cluster.start(1, pool=pool, executors=1 if where == "solo" else 2)
         yield where, cluster
 
 

@@ -66,11 +66,8 @@ class Asks:
         self._kill_at = {one: at for one, at in self._kill_at.items() if one in known}
         self._interrupted &= known
         for child in self._crew.children.values():
-            asked = {number: _WHAT[ask.what] for number, ask in self._asked.get(child.holder, {}).items()}
-            child.page.board.write(asked)
-            if child.role == "async" and asked != child.asked:
-                child.asked = asked
-                os.kill(child.pid, signal.SIGUSR2)  # its loop looks at once
+            asked = self._asked.get(child.holder, {})
+            child.page.board.write({number: _WHAT[ask.what] for number, ask in asked.items()})
 
     def follow(self) -> None:
         """Do what is due now."""
@@ -110,10 +107,14 @@ class Asks:
 
     def _follow_loop(self, child: Child) -> None:
         due = [number for number, at in self._to_kill(child).items() if monotonic() >= at]
+        asked = {number: ask.what for number, ask in self._asked.get(child.holder, {}).items()}
         if due and not child.ended:
             for number in due:
                 reach(self._server, child.holder, number, level="killed")
             child.kill("abort")
+        elif child.asked != asked:
+            child.asked = asked
+            os.kill(child.pid, signal.SIGUSR2)  # its loop looks at once
 
     # -- abort
 

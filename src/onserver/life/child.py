@@ -51,7 +51,7 @@ class Child:
         self.halted = False
         self.overdue = 0
         #: What is asked of what it runs, as it was told last: number to what.
-        self.asked: Mapping[int, int] = {}
+        self.asked: Mapping[int, str] = {}
         self.head = ""
         self.born = monotonic()
         #: Told of what it says, and in which stream.

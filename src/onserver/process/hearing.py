@@ -9,13 +9,11 @@ it is said in the record, from the fiftieth millisecond on, and goes on in slice
 process meanwhile.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
-from onserver.checkpoint import SLICE_SECONDS, asked, nudge
+from onserver.checkpoint import SLICE_SECONDS, asked
 from onserver.errors import BrokerUnavailable
 from onserver.process.inbox import LOOK_SECONDS, PATIENCE_SECONDS, Awaited, End, Inbox, Watch
 from onserver.process.pump import Pump
@@ -123,13 +121,5 @@ def _hear(server: Server, told: Told, seconds: float | None) -> End | None:
 
 
 async def _ahear(server: Server, told: Told, seconds: float | None) -> End | None:
-    ended, called = asyncio.ensure_future(server.part(Pump).end(told)), nudge()
-    waited: set[asyncio.Future[None]] = {ended} if called is None else {ended, called}
-    try:
-        await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not ended.done():
-            ended.cancel()
-    with suppress(asyncio.CancelledError):
-        await ended
+    await server.part(Pump).end_or_call(told, seconds)
     return told.end

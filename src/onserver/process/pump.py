@@ -12,6 +12,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from onserver.checkpoint import nudge
 from onserver.errors import BrokerUnavailable
 from onserver.process.inbox import LOOK_SECONDS, PATIENCE_SECONDS, Awaited, Inbox, Watch
 from onserver.server import Server
@@ -80,6 +81,22 @@ class Pump:
             with self._mutex:
                 self._calls.pop(call, None)
             self._inbox.detach(awaited, call)
+
+    async def end_or_call(self, awaited: Awaited, seconds: float | None = None) -> None:
+        """Return when this one has ended, when something is asked of the run that waits, or when the time is over.
+
+        Raises:
+            BrokerUnavailable: Redis could not be reached for some time.
+        """
+        ended, called = asyncio.ensure_future(self.end(awaited)), nudge()
+        waited: set[asyncio.Future[None]] = {ended} if called is None else {ended, called}
+        try:
+            await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not ended.done():
+                ended.cancel()
+        with suppress(asyncio.CancelledError):
+            await ended
 
     def _run(self) -> None:
         watch, idle = Watch(), 0.0

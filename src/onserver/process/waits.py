@@ -18,7 +18,7 @@ from onserver.process.record import State
 from onserver.server import Server
 from onserver.session.context import Run, current_run
 from onserver.session.facts import entry_of, who
-from onserver.session.steps import Step, Steps, adrive
+from onserver.session.steps import HEED, Step, Steps, adrive
 
 #: How long a process waits for another before it says so: shorter waits are not worth two round trips.
 UNSAID_SECONDS: Final = 0.05
@@ -84,23 +84,31 @@ async def end_of(server: Server, process: Awaited, number: int) -> None:
         async with asyncio.timeout(UNSAID_SECONDS):
             await pump.end(process)
     if process.end is None:
-        await adrive(_said(server, run, number, Step(_nobody, acall=lambda: pump.end(process))))
+        await adrive(_said(server, run, process, number))
 
 
-def _said(server: Server, run: Run, number: int, end: Step) -> Steps[None]:
-    """`waiting_for` as steps; `end` is the wait itself. Of several waits of a run at once the first is said."""
+def _ends(server: Server, process: Awaited) -> Steps[None]:
+    """The wait itself, which heeds what is asked of the run that waits."""
+    end = Step(_nobody, acall=lambda: server.part(Pump).end_or_call(process))
+    while process.end is None:
+        yield HEED
+        yield end
+
+
+def _said(server: Server, run: Run, process: Awaited, number: int) -> Steps[None]:
+    """`waiting_for` as steps. Of several waits of a run at once the first is said."""
     said = server.part(_Said).owners
     if run.owner in said:
-        yield end
+        yield from _ends(server, process)
         return
     said.add(run.owner)
     try:
         if not (yield Step(lambda: _begins(server, run, number))):
-            yield end
+            yield from _ends(server, process)
             return
         try:
             with waiting_for_process():
-                yield end
+                yield from _ends(server, process)
         except GeneratorExit:
             raise
         except BaseException:
