@@ -45,9 +45,10 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     keep_failed_seconds: Annotated[
         float, Meta(ge=0, le=_YEAR, description="the same for one that failed, was lost or is dead")
     ] = 7 * _DAY
-    keep_count: Annotated[int, Meta(ge=0, le=10**9, description="ended processes kept at most, oldest first out")] = (
-        10**5
-    )
+    keep_count: Annotated[
+        int,
+        Meta(ge=0, le=10**9, description="processes kept at most: of those that ended well, badly, and of the dead"),
+    ] = 10**5
     signal_seconds: Annotated[
         float, Meta(ge=1, le=_YEAR, description="how long a signal is kept after it was last used")
     ] = _DAY

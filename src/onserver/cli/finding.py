@@ -21,6 +21,7 @@ PAGE: Final = 200
 FARTHEST: Final = 50_000
 
 _RUNNING: Final = frozenset({"running", "waiting", "paused"})
+_HISTORY: Final = {"done": "ended", "failed": "failed", "aborted": "failed", "lost": "failed", "dead": "dead"}
 _WAITING: Final = frozenset({"queued", "delayed", "paused"})
 
 
@@ -39,7 +40,9 @@ def find(
     """
     fits = matching(pattern)
     asked = numbers_in(pattern)
-    pages = [asked] if asked else _pages(seen.store, states, ended=ended or bool(states & ENDED), page=max(page, limit))
+    pages = (
+        [asked] if asked else _pages(seen.store, states, ended=ended or bool(states & ENDED), page=max(page, limit + 1))
+    )
     rows = (row for numbers in pages for row in seen.rows(numbers) if fits(row) and (not states or row.state in states))
     return sorted(itertools.islice(rows, limit + 1), key=lambda row: row.number)
 
@@ -136,7 +139,8 @@ def _pages(
 
     first = held(store) if not states or states & _RUNNING else []
     waiting = [store.key("due"), store.key("resting")] if not states or states & _WAITING else []
-    history = [store.key("ended")] if ended else []
+    kinds = {_HISTORY[state] for state in states & ENDED} if states else set(_HISTORY.values())
+    history = [store.key(kind) for kind in sorted(kinds)] if ended else []
     for start in itertools.count(0, page):
         commands = [("ZRANGE", key, start, start + page - 1) for key in waiting]
         commands += [("ZREVRANGE", key, start, start + page - 1) for key in history]

@@ -20,11 +20,16 @@ def sweep(member: Member) -> list[int]:
     crash_point("in_sweep")
     silent = [int(number) for number in store.run("silent", member.number, lease_ms)]
     dead = [number for number in silent if bury_member(store, settings, number, "was silent for a lease", lease_ms)]
+    trim(store, settings)
+    return dead
+
+
+def trim(store: Store, settings: Settings) -> None:
+    """Drop what has ended too long ago, or of each kind of end is too much: done; failed, aborted or lost; dead."""
     process = settings.process
     kept = (int(process.keep_count), int(process.keep_seconds), int(process.keep_failed_seconds))
     while store.run("trim", *kept):
         pass
-    return dead
 
 
 def release_due(member: Member) -> float | None:

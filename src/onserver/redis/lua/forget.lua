@@ -1,6 +1,6 @@
 -- include: prefix
 -- forget: drop the result of a task, and with it the record of a process that has ended.
--- Keys: p:N, vars:N, log:N, id:UUID, note:UUID, ended, dead. ARGV: id (a UUID or '#N'). Answer: 1 when something was dropped
+-- Keys: p:N, vars:N, log:N, id:UUID, note:UUID, ended, failed, dead. ARGV: id (a UUID or '#N'). Answer: 1 when something was dropped
 local id = ARGV[1]
 local dropped = redis.call('DEL', T .. 'note:' .. id)
 local n = string.match(id, '^#(%d+)$') or redis.call('GET', T .. 'id:' .. id)
@@ -8,8 +8,7 @@ local v = n and redis.call('HMGET', T .. 'p:' .. n, 'f', 'o', 'u')
 if v and v[1] and not v[2] then
   redis.call('DEL', T .. 'p:' .. n, T .. 'vars:' .. n, T .. 'log:' .. n, T .. 'w:' .. n)
   if v[3] then redis.call('DEL', T .. 'id:' .. v[3]) end
-  redis.call('ZREM', T .. 'ended', n)
-  redis.call('ZREM', T .. 'dead', n)
+  for _, kind in ipairs({'ended', 'failed', 'dead'}) do redis.call('ZREM', T .. kind, n) end
   dropped = 1
 end
 return dropped

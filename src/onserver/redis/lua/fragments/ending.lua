@@ -13,11 +13,12 @@ local function tell(n, state, payload, inbox, waiters)
     redis.call('DEL', T .. 'w:' .. n)
   end
 end
+-- where the history of each kind of end is, by time: zsets of numbers
+local HISTORY = {done = 'ended', failed = 'failed', aborted = 'failed', lost = 'failed', dead = 'dead'}
 -- what every ended process leaves: its place in the history, lifetimes, a free name
 local function close_record(n, state, keep, name, uuid)
   local k = T .. 'p:' .. n
-  redis.call('ZADD', T .. 'ended', now(), n)
-  if state == 'dead' then redis.call('ZADD', T .. 'dead', now(), n) end
+  redis.call('ZADD', T .. HISTORY[state], now(), n)
   redis.call('EXPIRE', k, keep)
   redis.call('EXPIRE', T .. 'vars:' .. n, keep)
   redis.call('EXPIRE', T .. 'log:' .. n, keep)
