@@ -10,7 +10,7 @@ from typing import Any
 from onserver.celery_app.holding import Holding
 from onserver.celery_app.message import Stored
 from onserver.celery_app.seat import Seat
-from onserver.errors import BadSignature
+from onserver.errors import BadSignature, ProcessTimeout
 from onserver.process.claim import Claim
 from onserver.process.failure import error_of
 from onserver.process.number import number_of, task_id
@@ -88,15 +88,21 @@ class Desk:
         store, run = self.store, current_run()
         nonce, made_ms = store.nonce(), store.now_ms()
         fields: list[Word] = ["t", message.procedure, "b", message.body]
-        fields += ["c", sign_now(self.server, message.procedure, message.body, nonce, made_ms)]
         procedure = self.server.registry.find(message.procedure)
-        ways = flags + (procedure.order.flags if isinstance(procedure, Procedure) else "")
+        order = procedure.order if isinstance(procedure, Procedure) else None
+        expires_ms = 0 if order is None or message.retries else order.expires_ms(made_ms)
+        fields += ["c", sign_now(self.server, message.procedure, message.body, nonce, made_ms, expires_ms)]
+        ways = flags + ("" if order is None else order.flags)
         if ways:
             fields += ["v", ways]
         if message.headers:
             fields += ["h", message.headers]
         if message.timeout_ms:
             fields += ["to", message.timeout_ms]
+        elif order is not None:
+            fields += order.time_fields
+        if expires_ms:
+            fields += ["ex", expires_ms]
         if run is not None and run.root is not None:
             fields += ["x", run.root]
         tick = current_tick()
@@ -131,13 +137,20 @@ class Desk:
         """The caller for whom a claimed process was put; None when nobody signed for it, and then it has failed."""
         try:
             return self.verify(claim)
-        except BadSignature as error:
+        except (BadSignature, ProcessTimeout) as error:
             holding.settle(claim.number, "end", "failed", error_of(error), claim.call or "{}")
             return None
 
     def verify(self, claim: Claim) -> dict[str, Any]:
-        """The caller for whom a process was put; raises `BadSignature` where the record was not made by `put`."""
-        return self.server.part(Signer).verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms)
+        """The caller for whom a process was put.
+
+        Raises:
+            BadSignature: the record was not made by `put`.
+            ProcessTimeout: it ought to have begun before now.
+        """
+        signer, begun = self.server.part(Signer), claim.deliveries > 0 or claim.attempts > 0
+        number = 0 if begun else claim.number
+        return signer.verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms, number=number)
 
 
 def _never(_seconds: float, _call: Callable[[], Any]) -> None:

@@ -36,7 +36,7 @@ def release_due(member: Member) -> float | None:
     """Offer what has waited for its time. Returns the seconds until the next is due, or None."""
     left = 0
     while left == 0:
-        left = member.store.run("due", member.number)
+        left = member.store.run("due", member.number, int(member.settings.process.keep_failed_seconds))
     return None if left < 0 else left / 1000
 
 

@@ -92,6 +92,11 @@ class AsyncPage(Page):
         return tuple(sorted(numbers, key=lambda number: number != present))
 
     @property
+    def late(self) -> bool:
+        """Never: its loop cancels what has reached its time limit by itself."""
+        return False
+
+    @property
     def over_time(self) -> bool:
         """Whether the executor may be killed because a process has not ended long after its time limit."""
         return bool(self.overdue)

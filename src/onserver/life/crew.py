@@ -16,6 +16,7 @@ from typing import Literal
 
 from onserver.cluster.member import Member
 from onserver.crash import crash_point
+from onserver.errors import ProcessTimeout
 from onserver.life.child import Child, Role, fork
 from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executor, Tracer
 from onserver.life.kinship import kill_orphans
@@ -175,11 +176,12 @@ class Crew:
                 child.interrupt("silence")
             elif child.ended == "stop" and now - child.interrupted_at > KILL_AFTER_SECONDS:
                 child.kill("stop")
-            elif (child.ended == "time" and now - child.interrupted_at > KILL_AFTER_SECONDS) or (
-                child.page.over_time and not child.ended
-            ):
+            elif child.page.over_time and not child.ended:
                 child.overdue = child.page.overdue
                 child.kill("time")
+            elif child.page.late and child.late != child.page.current:
+                child.late = child.page.current
+                os.kill(child.pid, signal.SIGUSR1)
 
     def next_deadline(self) -> float | None:
         """Seconds until something may become overdue, or None."""
@@ -282,7 +284,8 @@ class Crew:
         process = self._server.settings.process
         keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
         number = death.begun[0]
-        error = error_value("ProcessTimeout", f"#{number} ran for longer than its time limit and was ended.")
+        limit_ms = self._member.store.command("HGET", self._member.store.key(f"p:{number}"), "to")
+        error = error_of(ProcessTimeout(number, int(limit_ms or 0) / 1000, limit="timeout"))
         words = (death.child.holder, 0, 0, *keep, "", 0, number, "end", "failed", error, "")
         self._member.store.run("step", *words)
 

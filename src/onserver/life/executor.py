@@ -25,7 +25,7 @@ from onserver.life.page import Page
 from onserver.life.witness import witnesses
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.recent import Recent
-from onserver.process.runner import run
+from onserver.process.runner import out_of_time, run
 from onserver.redis.answers import LinkError
 from onserver.redis.resp import Word
 from onserver.registry import PROCEDURE
@@ -156,7 +156,11 @@ class Executor:
         by_checkpoint = "P" in claim.flags or bool(self._settlements)  # what is unsent must not be stopped with it
         self.page.voice.begins(claim.number)
         self.page.begin(
-            claim.number, finish="F" in claim.flags, timeout_ms=claim.timeout_ms, by_checkpoint=by_checkpoint
+            claim.number,
+            finish="F" in claim.flags,
+            timeout_ms=claim.timeout_ms,
+            grace_ms=claim.grace_ms,
+            by_checkpoint=by_checkpoint,
         )
         if self.page.generation != self._generation:
             self._generation, self._resume = self.page.generation, True
@@ -168,8 +172,11 @@ class Executor:
             return True
         try:
             self._run(claim)
-        except Interrupted:
-            self.settle(claim.number, "back", "", b"", "begun")
+        except Interrupted as interrupted:
+            if self.page.late:
+                self.settle(*out_of_time(claim, self.server, interrupted))
+            else:
+                self.settle(claim.number, "back", "", b"", "begun")
         finally:
             self.page.end()
             self.page.voice.pauses()

@@ -16,6 +16,7 @@
 | 88 | unsigned | executor | 1: what runs is paused at a checkpoint only |
 | 96 | unsigned | executor | how many processes it has run |
 | 104 | unsigned | executor | the most memory that it has taken, kilobytes |
+| 112 | unsigned | executor | milliseconds between the interruption at the time limit and the kill |
 | 128 | voice | both | whose words are in its pipes (see `voice`) |
 | 512 | board | supervisor | what is asked of what it runs (see `board`) |
 
@@ -37,6 +38,8 @@ from onserver.life.voice import Voice
 _VOICE_AT = 128
 #: What the operating system counts memory in: bytes on macOS, kilobytes elsewhere.
 _KILOBYTES = 1024 if sys.platform == "darwin" else 1
+#: Between interruption and kill where the process says nothing: hooks.
+_GRACE_MS = 2000
 _BOARD_AT = 512
 _UNSIGNED = struct.Struct("=Q")
 _DOUBLE = struct.Struct("=d")
@@ -70,8 +73,11 @@ class Page:
         """Number of the process that has run for too long, 0 for none."""
         return self.current if self.over_time else 0
 
-    def begin(self, number: int, *, finish: bool = False, timeout_ms: int = 0, by_checkpoint: bool = False) -> None:
+    def begin(
+        self, number: int, *, finish: bool = False, timeout_ms: int = 0, grace_ms: int = 0, by_checkpoint: bool = False
+    ) -> None:
         """Say that a process begins (executor)."""
+        _UNSIGNED.pack_into(self._memory, 112, grace_ms or _GRACE_MS)
         _UNSIGNED.pack_into(self._memory, 88, by_checkpoint)
         _DOUBLE.pack_into(self._memory, 80, 0.0)
         _DOUBLE.pack_into(self._memory, 40, monotonic())
@@ -107,11 +113,25 @@ class Page:
         return bool(_UNSIGNED.unpack_from(self._memory, 32)[0])
 
     @property
-    def over_time(self) -> bool:
-        """Whether what runs has run for longer than its time limit."""
+    def late(self) -> bool:
+        """Whether what runs has run for longer than its time limit, and is to be interrupted."""
         limit = _UNSIGNED.unpack_from(self._memory, 48)[0]
+        return bool(limit) and self._ran() > limit / 1000
+
+    @property
+    def over_time(self) -> bool:
+        """Whether what runs was to end at its time limit, and its grace is over as well."""
+        limit, grace = _UNSIGNED.unpack_from(self._memory, 48)[0], _UNSIGNED.unpack_from(self._memory, 112)[0]
+        return bool(limit) and self._ran() > (limit + grace) / 1000
+
+    @property
+    def limit_seconds(self) -> float:
+        """Time limit of the present process, 0 for none."""
+        return float(_UNSIGNED.unpack_from(self._memory, 48)[0] / 1000)
+
+    def _ran(self) -> float:
         began, stopped = _DOUBLE.unpack_from(self._memory, 40)[0], _DOUBLE.unpack_from(self._memory, 80)[0]
-        return bool(limit) and monotonic() - began - stopped > limit / 1000
+        return float(monotonic() - began - stopped)
 
     def excuse(self, seconds: float) -> None:
         """Not count these seconds as run time of the present process (supervisor)."""

@@ -17,9 +17,6 @@ R = TypeVar("R")
 _LATER: Final[Mapping[str, str]] = {
     "requires": "privileges",
     "published": "web sessions",
-    "timeout": "process control",
-    "grace": "process control",
-    "expires": "retries",
     "limit": "limits",
 }
 

@@ -83,7 +83,16 @@ class Procedure(Generic[P, R_co]):
     @functools.cached_property
     def order(self) -> Order:
         """What a start without options puts."""
-        return Order(procedure=self.name, shape=self.shape, flags=self._flags, queue=self.queue, priority=self.priority)
+        return Order(
+            procedure=self.name,
+            shape=self.shape,
+            flags=self._flags,
+            queue=self.queue,
+            priority=self.priority,
+            timeout=self.rules.timeout,
+            grace=self.rules.grace,
+            expires=self.rules.expires,
+        )
 
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:
         """Start a process; the same as `execute_on_server(procedure, …)`, which see."""
@@ -103,6 +112,7 @@ class Procedure(Generic[P, R_co]):
         queue: str | None = None,
         priority: int | None = None,
         delay: Delay = 0.0,
+        timeout: float | None = None,
     ) -> "Start[P, R_co]":
         """Say how one start is to be made; the answer is called or passed to `execute_on_server`.
 
@@ -116,6 +126,7 @@ class Procedure(Generic[P, R_co]):
             queue: another queue than the procedure's.
             priority: 0 to 9, 9 goes first; the procedure's by default.
             delay: seconds, a timedelta, or an aware datetime before which it does not run. It waits in Redis.
+            timeout: seconds that one run may take, 0 for no limit; the procedure's by default.
 
         Raises:
             BadDeclaration: ONS-1009, an option cannot be kept.
@@ -136,6 +147,7 @@ class Procedure(Generic[P, R_co]):
             queue=self.queue if queue is None else queue,
             priority=self.priority if priority is None else priority,
             delay=delay,
+            timeout=self.rules.timeout if timeout is None else timeout,
         )
         _check_order(order)
         return Start(self, order)
@@ -210,7 +222,7 @@ class Start(Generic[P, R_co]):
 
     def __repr__(self) -> str:
         usual = self.procedure.order
-        names = ("name", "unique", "key", "key_window", "queue", "priority", "delay")
+        names = ("name", "unique", "key", "key_window", "queue", "priority", "delay", "timeout")
         said = [(name, getattr(self.order, name)) for name in names]
         shown = [f" {name}={value!r}" for name, value in said if value != getattr(usual, name)]
         return f"<Start of {self.procedure.name}{''.join(shown)}>"
@@ -234,6 +246,8 @@ def _check_order(order: Order) -> None:
     if order.name.startswith("$"):
         problem = f"cannot be started as `{order.name}`: `$` names a local process"
         raise BadDeclaration(order.procedure, problem, "To run it in this program, call it.")
+    if not 0 <= order.timeout < float("inf"):
+        raise BadDeclaration(order.procedure, f"has timeout={order.timeout!r}", "Give seconds, 0 for no limit.")
     if not order.key_window >= 1:
         raise BadDeclaration(order.procedure, f"has key_window={order.key_window!r}", "Give seconds, 1 or more.")
 

@@ -53,6 +53,9 @@ class Order:
         key: a key of the caller's own: one process for it in `key_window` seconds.
         key_window: seconds.
         delay: seconds, a timedelta, or the time before which it must not run.
+        timeout: seconds that one run may take, 0 for no limit.
+        grace: seconds between its interruption then and its kill.
+        expires: seconds from its start within which it must begin, 0 for no limit.
         schedule: the schedule for which it is started, or empty.
         scheduled_ms: the time of that schedule for which it is, 0 for a start by hand; each time starts one process.
     """
@@ -67,6 +70,9 @@ class Order:
     key: str = ""
     key_window: float = 86_400.0
     delay: Delay = 0.0
+    timeout: float = 0.0
+    grace: float = 5.0
+    expires: float = 0.0
     schedule: str = ""
     scheduled_ms: int = 0
 
@@ -75,7 +81,19 @@ class Order:
         """Field, value … of the record that do not depend on the arguments."""
         fields = ("t", self.procedure, *(("v", self.flags) if self.flags else ()))
         fields = (*fields, "k", self.key) if self.key else fields
+        fields = (*fields, *self.time_fields)
         return (*fields, *schedule_fields(self.schedule, self.scheduled_ms)) if self.schedule else fields
+
+    @property
+    def time_fields(self) -> tuple[str, ...]:
+        """Field, value … of the record for the time that a run may take."""
+        if not self.timeout:
+            return ()
+        return "to", str(max(1, int(self.timeout * 1000))), "tg", str(max(1, int(self.grace * 1000)))
+
+    def expires_ms(self, now_ms: int) -> int:
+        """Until when a process that is started now must have begun, milliseconds since 1970; 0 for no limit."""
+        return now_ms + int(self.expires * 1000) if self.expires else 0
 
     @property
     def plain(self) -> bool:
@@ -181,22 +199,27 @@ class Sender:
 
     def _put_words(self, order: Order, body: bytes, inbox: str) -> list[Word]:
         now, nonce, run = self._now_ms(), self._store.nonce(), current_run()
-        envelope = self._signer.sign(nonce, now, order.procedure, body, snapshot_to_send(self._server, run))
+        expires = order.expires_ms(now)
+        snapshot = snapshot_to_send(self._server, run)
+        envelope = self._signer.sign(nonce, now, order.procedure, body, snapshot, expires)
         unique = "1" if order.unique else ""
         due = due_ms(order.delay, now) if order.delay else 0
         holder, fields = _context(order, run)
         return [
             nonce, holder, now, order.queue, order.priority, due, order.name, unique, "", order.key,
             int(order.key_window * 1000), "b", body, "c", envelope, *(("i", inbox) if inbox else ()), *fields,
+            *(("ex", expires) if expires else ()),
         ]  # fmt: skip
 
     def _put_many_words(self, order: Order, bodies: Sequence[bytes], inboxes: Sequence[str]) -> list[Word]:
         now, nonce, run = self._now_ms(), self._store.nonce(), current_run()
         snapshot = snapshot_to_send(self._server, run)
         holder, fields = _context(order, run)
+        expires = order.expires_ms(now)
+        fields = (*fields, "ex", str(expires)) if expires else fields
         words: list[Word] = [nonce, holder, now, order.queue, order.priority, len(fields), *fields]
         for index, (body, inbox) in enumerate(zip(bodies, inboxes, strict=True)):
-            words += (body, self._signer.sign(f"{nonce}/{index}", now, order.procedure, body, snapshot), inbox)
+            words += (body, self._signer.sign(f"{nonce}/{index}", now, order.procedure, body, snapshot, expires), inbox)
         return words
 
     def _fresh(self, script: Script, words: Callable[[], list[Word]]) -> Any:
@@ -293,7 +316,9 @@ def age_ms(refused: ScriptRefused) -> int | None:
 def describe(order: Order, doc: str) -> dict[str, object]:
     """Answer what the server's list of procedures says of one, ready for JSON."""
     shape = order.shape.as_json() if order.shape else {}
-    return {**shape, "doc": doc, "queue": order.queue, "priority": order.priority, "flags": order.flags}
+    described: dict[str, object] = {"doc": doc, "queue": order.queue, "priority": order.priority, "flags": order.flags}
+    limits = {"timeout": order.timeout, "grace": order.grace, "expires": order.expires}
+    return shape | described | (limits if order.timeout or order.expires else {})
 
 
 def read_order(name: str, description: bytes) -> Order:
@@ -305,4 +330,7 @@ def read_order(name: str, description: bytes) -> Order:
         queue=str(facts.get("queue", "default")),
         priority=int(facts.get("priority", 5)),
         flags=str(facts.get("flags", "")),
+        timeout=float(facts.get("timeout", 0.0)),
+        grace=float(facts.get("grace", 5.0)),
+        expires=float(facts.get("expires", 0.0)),
     )

@@ -185,7 +185,7 @@ class Rules:
             BadDeclaration: ONS-1009.
         """
         for option, seconds in (("timeout", self.timeout), ("grace", self.grace), ("expires", self.expires)):
-            if not 0 <= seconds <= _LONGEST_SECONDS:
+            if not (isinstance(cast("object", seconds), int | float) and 0 <= seconds <= _LONGEST_SECONDS):
                 raise BadDeclaration(name, f"has {option}={seconds!r}", "Give seconds, 0 for no limit.")
         if self.pause not in {"stop", "checkpoint"}:
             raise BadDeclaration(name, f"has pause={self.pause!r}", "It is `stop` or `checkpoint`.")

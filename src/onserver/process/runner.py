@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import time
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from onserver.errors import NotSendable, ProcedureNotFound
+from onserver.errors import NotSendable, ProcedureNotFound, ProcessTimeout
 from onserver.interrupt import Interrupted
 from onserver.process import coroutines
 from onserver.process.attempts import next_attempt
@@ -106,7 +106,10 @@ def run(claim: Claim, server: Server, holder: str) -> Settlement:
 def prepare(claim: Claim, server: Server) -> Call | Raised:
     """Verify who asked for it, find the function and decode the arguments."""
     try:
-        caller = server.part(Signer).verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms)
+        begun = claim.deliveries > 0 or claim.attempts > 0
+        caller = server.part(Signer).verify(
+            claim.caller, claim.procedure, claim.body, claim.accepted_ms, number=0 if begun else claim.number
+        )
         found = _found(claim, server)
         args, kwargs = decode(claim.body)
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a message is how its process ends
@@ -173,6 +176,19 @@ def settlement(claim: Claim, server: Server, outcome: Outcome) -> Settlement:
     if claim.call:
         _show(claim, failure)
     return (claim.number, "end", State.FAILED, failure, claim.call)
+
+
+def out_of_time(claim: Claim, server: Server, cut: BaseException) -> Settlement:
+    """Say that a run was ended at its time limit.
+
+    Args:
+        claim: what ran.
+        server: the loaded project.
+        cut: what was raised in it for that: its traceback tells where it was.
+    """
+    error = ProcessTimeout(claim.number, claim.timeout_ms / 1000, limit="timeout")
+    error.__cause__ = cut
+    return settlement(claim, server, Raised(error, by_body=True))
 
 
 def _next_attempt(claim: Claim, server: Server, outcome: Raised) -> str:

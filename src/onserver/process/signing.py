@@ -25,12 +25,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from time import time
 from typing import Any, Final
 
 from msgspec import DecodeError, Raw, msgpack
 
-from onserver.errors import BadSetting, BadSignature, NoSigningKey
+from onserver.errors import BadSetting, BadSignature, NoSigningKey, ProcessTimeout
 from onserver.process.caller import Caller, snapshot_to_send
 from onserver.server import Server
 from onserver.session.context import current_run
@@ -118,7 +117,9 @@ class Signer:
         self._keys = self._load()
         self._contexts: dict[str, bytes] = {}
 
-    def sign(self, nonce: str, made_ms: int, procedure: str, body: bytes, caller: Raw) -> bytes:
+    def sign(
+        self, nonce: str, made_ms: int, procedure: str, body: bytes, caller: Raw, expires_ms: int = 0
+    ) -> bytes:
         """Make the envelope of a message; see the top of this module.
 
         Args:
@@ -127,19 +128,30 @@ class Signer:
             procedure: full name.
             body: as it is sent.
             caller: snapshot of who asks, encoded.
+            expires_ms: when its process must have begun, by the clock of Redis; 0 for no limit.
         """
         active = self._keys.active
-        facts = _encoder.encode((nonce, active, made_ms, 0, caller))
+        facts = _encoder.encode((nonce, active, made_ms, expires_ms, caller))
         return facts + self._keys.macs[active](self._context(procedure) + facts + body)
 
-    def verify(self, envelope: bytes, procedure: str, body: bytes, accepted_ms: int) -> dict[str, Any]:
+    def verify(
+        self, envelope: bytes, procedure: str, body: bytes, accepted_ms: int, *, number: int = 0
+    ) -> dict[str, Any]:
         """Check an envelope.
+
+        Args:
+            envelope: what `sign` made.
+            procedure: full name.
+            body: as it has come.
+            accepted_ms: when it was accepted, by the clock of Redis.
+            number: of a process that begins for the first time: whether it may still; 0 for any other.
 
         Returns:
             The snapshot of the caller.
 
         Raises:
             BadSignature: ONS-4106, with what is wrong.
+            ProcessTimeout: ONS-2202, it ought to have begun before now.
         """
         facts, mac = envelope[:-_MAC_BYTES], envelope[-_MAC_BYTES:]
         try:
@@ -153,8 +165,8 @@ class Signer:
             raise BadSignature(procedure, "its signature does not fit")
         if abs(accepted_ms - made_ms) > FRESH_SECONDS * 1000:
             raise BadSignature(procedure, "it was signed for another process")
-        if expires_ms and expires_ms < time() * 1000:
-            raise BadSignature(procedure, "its signature has expired")
+        if expires_ms and number and expires_ms < self._server.store.now_ms():
+            raise ProcessTimeout(number, (expires_ms - made_ms) / 1000, limit="expires")
         return dict(caller)
 
     @staticmethod
@@ -200,9 +212,10 @@ def make_first_key(path: Path) -> None:
         made.unlink()
 
 
-def sign_now(server: Server, procedure: str, body: bytes, nonce: str, made_ms: int) -> bytes:
+def sign_now(server: Server, procedure: str, body: bytes, nonce: str, made_ms: int, expires_ms: int = 0) -> bytes:
     """Sign a message in the name of whoever asks here and now."""
-    return server.part(Signer).sign(nonce, made_ms, procedure, body, snapshot_to_send(server, current_run()))
+    caller = snapshot_to_send(server, current_run())
+    return server.part(Signer).sign(nonce, made_ms, procedure, body, caller, expires_ms)
 
 
 def _from_text(secret: str) -> Keys:

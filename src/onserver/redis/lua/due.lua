@@ -1,7 +1,7 @@
--- include: prefix offer duties serving
+-- include: prefix offer duties serving expire
 -- due: what has waited for its time is offered, up to 100 a call, by the leader; limits whose turn has come are opened,
--- and pauses that are over end. Keys: due, turns, paused, p:N, the queues of `offer`.
--- ARGV: member. Answer: ms until the next of these, 0 when more are due now, -1 when none waits
+-- pauses that are over end, and what ought to have begun by now never does. Keys: due, turns, paused, p:N, the queues of `offer`.
+-- ARGV: member, keep_failed_s. Answer: ms until the next of these, 0 when more are due now, -1 when none waits
 if not redis.call('ZSCORE', T .. 'members', ARGV[1]) then return redis.error_reply('FENCED ' .. ARGV[1]) end
 for _, n in ipairs(redis.call('ZRANGE', T .. 'due', '-inf', now(), 'BYSCORE', 'LIMIT', 0, 100)) do
   redis.call('ZREM', T .. 'due', n)
@@ -14,6 +14,6 @@ end
 for _, what in ipairs(redis.call('ZRANGE', T .. 'turns', '-inf', now(), 'BYSCORE', 'LIMIT', 0, 100)) do
   redis.call('ZREM', T .. 'turns', what)
   local kind, name = string.match(what, '^(%a):(.*)$')
-  if kind == 'l' then reopen(name) else open_gate(name) end
+  if kind == 'l' then reopen(name) elseif kind == 'e' then expire(name, tonumber(ARGV[2])) else open_gate(name) end
 end
 return due_in()

@@ -39,6 +39,7 @@ local n = redis.call('HINCRBY', T .. 'numbers', 'process', 1)
 local z, k = score(ARGV[5], n), T .. 'p:' .. n
 redis.call('HSET', k, 's', 'queued', 'q', q, 'z', z, 'a', now(), unpack(ARGV, 12))
 note_start(f, n)
+if f.ex then turn(f.ex, 'e:' .. n) end
 if name ~= '' then redis.call('HSET', k, 'n', name) end
 if name ~= '' and ARGV[8] ~= '' then redis.call('SET', T .. 'name:' .. name, n) end
 if uuid ~= '' then name_id(n, uuid) end

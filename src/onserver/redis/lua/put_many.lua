@@ -8,10 +8,10 @@ if kept then return kept end
 if ARGV[2] ~= '' then local no = guard(ARGV[2]) if no then return no end end
 local no = too_old(ARGV[3]) if no then return no end
 local q, width = ARGV[4], tonumber(ARGV[6])
-local common, t, x = {}, nil, ''
+local common, t, x, ex = {}, nil, '', nil
 for i = 7, 6 + width do common[#common + 1] = ARGV[i] end
 for i = 1, width, 2 do
-  if common[i] == 't' then t = common[i + 1] elseif common[i] == 'x' then x = common[i + 1] end
+  if common[i] == 't' then t = common[i + 1] elseif common[i] == 'x' then x = common[i + 1] elseif common[i] == 'ex' then ex = common[i + 1] end
 end
 local count = (#ARGV - 6 - width) / 3
 local last = redis.call('HINCRBY', T .. 'numbers', 'process', count)
@@ -21,6 +21,7 @@ for j = 0, count - 1 do
   local z = score(ARGV[5], n)
   redis.call('HSET', T .. 'p:' .. n, 's', 'queued', 'q', q, 'z', z, 'a', at, 'b', ARGV[i], 'c', ARGV[i + 1], unpack(common))
   if ARGV[i + 2] ~= '' then redis.call('HSET', T .. 'p:' .. n, 'i', ARGV[i + 2]) end
+  if ex then turn(ex, 'e:' .. n) end
   local _, yes = offer(n, q, z, t, x)
   known = yes
 end
