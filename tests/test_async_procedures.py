@@ -277,3 +277,9 @@ async def test_a_checkpoint_where_coroutines_run_alone_is_a_plain_one() -> None:
 
 def test_a_name_reaches_them(opened: OnServer) -> None:
     assert execute_on_server(double.name, 21).result(timeout=20) == 42
+
+
+async def test_many_add_at_once(onserver: OnServer) -> None:
+    counter = Server.current().storage.counter("many")
+    added = await asyncio.gather(*[counter.aadd(1) for _ in range(200)])
+    assert sorted(added) == list(range(1, 201))

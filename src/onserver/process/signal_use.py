@@ -92,8 +92,9 @@ class Uses:
             self._close(use.owner)
 
     def _write(self, name: str, use: _Use, written: bytes) -> Steps[None]:
-        words = (name, str(use.ticket), next_nonce(), written, lives_ms(self._server))
-        answer = yield Step(lambda: self._store.run("write_signal", *words))
+        ticket, lives = str(use.ticket), lives_ms(self._server)
+        # the nonce is that of the thread which sends it
+        answer = yield Step(lambda: self._store.run("write_signal", name, ticket, next_nonce(), written, lives))
         if answer[0] == b"gone":
             raise SignalGone(name)
         if answer[0] == b"lost":

@@ -57,8 +57,9 @@ class Counter:
         if type(amount) is not int:
             raise NotShareable(repr(amount), type(amount).__name__, "cannot be added to a counter", "Give an int.")
         run = running()
-        words = (self._space, self.key, "" if run is None else run.holder, next_nonce(), amount)
-        answer = yield Step(lambda: self._store.run("add", *words))
+        holder = "" if run is None else run.holder
+        # the nonce is that of the thread which sends it
+        answer = yield Step(lambda: self._store.run("add", self._space, self.key, holder, next_nonce(), amount))
         if answer[0] == b"kind":
             advice = f'`storage.use("{self.key}")` changes it.'
             raise NotShareable(self.key, "value", "is no counter", advice)
