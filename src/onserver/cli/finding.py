@@ -20,15 +20,16 @@ PAGE: Final = 200
 #: How far into each queue a pattern is looked for.
 FARTHEST: Final = 50_000
 
-_RUNNING: Final = frozenset({"running", "waiting", "paused"})
+_HELD: Final = frozenset({"running", "waiting", "paused"})
 _HISTORY: Final = {"done": "ended", "failed": "failed", "aborted": "failed", "lost": "failed", "dead": "dead"}
-_WAITING: Final = frozenset({"queued", "delayed", "paused"})
+#: Where processes of a state are kept that nobody holds, beside the queues.
+_PLACES: Final = {"delayed": "due", "paused": "resting"}
 
 
 def find(
     seen: Seen, pattern: str, limit: int, *, ended: bool, states: frozenset[str] = frozenset(), page: int = PAGE
 ) -> list[Row]:
-    """Answer the first processes that fit, lowest number first, one more than `limit` when there are more.
+    """Answer the first processes that fit, one more than `limit` if there are more: what runs, what waits, what ended.
 
     Args:
         seen: the look.
@@ -85,12 +86,21 @@ def named(seen: Seen, word: str) -> int:
     found: bytes | None = seen.store.command("GET", seen.store.key(f"name:{word}"))
     if found is not None:
         return int(found)
-    rows = find(seen, "", PAGE, ended=False)
-    same = [row for row in rows if word in (row.name, row.procedure, row.procedure.rpartition(".")[2])]
+    same: list[int] = []
+    names: set[str] = set()
+    for numbers in _pages(seen.store, frozenset(), ended=False, page=1000):
+        rows = [row for row in seen.rows(numbers) if row.state not in ENDED]
+        same += [row.number for row in rows if word in _names(row)]
+        names.update(row.name for row in rows)
+        if len(same) > 1:
+            break
     if len(same) == 1:
-        return same[0].number
-    near = [f"#{row.number}" for row in same[:5]] or difflib.get_close_matches(word, {row.name for row in rows})
-    raise ProcessNotFound(word, near)
+        return same[0]
+    raise ProcessNotFound(word, [f"#{number}" for number in same[:3]] or difflib.get_close_matches(word, names))
+
+
+def _names(row: Row) -> tuple[str, ...]:
+    return row.name, row.procedure, row.procedure.rpartition(".")[2]
 
 
 def numbers_in(pattern: str) -> list[int]:
@@ -129,7 +139,7 @@ def held(store: Store) -> list[int]:
 def _pages(
     store: Store, states: frozenset[str], *, ended: bool, page: int, farthest: int | None = FARTHEST
 ) -> Iterator[Sequence[int]]:
-    """Yield numbers to look at: what lives, then what has ended last, page after page."""
+    """Yield numbers to look at: what runs, then what waits, then what has ended last, page after page."""
     seen: set[int] = set()
 
     def fresh(numbers: Iterable[int]) -> list[int]:
@@ -137,17 +147,18 @@ def _pages(
         seen.update(new)
         return list(new)
 
-    first = held(store) if not states or states & _RUNNING else []
-    waiting = [store.key("due"), store.key("resting")] if not states or states & _WAITING else []
+    first = held(store) if not states or states & _HELD else []
+    waiting = [store.key(place) for state, place in _PLACES.items() if not states or state in states]
+    lines = not states or "queued" in states
     kinds = {_HISTORY[state] for state in states & ENDED} if states else set(_HISTORY.values())
     history = [store.key(kind) for kind in sorted(kinds)] if ended else []
     for start in itertools.count(0, page):
         commands = [("ZRANGE", key, start, start + page - 1) for key in waiting]
         commands += [("ZREVRANGE", key, start, start + page - 1) for key in history]
         found = [list(map(int, numbers)) for numbers in store.pipeline(commands)] if commands else []
-        more, *queued = store.run("queued", start // page, page) if waiting else (0,)
-        live = sorted(itertools.chain(first, queued, *found[: len(waiting)]))
-        yield fresh(itertools.chain(live, *found[len(waiting) :]))
+        more, *queued = store.run("queued", start // page, page) if lines else (0,)
+        wait = sorted(itertools.chain(queued, *found[: len(waiting)]))
+        yield fresh(itertools.chain(sorted(first), wait, *found[len(waiting) :]))
         done = not more and not any(len(numbers) == page for numbers in found)
         if done or (farthest is not None and start + page >= farthest):
             return
