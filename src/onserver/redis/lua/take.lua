@@ -17,8 +17,7 @@ if v[2] ~= e or v[9] ~= ARGV[3] then
   if v[1] == 'lost' then
     redis.call('ZREM', T .. 'failed', n)
     redis.call('HDEL', k, 'f', 'e')
-    redis.call('PERSIST', k)
-    redis.call('PERSIST', T .. 'id:' .. uuid)
+    for _, key in ipairs({k, T .. 'vars:' .. n, T .. 'log:' .. n, T .. 'id:' .. uuid}) do redis.call('PERSIST', key) end
     v[3] = redis.call('HINCRBY', k, 'd', 1)
   elseif FINAL[v[1]] then
     return {'ended'}
