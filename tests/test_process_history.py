@@ -64,7 +64,7 @@ def test_each_kind_is_bounded_by_its_own_count(few: OnServer) -> None:
 
 
 def test_each_kind_is_bounded_by_its_own_time(few: OnServer) -> None:
-    done, failed, dead = (execute_on_server(one, 1).number for one in (fine, wrong, worse))
+    _, failed, dead = (execute_on_server(one, 1).number for one in (fine, wrong, worse))
     few.advance(61)
     trim(few.server.store, few.server.settings)
     assert kept(few) == [failed, dead]

@@ -148,8 +148,7 @@ class Desk:
             BadSignature: the record was not made by `put`.
             ProcessTimeout: it ought to have begun before now.
         """
-        signer, begun = self.server.part(Signer), claim.deliveries > 0 or claim.attempts > 0
-        number = 0 if begun else claim.number
+        signer, number = self.server.part(Signer), 0 if claim.begun else claim.number
         return signer.verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms, number=number)
 
 

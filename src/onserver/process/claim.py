@@ -34,7 +34,8 @@ class Claim(NamedTuple):
     #: Name that the process was started under, or empty.
     name: str
     #: One letter each: R not rerun, F finish when cut, B batch, D redact, L dead-lettered when retries are used up,
-    #: P paused at a checkpoint only, M and a number: which call of a mailbox it is.
+    #: P paused at a checkpoint only, E has begun before or may begin at any time, Y replayed,
+    #: M and a number: which call of a mailbox it is.
     flags: str
     queue: str
     score: str
@@ -57,6 +58,11 @@ class Claim(NamedTuple):
     def lean(self) -> bool:
         """Whether it was put by `execute_on_server` and not by Celery."""
         return not self.headers
+
+    @property
+    def begun(self) -> bool:
+        """Whether it may begin at any time, since it has begun before, or was asked for again."""
+        return self.deliveries > 0 or self.attempts > 0 or "E" in self.flags
 
     @property
     def call(self) -> str:

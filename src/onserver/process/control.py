@@ -1,4 +1,4 @@
-"""Abort, pause and resume one process: orders that are in its record before anything is done about them.
+"""Abort, pause, resume and replay one process: orders that are in its record before anything is done about them.
 
 So they are remembered when no worker is up, survive restarts of everything, and are obeyed by whoever has the process
 next. Each is one script. What it could do by itself it has done when it answers (take the process out of its queue);
@@ -29,7 +29,9 @@ class Answer(NamedTuple):
         number: of the process.
         state: what the process is doing now, or how it has ended.
         level: `removed` or `paused` or `queued` (done at once), `asked` (its worker was told), `ended` (too late),
-            `running` (a resume of what is not paused), `aborting` (a pause of what is being aborted).
+            `running` (a resume of what is not paused), `aborting` (a pause of what is being aborted). Of a replay
+            `queued`, or why not: `running` (it has not ended), `ended` (well, or by an abort), `hook`, `elsewhere` (its
+            message was another broker's), `live` (another one of its unique name lives).
         text: the same in words.
     """
 
@@ -40,6 +42,9 @@ class Answer(NamedTuple):
 
 
 _WORDS: Final = {
+    "hook": "belongs to a hook: hooks run with the server",
+    "elsewhere": "came with a message of another broker: send its task again",
+    "live": "has a unique name, and #{more} of that name lives",
     "ended": "has ended already: {state}",
     "removed": "removed from its queue; it never ran",
     "aborting": "is being aborted already",
@@ -82,6 +87,15 @@ def resume(server: Server, number: int) -> Answer:
     return _order(server, "resume", number, keep_seconds(server))
 
 
+def replay(server: Server, number: int) -> Answer:
+    """Let a process that has failed, was lost or is dead run again; see `Process.replay`.
+
+    Raises:
+        ProcessNotFound: ONS-2001.
+    """
+    return _order(server, "replay", number, asked_by(server))
+
+
 def asked_by(server: Server) -> str:
     """Answer who asks, for people: the user of the session that asks, or the login and host of this program."""
     asking = caller()
@@ -96,8 +110,10 @@ def keep_seconds(server: Server) -> int:
 
 def _order(server: Server, verb: str, number: int, *words: str | int) -> Answer:
     store = server.store
-    how, state, _ = (word.decode() for word in store.run(verb, store.nonce(), number, *words))
+    how, state, more = (word.decode() for word in store.run(verb, store.nonce(), number, *words))
     if how == "unknown":
         raise ProcessNotFound(number)
-    text = _ASKED[verb] if how == "asked" else _WORDS[how].format(state=state)
+    if verb == "replay" and how == "running":
+        return Answer(number, State(state), how, f"has not ended: it is {state}")
+    text = _ASKED[verb] if how == "asked" else _WORDS[how].format(state=state, more=more)
     return Answer(number, State(state), how, text)

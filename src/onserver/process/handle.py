@@ -222,6 +222,10 @@ class Process(Ordered, Awaited, Generic[R_co]):
     def _ends_within(self, timeout: float | None) -> bool:
         return any(True for _ in self._server.part(Inbox).ends((self,), timeout))
 
+    def _begins_anew(self) -> None:
+        self._server.part(Inbox).withdraw(self)
+        self._end = None
+
     def _value(self) -> Any:
         end = self._end
         if end is None:

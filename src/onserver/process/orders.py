@@ -1,8 +1,8 @@
-"""What a handle can order: abort, pause, resume, wake, delay."""
+"""What a handle can order: abort, pause, resume, replay, wake, delay."""
 
 import asyncio
 
-from onserver.process.control import Answer, abort, pause, resume
+from onserver.process.control import Answer, abort, pause, replay, resume
 from onserver.process.sleeping import delay
 from onserver.server import Server
 
@@ -57,6 +57,27 @@ class Ordered:
         """
         return resume(self._server, self._number)
 
+    def replay(self) -> Answer:
+        """Let it run again, under its number: one that has failed, is dead, or was lost with its worker.
+
+        It runs for who asked for it first, with its arguments and its signature; deliveries and attempts begin anew,
+        and its record says who has asked for this (`replayed_by`). To any other process nothing happens: the answer
+        says why. This handle waits for the new end; another that has heard of the old one keeps to that.
+
+        Raises:
+            ProcessNotFound: ONS-2001, or its record has expired.
+
+        4D: none.
+        """
+        answer = replay(self._server, self._number)
+        if answer.level == "queued":
+            self._begins_anew()
+        return answer
+
+    def _begins_anew(self) -> None:
+        """Forget what was heard of its end."""
+        raise NotImplementedError
+
     def wake(self) -> bool:
         """Let it sleep no longer, or let it run now if it was to run later. False when it did neither.
 
@@ -76,6 +97,10 @@ class Ordered:
         4D: `DELAY PROCESS` (specification 5.6): a new delay replaces what remains of the old one.
         """
         return delay(self._server, self._number, seconds)
+
+    async def areplay(self) -> Answer:
+        """`replay` without blocking the loop."""
+        return await asyncio.to_thread(self.replay)
 
     async def awake(self) -> bool:
         """`wake` without blocking the loop."""

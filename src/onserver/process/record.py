@@ -1,5 +1,6 @@
 """A process as its record has it: what `ps`, handles and the admin page read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -53,7 +54,11 @@ _ENDED: Final = frozenset({State.DONE, State.FAILED, State.ABORTED, State.LOST, 
 #: States of the records that end a wait, as the scripts answer them.
 ENDED_BYTES: Final = frozenset(state.value.encode() for state in _ENDED)
 
-_FIELDS: Final = ("s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why", "lv", "pb", "sk", "st")
+_FIELDS: Final = (
+    "s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why", "lv", "pb", "sk", "st", "rb", "ra", "rc",
+)  # fmt: skip
+#: Fields that are no text.
+_RAW: Final = ("pr", "ta")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +92,10 @@ class Record:
     schedule: str
     #: The time of that schedule for which it is; 0 for none, or where somebody started it by hand.
     scheduled_ms: int
+    #: Who asked last that it runs again after it had ended, or empty; when; and how often that was done.
+    replayed_by: str
+    replayed_ms: int
+    replays: int
     #: How far it is, as it said last; None when it said nothing.
     progress: Progress | None = None
     #: The runs that raised and were followed by another, the last 20 of them.
@@ -95,33 +104,44 @@ class Record:
 
 def read_record(store: Store, number: int) -> Record | None:
     """Read a record; None for a number that is unknown, or whose record has expired."""
-    answer: list[bytes | None] = store.command("HMGET", store.key(f"p:{number}"), *_FIELDS, "pr", "ta")
-    attempts = read_attempts(answer.pop())
-    progress = Progress.read(answer.pop())
-    state, procedure, *rest = [value.decode() if value else "" for value in answer]
-    if not procedure:
+    return _read(number, store.command("HMGET", store.key(f"p:{number}"), *_FIELDS, *_RAW))
+
+
+def read_records(store: Store, numbers: Sequence[int]) -> list[Record]:
+    """Read several records in one trip; those that are unknown, or have expired, are left out."""
+    found = store.pipeline([("HMGET", store.key(f"p:{number}"), *_FIELDS, *_RAW) for number in numbers])
+    records = (_read(number, answer) for number, answer in zip(numbers, found, strict=True))
+    return [record for record in records if record is not None]
+
+
+def _read(number: int, answer: Sequence[bytes | None]) -> Record | None:
+    texts = (value.decode() if value else "" for value in answer[: len(_FIELDS)])
+    fields = dict(zip(_FIELDS, texts, strict=True))
+    if not fields["t"]:
         return None
-    name, queue, deliveries, accepted, claimed, ended, holder, last, root, key, hook, why, *rest = rest
-    level, paused_by, schedule, scheduled = rest
+    progress, attempts = answer[len(_FIELDS) :]
     return Record(
         number=number,
-        state=State(state),
-        procedure=procedure,
-        name=name,
-        queue=queue,
-        deliveries=int(deliveries or 0),
-        accepted_ms=int(accepted or 0),
-        claimed_ms=int(claimed or 0),
-        ended_ms=int(ended or 0),
-        holder=holder or last,
-        root=int(root) if root else None,
-        key=key,
-        hook=hook,
-        why=why,
-        level=level,
-        paused_by=paused_by,
-        schedule=schedule,
-        scheduled_ms=int(scheduled or 0),
-        progress=progress,
-        attempts=attempts,
+        state=State(fields["s"]),
+        procedure=fields["t"],
+        name=fields["n"],
+        queue=fields["q"],
+        deliveries=int(fields["d"] or 0),
+        accepted_ms=int(fields["a"] or 0),
+        claimed_ms=int(fields["g"] or 0),
+        ended_ms=int(fields["f"] or 0),
+        holder=fields["o"] or fields["l"],
+        root=int(fields["x"]) if fields["x"] else None,
+        key=fields["k"],
+        hook=fields["hk"],
+        why=fields["why"],
+        level=fields["lv"],
+        paused_by=fields["pb"],
+        schedule=fields["sk"],
+        scheduled_ms=int(fields["st"] or 0),
+        replayed_by=fields["rb"],
+        replayed_ms=int(fields["ra"] or 0),
+        replays=int(fields["rc"] or 0),
+        progress=Progress.read(progress),
+        attempts=read_attempts(attempts),
     )

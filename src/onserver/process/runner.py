@@ -106,10 +106,9 @@ def run(claim: Claim, server: Server, holder: str) -> Settlement:
 def prepare(claim: Claim, server: Server) -> Call | Raised:
     """Verify who asked for it, find the function and decode the arguments."""
     try:
-        begun = claim.deliveries > 0 or claim.attempts > 0
-        caller = server.part(Signer).verify(
-            claim.caller, claim.procedure, claim.body, claim.accepted_ms, number=0 if begun else claim.number
-        )
+        number = 0 if claim.begun else claim.number
+        signer = server.part(Signer)
+        caller = signer.verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms, number=number)
         found = _found(claim, server)
         args, kwargs = decode(claim.body)
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a message is how its process ends

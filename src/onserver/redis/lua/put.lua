@@ -40,7 +40,7 @@ local z, k = score(ARGV[5], n), T .. 'p:' .. n
 redis.call('HSET', k, 's', 'queued', 'q', q, 'z', z, 'a', now(), unpack(ARGV, 12))
 note_start(f, n)
 if f.ex then turn(f.ex, 'e:' .. n) end
-if name ~= '' then redis.call('HSET', k, 'n', name) end
+if name ~= '' then redis.call('HSET', k, 'n', name, 'un', ARGV[8]) end
 if name ~= '' and ARGV[8] ~= '' then redis.call('SET', T .. 'name:' .. name, n) end
 if uuid ~= '' then name_id(n, uuid) end
 if key ~= '' then redis.call('SET', T .. 'key:' .. key, n, 'PX', ARGV[11]) end

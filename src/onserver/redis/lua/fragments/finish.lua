@@ -44,7 +44,7 @@ local function send_back(n, begun, counted, limit, keep_failed, where)
   local v = redis.call('HMGET', k, 't', 'v', 'y', 'ab')
   redis.call('HDEL', k, 'o', 'g', 'y')
   if not v[1] then return end
-  if begun then redis.call('HSET', k, 'bg', '1') end
+  if begun then redis.call('HSET', k, 'v', 'E' .. (string.gsub(v[2] or '', 'E', ''))) end
   local d = counted and redis.call('HINCRBY', k, 'd', 1) or tonumber(redis.call('HGET', k, 'd') or 0)
   if not v[4] then
     local facts = {number = tonumber(n), deliveries = d, worker = where, at_ms = now()}
