@@ -72,12 +72,13 @@ class Bench:
         self._serial = 0
 
     @contextmanager
-    def open(self) -> Iterator[tuple[engine.Engine, Place]]:
+    def open(self, variant: str = "") -> Iterator[tuple[engine.Engine, Place]]:
         """Give a new Redis, and the place where its programs run."""
         self._serial += 1
         folder = self._folder / f"{self.side}{self._serial}"
         with engine.running(folder / "redis") as redis:
             left_out = ["ordinary.py"] if self.side != "ordinary" else []
+            left_out += ["turns.py"] if variant != "turns" else []
             project = copytree(_PROJECT, folder / "project", ignore=ignore_patterns("__pycache__", *left_out))
             variables = {
                 "BENCH_SOCKET": str(redis.socket),
@@ -98,7 +99,7 @@ class Bench:
     def drain(self, variant: str = "many") -> Figures:
         """So many queued, then a worker: rate, and what each cost."""
         total = self.scale.drain[self.side]
-        with self.open() as (redis, place):
+        with self.open(variant) as (redis, place):
             place.client(self.side, "enqueue", variant, total)
             with self.worker(place) as worker:
                 worker.wait_count(total // 20)
@@ -178,10 +179,16 @@ def drain_batched(bench: Bench) -> Figures:
     return bench.drain("batch")
 
 
+def drain_turns(bench: Bench) -> Figures:
+    """The drain of coroutines, each of which lets its loop turn once."""
+    return bench.drain("turns")
+
+
 #: Each measure by its name, and the sides that have it.
 MEASURES: dict[str, tuple[Callable[[Bench], Figures], tuple[str, ...]]] = {
     "drain": (Bench.drain, ("stock", "ours", "ordinary")),
     "batch": (drain_batched, ("ours",)),
+    "turns": (drain_turns, ("ours",)),
     "calls": (Bench.calls, ("stock", "ours")),
     "enqueue": (Bench.enqueue, ("stock", "ours")),
     "cold": (Bench.cold, ("stock", "ours")),

@@ -34,10 +34,14 @@ def many_batched(total: int) -> None:
     execute_many(procedure("noop_batch"), range(total))
 
 
+def many_turns(total: int) -> None:
+    execute_many(procedure("noop_turns"), range(total))
+
+
 def call(number: int) -> int:
     return execute_on_server(procedure("noop"), number).result(timeout=30)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", NoWorker)  # queues are filled before the workers start
-    clients.main({"one": one_by_one, "many": many, "batch": many_batched}, {"call": call})
+    clients.main({"one": one_by_one, "many": many, "batch": many_batched, "turns": many_turns}, {"call": call})

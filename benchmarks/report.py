@@ -36,6 +36,7 @@ _LOCK, _HINCRBY, _GET = "redis-py Lock, GET, SET", "HINCRBY", "GET"
 ROWS = [
     Row("drain of queued no-op processes", "drain", "per_s", "/s"),
     Row("  the same with batch=True", "batch", "per_s", "/s", against="drain"),
+    Row("  coroutines, on one loop", "turns", "per_s", "/s", against="drain"),
     Row("  ordinary Celery tasks on our transport", "drain", "per_s", "/s", side="ordinary"),
     Row("one call after the other, p50", "calls", "p50", "ms", "less"),
     Row("  p95", "calls", "p95", "ms", "less"),
