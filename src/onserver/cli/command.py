@@ -28,6 +28,7 @@ VERBS = {
     "abort": ("onserver.cli.abort:abort", "Stop processes for good."),
     "pause": ("onserver.cli.pause:pause", "Pause processes, until they are resumed."),
     "resume": ("onserver.cli.pause:resume", "Let paused processes go on."),
+    "dead": ("onserver.cli.dead:dead", "Look at dead processes, run them again, drop them."),
     "signal": ("onserver.cli.signal:signal", "Trigger a signal, or wait for it."),
     "vars": ("onserver.cli.vars:variables", "Read and write the variables of a process."),
     "storage": ("onserver.cli.storage:storage", "Read and change the server's storage."),

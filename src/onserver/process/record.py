@@ -109,6 +109,8 @@ def read_record(store: Store, number: int) -> Record | None:
 
 def read_records(store: Store, numbers: Sequence[int]) -> list[Record]:
     """Read several records in one trip; those that are unknown, or have expired, are left out."""
+    if not numbers:
+        return []
     found = store.pipeline([("HMGET", store.key(f"p:{number}"), *_FIELDS, *_RAW) for number in numbers])
     records = (_read(number, answer) for number, answer in zip(numbers, found, strict=True))
     return [record for record in records if record is not None]
