@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from onserver import caller, execute_on_server, procedure, process, session
+from onserver import Retry, caller, execute_on_server, procedure, process, session
 from onserver.crash import crash_point
 from onserver.errors import SyncInAsyncError
 from onserver.testing.ledger import note
@@ -136,8 +136,7 @@ async def waits(seconds):
 @procedure
 async def sleeps(seconds):
     _note("started")
-    woken = await process().asleep(seconds)
-    return woken
+    return await process().asleep(seconds)
 
 
 @procedure
@@ -209,7 +208,7 @@ async def exits():
 @procedure
 async def blocks(seconds):
     _note("started")
-    time.sleep(seconds)
+    time.sleep(seconds)  # noqa: ASYNC251  # it is to be named for this
     return "slept"
 
 
@@ -222,7 +221,7 @@ async def says(word):
         print("half")
 
 
-@procedure
+@procedure(timeout=1.0, grace=1.0)
 async def limited(seconds, stubborn=False):
     _note("started")
     end = time.monotonic() + seconds
@@ -234,6 +233,15 @@ async def limited(seconds, stubborn=False):
             if not stubborn:
                 raise
     return "ended"
+
+
+@procedure(retry=Retry(OSError, delays=[0.1, 0.1]))
+async def flaky(times):
+    _note("started")
+    await asyncio.sleep(0)
+    if process().attempt <= times:
+        raise OSError(f"attempt {process().attempt}")
+    return process().attempt
 
 
 @procedure

@@ -40,11 +40,9 @@ from onserver.life.async_speech import Speech
 from onserver.life.async_watch import watch_loop
 from onserver.life.driven import Driver, here
 from onserver.life.executor import CUT_SHARE, FENCED_STATUS, Tracer
-from onserver.life.witness import witnesses
 from onserver.process import coroutines
 from onserver.process.claim import Claim
-from onserver.process.failure import error_value
-from onserver.process.runner import Outcome, Raised, aperform, prepare, settlement
+from onserver.process.runner import Outcome, Raised, aperform, out_of_time, prepare, settlement
 from onserver.registry import PROCEDURE
 from onserver.server import Server
 
@@ -182,6 +180,7 @@ class AsyncExecutor:
         try:
             outcome = await self._performed(run)
         except asyncio.CancelledError as error:
+            run.cut = error
             outcome = None if run.ended else Raised(coroutines.Cancelled().with_traceback(error.__traceback__))
         except BaseException as error:  # noqa: BLE001  # of what is around the body: its own are an outcome already
             outcome = Raised(error)
@@ -196,8 +195,7 @@ class AsyncExecutor:
         """Run it; None when it was settled on the way."""
         crash_point("before_run")
         claim, registry = run.claim, self.server.registry
-        for witness in witnesses:
-            witness.begins(claim, self.holder)
+        self._claims.tell(lambda witness: witness.begins(claim, self.holder))
         if claim.lean and not self._traced and registry.find(claim.procedure, PROCEDURE) is not None:
             prepared = prepare(claim, self.server)
             if isinstance(prepared, Raised):
@@ -213,13 +211,12 @@ class AsyncExecutor:
 
     def _settle(self, run: AsyncRun, outcome: Outcome | None) -> None:
         crash_point("before_settle")
-        number = run.number
         if outcome is not None:
             self._claims.settle(*settlement(run.claim, self.server, outcome))
-        elif run.ended == "time" and not run.body_beside:
-            self._claims.settle(number, "end", "failed", _time_is_up(number))
-        elif run.ended and not run.body_beside:
-            self._claims.settle(number, "back", "", b"", "begun")
+        elif run.cut is not None and run.ended == "time":
+            self._claims.settle(*out_of_time(run.claim, self.server, run.cut))
+        elif run.cut is not None:
+            self._claims.settle(run.number, "back", "", b"", "begun")
         self._claims.ring()
 
 
@@ -232,13 +229,6 @@ class _Traced:
 
     def settle(self, number: int, kind: str, state: str, payload: bytes, extra: str = "") -> None:
         """Say how the process stands; one that was cancelled and failed for it is handed back."""
-        if self._run.ended and kind in ("end", "store") and state == "failed":
-            if self._run.ended == "time":
-                payload = _time_is_up(number)
-            else:
-                kind, state, payload, extra = "back", "", b"", "begun"
+        if self._run.ended not in ("", "time") and kind in ("end", "store") and state == "failed":
+            kind, state, payload, extra = "back", "", b"", "begun"
         self._executor.settle(number, kind, state, payload, extra)
-
-
-def _time_is_up(number: int) -> bytes:
-    return error_value("ProcessTimeout", f"#{number} ran for longer than its time limit and was ended.")
