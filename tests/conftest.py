@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -8,6 +9,10 @@ from onserver.redis.address import Address, unix_address
 from onserver.redis.embedded import Embedded
 from onserver.redis.store import Store
 from onserver.testing.proxy import Proxy
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # This run was put into the background: the programs that tests start would inherit that Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

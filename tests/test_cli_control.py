@@ -470,6 +470,9 @@ def test_the_screen_shows_what_it_is_about() -> None:
     assert "1 worker · 99 running · 12 waiting · 3 delayed · 1 dead" in lines[0]
     assert BARE.sub("", next(line for line in lines[1:] if "\x1b[7m" in line)).split()[:2] == ["3", "name3"]
     assert "25 %" in lines[4]
+    assert "CALLER" in lines[3]
+    narrow = draw(overview(), Shown(), [], 80, 24)
+    assert narrow[3].split() == ["#", "NAME", "STATE", "PROGRESS", "TIME", "WORKER"]
     assert any("default" in line and "12" in line for line in draw(overview(), Shown(view="queues"), [], 80, 24))
     assert any("web-2" in line for line in draw(overview(), Shown(view="workers"), [], 80, 24))
 

@@ -43,9 +43,7 @@ def secret(word: str) -> None:
 
 
 @pytest.fixture
-def run(
-    onserver: OnServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Ran]:
+def run(onserver: OnServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     settings = onserver.server.settings
     facts = {"NAME": settings.name, "REDIS": settings.redis, "SIGNING_KEY": settings.signing.key}
     for key, value in facts.items():
@@ -79,12 +77,12 @@ def test_what_is_dead_is_listed_the_last_first(run: Run) -> None:
     assert [line.split()[:5] for line in lines] == [
         [str(second), "mine", "dead", "3", "attempts"], [str(first), "shop.needs", "dead", "3", "attempts"],
     ]  # fmt: skip
-    assert lines[0].endswith("test  KeyError: 'b'")
+    assert lines[0].split()[7:] == ["test", "KeyError:", "'b'"]
     rows = run("ls", "--failed", "--json").data
     assert [row["process"] for row in rows] == [second, first, failed]
     assert (rows[2]["state"], rows[2]["error"], rows[2]["message"]) == ("failed", "ValueError", "no\nreally")
     assert (rows[0]["attempts"], rows[0]["deliveries"], rows[0]["replayed_by"]) == (3, 0, None)
-    assert run("ls", "--failed").out.splitlines()[-1].endswith("1 attempt   " + run("ls", "--failed").out.splitlines()[-1].rpartition("1 attempt   ")[2])
+    assert run("ls", "--failed").out.splitlines()[-1].endswith("ValueError: no")
     limited = run("ls", "--limit", "1")
     assert len(limited.out.splitlines()) == 2
     assert "there are more" in limited.err
@@ -111,7 +109,7 @@ def test_one_is_shown_with_all_that_is_known(run: Run) -> None:
     assert shown.status == 0
     lines = shown.out.splitlines()
     assert lines[0].startswith(f"#{number} shop.needs is dead since 20")
-    assert "  arguments     ('a',)" in lines
+    assert "  arguments     'a'" in lines
     assert sum(line.startswith("  attempt ") for line in lines) == 2
     assert "  error         KeyError: 'a'" in lines
     assert any("return str(session().storage[entry]" in line for line in lines)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from onserver import Process, execute_many, execute_on_server, procedure
+from onserver import Process, execute_many, execute_on_server
 from onserver.errors import DeadlockDetected, ProcedureFailed, ProcessAborted, ProcessTimeout
 from onserver.redis.address import parse
 from onserver.redis.scripts import script
@@ -303,33 +303,25 @@ def test_a_worker_stopped_for_longer_than_its_lease_does_not_let_two_runs_overla
 # ---- time limits
 
 
-@procedure(name="jobs.limited")
-async def limited(seconds: float, stubborn: bool = False) -> str:
-    """Stands for the project's procedure of that name, which this program does not load: for its options."""
-    raise NotImplementedError(seconds, stubborn)
-
-
-def started_with_limit(cluster: Cluster, *args: Any) -> Process[Any]:
-    process = execute_on_server(limited.options(delay=1.0), *args)
-    store = cluster.server.store
-    store.command("HSET", store.key(f"p:{process.number}"), "to", 1000, "tg", 1000)
-    cluster.wait_for(lambda: cluster.ledger.count("started", process.number))
-    return process
-
-
 def test_a_time_limit_cancels_one_and_its_grace_kills_the_executor(cluster_of: Open) -> None:
     cluster = cluster_of(1, tasks=TASKS)
     with cluster.as_current():
         beside = started(cluster, "work", 1, 6.0)
-        soon = started_with_limit(cluster, LONG)
-        with pytest.raises((ProcessTimeout, ProcedureFailed), match="time"):
+        soon = started(cluster, "limited", LONG)
+        with pytest.raises(ProcessTimeout, match="1 s"):
             soon.result(timeout=20)
         assert deliveries(cluster, beside) == [1]
-        stubborn = started_with_limit(cluster, LONG, True)
-        with pytest.raises((ProcessTimeout, ProcedureFailed), match="time"):
+        stubborn = started(cluster, "limited", LONG, True)
+        with pytest.raises(ProcessTimeout, match="1 s"):
             stubborn.result(timeout=20)
         assert beside.result(timeout=30) == 1
         assert (deliveries(cluster, beside), deliveries(cluster, stubborn)) == ([1, 1], [1])
+
+
+def test_what_has_raised_is_tried_again(cluster: Cluster) -> None:
+    assert execute_on_server("jobs.flaky", 2).result(timeout=20) == 3
+    with pytest.raises(OSError, match="attempt 3"):
+        execute_on_server("jobs.flaky", 5).result(timeout=20)
 
 
 # ---- leaving

@@ -113,6 +113,24 @@ def test_neighbours_of_a_crash_are_not_counted(cluster_of: Open) -> None:
     assert {words[2] for words in cluster.ledger.of("started") if int(words[1]) != slow.number} == {"1"}
 
 
+def test_the_death_of_a_worker_counts_once(cluster_of: Open) -> None:
+    """And what its dead, idle executors are handed meanwhile does not count at all."""
+    cluster = cluster_of(1, executors=6)
+    with cluster.as_current():
+        cut = execute_on_server("jobs.work", 1, 600.0)
+        cluster.wait_for(lambda: cluster.ledger.count("started", cut.number))
+        cluster.kill(cluster.worker(0))
+        # until Redis has seen that its executors are gone, it sends them what they are handed
+        cluster.wait_for(lambda: b"blocked_clients:0" in cluster.server.store.command("INFO", "clients"))
+        handed = [execute_on_server("jobs.quick", n) for n in range(3)]
+        cluster.start(1, executors=1)
+        cluster.wait_for(lambda: cluster.ledger.count("started", cut.number) == 2)
+        assert [words[2] for words in cluster.ledger.of("started") if int(words[1]) == cut.number] == ["1", "2"]
+        cut.abort(force=True)
+        assert [process.result(timeout=60) for process in handed] == [0, 1, 2]
+    assert {words[2] for words in cluster.ledger.of("started") if int(words[1]) != cut.number} == {"1"}
+
+
 @pytest.mark.parametrize("step", ["in_use", "before_commit", "after_commit"])
 def test_a_block_is_written_whole_or_not_at_all(cluster_of: Open, step: str) -> None:
     cluster = cluster_of(1, executors=0)  # runs the hooks, which use the storage too

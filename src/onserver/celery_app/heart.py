@@ -106,6 +106,8 @@ class Heart:
                 self._orders.hear(beat.asks)
                 self._heed(beat)
             except MemberFenced as fenced:
+                if self._stop.is_set():
+                    return  # this worker left while the beat was on its way
                 logger.critical("%s", fenced)
                 self._worker.exitcode = FENCED_STATUS
                 os.kill(os.getpid(), _SIGQUIT)  # a cold shutdown

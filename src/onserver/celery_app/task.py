@@ -12,6 +12,8 @@ from celery import Task
 from celery.exceptions import Reject, TaskPredicate
 
 from onserver.celery_app import content
+from onserver.errors import ProcessTimeout
+from onserver.life.async_run import AsyncRun
 from onserver.life.driven import here
 from onserver.process import coroutines
 from onserver.process.procedure import AsyncProcedure, Procedure
@@ -65,6 +67,8 @@ def _awaited(coroutine: Any) -> Any:
         run = here.get()
         if run is not None and run.ended in ("silence", "stop"):
             raise Reject("its worker could not let it run on", requeue=True) from error
+        if isinstance(run, AsyncRun) and run.ended == "time":
+            raise ProcessTimeout(run.number, run.claim.timeout_ms / 1000, limit="timeout") from error
         raise
 
 

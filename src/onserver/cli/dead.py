@@ -1,5 +1,6 @@
 """`onserver dead`: what is not run again by itself: look at it, run it again, drop it."""
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -12,15 +13,19 @@ from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.processes import Seen
 from onserver.cli.screen import columns
 from onserver.errors import ProcessNotFound
-from onserver.lazy import load
 from onserver.process.control import replay as replay_process
 from onserver.process.letters import LETTERS, Letter, dead_letters, read_letters
 from onserver.process.log import read_log
 from onserver.process.record import read_record
 from onserver.redis.store import Store
+from onserver.values import decode
 
 #: How many lines of its log `show` prints.
 _LINES: Final = 20
+#: Characters of the arguments at most.
+_LONGEST: Final = 1000
+#: What stands for the arguments of a procedure with `redact=True`, and for those in an encoding of Celery's.
+_REDACTED, _UNREADABLE = "<redacted>", "<in an encoding that its task reads>"
 
 
 class Number(click.ParamType[int]):
@@ -168,9 +173,6 @@ def drop(invocation: Invocation, numbers: Sequence[int], every: bool, failed: bo
     return _tell(invocation, told, status)
 
 
-# -- which
-
-
 def _chosen(store: Store, numbers: Sequence[int], *, every: bool, failed: bool) -> list[int]:
     if bool(numbers) == every or (failed and not every):
         raise click.UsageError("Name numbers, or give --all; with --failed for those that have failed as well.")
@@ -276,10 +278,16 @@ def _attempt(seen: Seen, one: Any) -> dict[str, Any]:
 
 
 def _arguments(store: Store, number: int) -> str:
-    """The arguments as text, or what stands for those that are not shown."""
+    """The arguments as in a call, or what stands for those that are not shown."""
     body, headers, flags = (value or b"" for value in store.command("HMGET", store.key(f"p:{number}"), "b", "h", "v"))
-    args, kwargs = load("onserver.celery_app.showing:shown")(body, headers, flags.decode())
-    return str(args) if kwargs in {"{}", args} else f"{args} {kwargs}"
+    if b"D" in flags:
+        return _REDACTED
+    encoding = json.loads(headers).get("as") if headers else None
+    if encoding:
+        return _UNREADABLE
+    args, kwargs, *_ = decode(body) if encoding is None else json.loads(body)
+    text = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def _moment(ms: int) -> str:

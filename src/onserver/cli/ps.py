@@ -64,11 +64,12 @@ def _processes(invocation: Invocation, pattern: str, limit: int, states: frozens
     return exits.NOT_FOUND if pattern and not rows else exits.DONE
 
 
-def table(rows: list[Row]) -> str:
-    """Lay out processes for people; columns that would be empty are left out."""
+def table(rows: list[Row], without: frozenset[str] = frozenset()) -> str:
+    """Lay out processes for people; columns that would be empty are left out, and those that are not wanted."""
     heads = ["#", "name", "kind", "caller", "state", "progress", "time", "worker", "why"]
     cells = [row._asdict() | {"#": row.number, "time": duration(row.seconds), "progress": percent(row)} for row in rows]
-    shown = [head for head in heads if head not in _OPTIONAL or any(cell[head] for cell in cells)]
+    wanted = [head for head in heads if head not in without]
+    shown = [head for head in wanted if head not in _OPTIONAL or any(cell[head] for cell in cells)]
     return columns(shown, cells, right=("#", "time", "progress"))
 
 

@@ -49,13 +49,14 @@ def _wait(invocation: Invocation, server: Server, before: set[int], limit: float
     deadline = time.monotonic() + limit
     told: set[int] = set()
     while True:
+        somebody = _somebody_beats(server)  # before the state: the last to leave closes the epoch as it leaves
         epoch = read(server.store)
         hooks = [run for run in hook_runs(server.store, epoch.number) if run.number not in before]
         for run in hooks:
             if run.outcome != "running" and run.number not in told:
                 told.add(run.number)
                 invocation.screen.say(str(run))
-        if epoch.state != "stopping" or time.monotonic() > deadline or not _somebody_beats(server):
+        if epoch.state != "stopping" or time.monotonic() > deadline or not somebody:
             return epoch, hooks
         time.sleep(LOOK)
 

@@ -23,6 +23,8 @@ HELP: Final = (
     "?        this help, and back",
 )
 
+#: From this width on everything that `ps` shows is shown.
+_WIDE: Final = 100
 _HEADER_LINES: Final = 3
 _FOOTER_LINES: Final = 1
 
@@ -57,7 +59,7 @@ def room(height: int) -> int:
 
 def draw(seen: Overview, shown: Shown, log: list[str], width: int, height: int) -> list[str]:
     """Lay out the screen: exactly `height` lines, none wider than `width`; escape codes take no room."""
-    body = _body(seen, shown, log)[: height - _HEADER_LINES - _FOOTER_LINES]
+    body = _body(seen, shown, log, width)[: height - _HEADER_LINES - _FOOTER_LINES]
     lines = [_first(seen, shown, width), _tabs(shown), ""]
     lines += body + [""] * (height - _HEADER_LINES - _FOOTER_LINES - len(body))
     lines.append(shown.note or "q leave  Tab view  j k choose  a abort  p pause  r resume  l log  / find  ? help")
@@ -89,7 +91,7 @@ def _tabs(shown: Shown) -> str:
     return f"{tabs}  /{shown.pattern}" if shown.pattern else tabs
 
 
-def _body(seen: Overview, shown: Shown, log: list[str]) -> list[str]:
+def _body(seen: Overview, shown: Shown, log: list[str], width: int) -> list[str]:
     if shown.help:
         return list(HELP)
     if shown.log_of:
@@ -101,4 +103,5 @@ def _body(seen: Overview, shown: Shown, log: list[str]) -> list[str]:
         cells = [member._asdict() | {"beat": f"{member.silence:.1f} s ago"} for member in seen.members]
         heads = ("number", "kind", "node", "queues", "executors", "runs", "beat")
         return columns(heads, cells, right=("number", "executors", "runs")).splitlines()
-    return table(seen.processes).splitlines() if seen.processes else ["no process"]
+    without = frozenset({"kind", "caller"}) if width < _WIDE else frozenset[str]()
+    return table(seen.processes, without).splitlines() if seen.processes else ["no process"]

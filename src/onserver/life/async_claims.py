@@ -14,12 +14,12 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from onserver.crash import crash_point
 from onserver.life.hand_offs import HandOffs
-from onserver.life.witness import witnesses
+from onserver.life.witness import Witness, witnesses
 from onserver.process.claim import Claim, Settlement
 from onserver.process.recent import Recent
 from onserver.redis.answers import LinkError
@@ -63,6 +63,7 @@ class Claims:
         self._settlements: list[Settlement] = []
         self._recent = server.part(Recent)
         self._threads = ThreadPoolExecutor(2, "onserver-claims")
+        self._telling = ThreadPoolExecutor(1, "onserver-witness")
         self._hands = HandOffs(server.store, holder, self._threads, self._handed, self.ask_again)
         self._heard = 0
         self._idle = False
@@ -78,9 +79,13 @@ class Claims:
     def settle(self, number: int, kind: str, state: str, payload: bytes, extra: str = "") -> None:
         """Say how a process stands, with the next trip, which begins at once if none is under way."""
         self._settlements.append((number, kind, state, payload, extra))
-        for witness in witnesses:
-            witness.settled(number, kind, state, payload)
+        self.tell(lambda witness: witness.settled(number, kind, state, payload))
         self.ring()
+
+    def tell(self, what: Callable[[Witness], None]) -> None:
+        """Tell those who want to know, in order, beside the loop."""
+        for witness in witnesses:
+            self._telling.submit(what, witness).add_done_callback(_raise)
 
     def settles(self, number: int) -> bool:
         """Whether the end of this process is still to be said."""
@@ -177,3 +182,8 @@ class Claims:
         claim = Claim.read(message)
         if not self.settles(claim.number) and not self._begin(claim):
             self.ask_again()
+
+
+def _raise(told: Future[None]) -> None:
+    """What went wrong is logged: it ends no process."""
+    told.result()

@@ -40,6 +40,8 @@ class AsyncRun(Driven):
         self.by_checkpoint = "P" in claim.flags
         self.to_pause = self.to_stop = False
         self.blocks = self.waits = 0
+        #: What was raised in its body when it was cancelled.
+        self.cut: asyncio.CancelledError | None = None
         self._closed = False
         self._called: asyncio.Future[None] | None = None
         self._left = claim.timeout_ms / 1000

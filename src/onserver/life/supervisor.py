@@ -183,12 +183,7 @@ class Supervisor:
         """Holder, pid and running process (0 for none) of each executor, for whoever looks from another thread."""
         crew = getattr(self, "crew", None)
         children = list(crew.children.values()) if isinstance(crew, Crew) else []
-        return [
-            (child.holder, child.pid, number)
-            for child in children
-            if child.role != "hook"
-            for number in child.page.begun or (0,)
-        ]
+        return [(child.holder, child.pid, child.page.current) for child in children if child.role != "hook"]
 
     # -- joining
 
@@ -224,7 +219,6 @@ class Supervisor:
         for part in (code.plain, code.coroutines):
             if part is not None:
                 self.member.register(part.digest, part.described)
-        self.member.set_limits(code.limits)
 
     def _facts(self) -> Mapping[str, str]:
         stand_ins = self.server.settings.worker.stand_ins

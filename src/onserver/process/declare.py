@@ -17,6 +17,7 @@ R = TypeVar("R")
 _LATER: Final[Mapping[str, str]] = {
     "requires": "privileges",
     "published": "web sessions",
+    "limit": "limits",
 }
 
 

@@ -18,8 +18,10 @@ if beat then
   redis.call('EXPIRE', T .. 'member:' .. m, tonumber(ARGV[3]))
   first = 1
 end
+local holders = redis.call('SMEMBERS', T .. 'm:' .. m)
+for _, e in ipairs(holders) do unlist(e) end   -- before anything falls, so that nothing is handed to the dead
 local where, left = redis.call('HGET', T .. 'member:' .. m, 'node') or m, 0
-for _, e in ipairs(redis.call('SMEMBERS', T .. 'm:' .. m)) do
+for _, e in ipairs(holders) do
   left = left + bury_holder(e, 'first', '1', tonumber(ARGV[2]), tonumber(ARGV[3]), where)
 end
 for _, e in ipairs(redis.call('HKEYS', T .. 'burying')) do

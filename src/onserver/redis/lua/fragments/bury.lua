@@ -9,6 +9,7 @@ local function bury_holder(e, begun, counted, limit, keep_failed, where)
     if begun == 'first' then
       local places = tonumber(redis.call('HGET', T .. 'h:' .. e, 'places') or 1)
       begun = table.concat(redis.call('LRANGE', T .. 'held:' .. e, 0, places == 1 and 0 or -1), ',')
+      if begun == redis.call('LINDEX', T .. 'x:' .. e, 0) then begun = '' end   -- handed over, and never fetched
     end
     redis.call('HSET', T .. 'burying', e, begun .. ' ' .. counted .. ' ' .. where)
     unlist(e)
