@@ -22,6 +22,8 @@ class Proc:
     state: str = "queued"
     holder: str = ""
     deliveries: int = 0
+    #: Attempts that have failed and were followed by another.
+    attempts: int = 0
     rerun: bool = True
     due: int = 0
     aborting: bool = False
@@ -52,6 +54,9 @@ class Model:
         self.holders: dict[str, int] = {}
         self.idle: set[str] = set()
         self.locks = {key: Lock() for key in KEYS}
+        self.signaled = False
+        #: Who waits for the one signal.
+        self.listening: set[int] = set()
 
     # -- what is where
 
@@ -101,12 +106,16 @@ class Model:
         self._requeue(process, begun=True, counted=False)
         return process
 
-    def retry(self, holder: str, due: int) -> Proc:
+    def retry(self, holder: str, due: int) -> None:
+        """It has raised, and is to be run again at its time."""
         process = self.processes[self.holders[holder]]
+        self._drop(process)
         self.holders[holder] = 0
-        process.holder, process.due = "", due
+        process.holder = ""
+        if not process.aborting:
+            process.attempts += 1
+            process.due = due
         self._again(process)
-        return process
 
     def crash(self, holder: str, fresh: str) -> None:
         number = self.holders.pop(holder)
@@ -148,6 +157,18 @@ class Model:
         self._again(process)
         return "queued"
 
+    def replay(self, process: Proc) -> str:
+        if process.state not in ENDED:
+            return "running"
+        if process.state in ("done", "aborted"):
+            return "ended"
+        if self.named(process.name):
+            return "live"
+        process.deliveries = process.attempts = 0
+        process.aborting = process.pausing = False
+        self._offer(process)
+        return "queued"
+
     def tick(self, ms: int) -> None:
         self.now += ms
         for process in sorted(self.at("delayed"), key=lambda one: (one.due, str(one.number))):
@@ -167,6 +188,20 @@ class Model:
         lock.line.append(process.number)
         process.state = "waiting"
         return "wait"
+
+    def listen(self, process: Proc) -> bool:
+        """Wait for the signal. False when it is signaled already."""
+        if not self.signaled:
+            self.listening.add(process.number)
+            process.state = "waiting"
+        return not self.signaled
+
+    def trigger(self) -> int:
+        first, self.signaled = not self.signaled, True
+        for number in self.listening:
+            self._goes_on(self.processes[number])
+        self.listening.clear()
+        return int(first)
 
     def unlock(self, process: Proc, key: str) -> None:
         lock = self.locks[key]
@@ -195,6 +230,7 @@ class Model:
             process.state = "running"
 
     def _drop(self, process: Proc) -> None:
+        self.listening.discard(process.number)
         for lock in self.locks.values():
             if process.number in lock.line:
                 lock.line.remove(process.number)

@@ -22,7 +22,7 @@ from onserver.redis.store import Store
 from onserver.session.lock import Ticket, new_ticket
 from onserver.settings import Settings
 from onserver.testing.cluster import drop_keys
-from tests.process_model import DELIVERIES, KEYS, Model, Proc
+from tests.process_model import DELIVERIES, ENDED, KEYS, Model, Proc
 
 _WHICH = st.integers(0, 99)
 _KEEP = (3600, 7200, DELIVERIES)
@@ -74,6 +74,9 @@ class ProcessMachine(RuleBasedStateMachine):
     def _busy(self, which: int, *states: str) -> str:
         found = sorted(self.model.at(*(states or ("running", "waiting"))), key=lambda process: process.number)
         return found[which % len(found)].holder
+
+    def _owner(self, process: Proc) -> str:
+        return f"{process.holder}/{process.number}.{process.deliveries + 1}"
 
     def _step(self, holder: str, claim: int, *words: Any) -> list[Any]:
         answer = self.store.run("step", holder, claim, 0, *_KEEP, _CODE, 1, _QUEUE, *words)
@@ -127,6 +130,18 @@ class ProcessMachine(RuleBasedStateMachine):
         self.model.end(holder, "failed" if failed else "done")
         self._step(holder, 0, *words)  # its reply was lost, and it is sent again: nothing changes
 
+    @precondition(lambda self: self.model.at("running"))
+    @rule(which=_WHICH, later=st.booleans())
+    def retry(self, which: int, later: bool) -> None:
+        holder = self._busy(which, "running")
+        process = self.model.processes[self.model.holders[holder]]
+        delay = 3_600_000 if later else 0
+        words = (process.number, "retry", f"{process.attempts + 1} {delay} ValueError no", b"\xa1x", "")
+        self._step(holder, 0, *words)
+        self.model.retry(holder, self.model.now + delay if later else 0)
+        if not process.holder:  # its reply was lost, and it is sent again: nothing changes
+            self._step(holder, 0, *words)
+
     @precondition(lambda self: self.model.at("running", "waiting"))
     @rule(which=_WHICH)
     def hand_back(self, which: int) -> None:
@@ -167,11 +182,35 @@ class ProcessMachine(RuleBasedStateMachine):
         process = self._one(which)
         assert self._order("resume", process, 7200) == self.model.resume(process)
 
+    @precondition(lambda self: self.model.at(*ENDED))
+    @rule(which=_WHICH)
+    def replay(self, which: int) -> None:
+        ended = self.model.at(*ENDED)
+        process = ended[which % len(ended)]
+        assert self._order("replay", process, "ann") == self.model.replay(process)
+
+    @precondition(lambda self: self.model.at("running"))
+    @rule(which=_WHICH)
+    def wait_for_signal(self, which: int) -> None:
+        process = self.model.processes[self.model.holders[self._busy(which, "running")]]
+        ticket = new_ticket(self._owner(process), 0.0)
+        answer = self.store.run("wait_signal", "bell", str(ticket), "bell", 60_000)
+        assert (answer is None) == self.model.listen(process)
+
+    @rule()
+    def trigger_signal(self) -> None:
+        assert self.store.run("trigger_signal", "bell", self.store.nonce(), 10**9) == self.model.trigger()
+
+    @rule()
+    def reset_signal(self) -> None:
+        self.store.run("reset_signal", "bell")
+        self.model.signaled = False
+
     @precondition(lambda self: self.model.at("running"))
     @rule(which=_WHICH, key=st.sampled_from(KEYS))
     def lock(self, which: int, key: str) -> None:
         process = self.model.processes[self.model.holders[self._busy(which, "running")]]
-        owner = f"{process.holder}/{process.number}.{process.deliveries + 1}"
+        owner = self._owner(process)
         if process.number != self.model.locks[key].owner:
             self.tickets[process.number, key] = new_ticket(owner, 0.0)
         answer = self.store.run("lock", "st:", key, str(self.tickets[process.number, key]))
@@ -194,12 +233,12 @@ class ProcessMachine(RuleBasedStateMachine):
     def records_are_as_the_model_says(self) -> None:
         numbers = list(self.model.processes)
         records = self.store.pipeline(
-            [("HMGET", self.store.key(f"p:{number}"), "s", "o", "d", "pz", "ab") for number in numbers]
+            [("HMGET", self.store.key(f"p:{number}"), "s", "o", "d", "tr") for number in numbers]
         )
-        for number, (state, holder, deliveries, _, _) in zip(numbers, records, strict=True):
+        for number, (state, holder, deliveries, attempts) in zip(numbers, records, strict=True):
             process = self.model.processes[number]
-            found = (state.decode(), (holder or b"").decode(), int(deliveries or 0))
-            assert found == (process.state, process.holder, process.deliveries), f"#{number}"
+            found = (state.decode(), (holder or b"").decode(), int(deliveries or 0), int(attempts or 0))
+            assert found == (process.state, process.holder, process.deliveries, process.attempts), f"#{number}"
 
     @invariant()
     def every_process_is_in_one_place(self) -> None:
