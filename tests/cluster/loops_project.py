@@ -119,6 +119,17 @@ async def uses(seconds):
 
 
 @procedure
+async def transfer(amount):
+    """Move an amount between two parts of one entry: their sum is always nothing."""
+    _note("started")
+    async with session().storage.use("x") as x:
+        x["left"] = x.get("left", 0) - amount
+        await asyncio.sleep(0)
+        x["right"] = x.get("right", 0) + amount
+    _note("ended")
+
+
+@procedure
 async def stands(n):
     _note("started")
     async with session().storage.use("held") as held:

@@ -354,6 +354,7 @@ def test_what_outlives_the_grace_time_is_cancelled_and_runs_again_uncounted(clus
             assert process.wait(timeout=20) == "aborted"
 
 
+@pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
 def test_reload_takes_new_code_while_old_runs_end(cluster_of: Open) -> None:
     cluster = cluster_of(1, tasks=TASKS)
     with cluster.as_current():
@@ -368,6 +369,7 @@ def test_reload_takes_new_code_while_old_runs_end(cluster_of: Open) -> None:
         assert deliveries(cluster, old) == [1]
 
 
+@pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
 def test_a_worker_without_coroutines_has_no_loop_and_one_without_loops_leaves_them(cluster_of: Open) -> None:
     cluster = cluster_of(1, tasks="from onserver import procedure\n\n@procedure\ndef plain(n):\n    return n\n")
     assert len(cluster.worker(0).executors) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -14,8 +15,9 @@ from onserver import Process, execute_many
 from onserver.testing.cluster import Cluster
 from onserver.testing.wait import wait_for
 from tests.cluster.conftest import Open
-from tests.cluster.jobs import overlaps, runs
+from tests.cluster.jobs import TASKS, overlaps, runs
 
+LOOPS = (Path(__file__).parent / "loops_project.py").read_text()
 FINAL = {"done", "failed", "lost", "dead"}
 
 
@@ -47,16 +49,20 @@ def storm(cluster: Cluster, seed: int, seconds: float) -> None:
     assert x["left"] + x["right"] == 0
 
 
-def test_a_short_storm(cluster_of: Open) -> None:
-    cluster = cluster_of(2)
+@pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")  # all of them may be dead for a moment
+@pytest.mark.parametrize("tasks", [TASKS, LOOPS], ids=["executors", "loops"])
+def test_a_short_storm(cluster_of: Open, tasks: str) -> None:
+    cluster = cluster_of(2, tasks=tasks)
     with cluster.as_current():
         storm(cluster, seed=4711, seconds=8)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(400)
+@pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_long_storm(cluster_of: Open, seed: int) -> None:
-    cluster = cluster_of(3)
+@pytest.mark.parametrize("tasks", [TASKS, LOOPS], ids=["executors", "loops"])
+def test_a_long_storm(cluster_of: Open, tasks: str, seed: int) -> None:
+    cluster = cluster_of(3, tasks=tasks)
     with cluster.as_current():
         storm(cluster, seed=seed, seconds=60)
