@@ -64,7 +64,10 @@ def test_a_retry_keeps_its_process(app: Any, cluster: Cluster) -> None:
     result = app.send_task("flaky", (f"flaky-{cluster.workers[0].pid}",))
     assert result.get(timeout=60) == 2
     attempts = Process.get(app.desk.number_of(result.id)).record().attempts
-    assert [(one.number, one.type, one.delay_seconds > 0) for one in attempts] == [(1, "Retry", True), (2, "Retry", True)]
+    assert [(one.number, one.type, one.delay_seconds > 0) for one in attempts] == [
+        (1, "Retry", True),
+        (2, "Retry", True),
+    ]
 
 
 def test_a_policy_of_a_procedure_holds_wherever_it_runs(app: Any) -> None:
