@@ -1,3 +1,4 @@
+# mypy: disable-error-code="untyped-decorator"
 """Written into the project of a test's cluster as `tasks/jobs.py`: procedures that say something in every way."""
 
 import logging
