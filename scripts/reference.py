@@ -16,7 +16,7 @@ import click
 
 from onserver.cli.command import VERBS, onserver
 from onserver.errors import NoWorker, OnServerError
-from onserver.planned import ScheduleSettings
+from onserver.planned import QueueSettings, ScheduleSettings
 from onserver.settings import SETTINGS, Setting, listed
 from tests.test_errors import EXAMPLES
 
@@ -41,6 +41,11 @@ SECTIONS = {
     "": "The server and its Redis", "member": "Members", "process": "Processes", "storage": "Storage",
     "worker": "Workers", "hook": "Hooks", "signing": "Signatures", "session": "The session",
 }  # fmt: skip
+#: Tables whose names are the project's own.
+NAMED_TABLES = (
+    ("Schedules", "One table `[schedule.NAME]` for each; see [schedules](../how-to/schedule.md).", ScheduleSettings),
+    ("Queues", "One table `[queue.NAME]` for each that has a limit; see [limits](../how-to/limits.md).", QueueSettings),
+)
 _KINDS: dict[Any, str] = {bool: "true or false", int: "integer", float: "number", str: "text"}
 _ORIGINS: dict[Any, str] = {tuple: "list of texts", dict: "tables", UnionType: "list or table"}
 
@@ -89,11 +94,11 @@ def settings() -> Iterator[str]:
         yield from ("", f"## {SECTIONS[section]}", "", "| setting | type | default | meaning |", "|---|---|---|---|")
         for setting in found:
             yield f"| `{setting.key}` | {_kind(setting)} | {_default(setting)} | {setting.meaning} |"
-    yield from ("", "## Schedules", "", "One table `[schedule.NAME]` for each; see [schedules](../how-to/schedule.md).")
-    yield from ("", "| key | type | default | meaning |", "|---|---|---|---|")
-    for setting in listed("", ScheduleSettings):
-        default = "none: it has to be there" if setting.default is None else _default(setting)
-        yield f"| `{setting.key}` | {_kind(setting)} | {default} | {setting.meaning} |"
+    for heading, text, kind in NAMED_TABLES:
+        yield from ("", f"## {heading}", "", text, "", "| key | type | default | meaning |", "|---|---|---|---|")
+        for setting in listed("", kind):
+            default = "none: it has to be there" if setting.default is None else _default(setting)
+            yield f"| `{setting.key}` | {_kind(setting)} | {default} | {setting.meaning} |"
 
 
 def _kind(setting: Setting) -> str:

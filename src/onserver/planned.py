@@ -1,9 +1,12 @@
-"""The tables `[schedule.NAME]` of the settings file: what is started at its times.
+"""Tables of the settings file whose names are the project's own.
 
-    [schedule.nightly]
+    [schedule.nightly]                      what is started at its times
     procedure = "shop.invoices"
     cron = "0 2 * * *"
     timezone = "Europe/Paris"
+
+    [queue.reports]                         what holds for a queue
+    at_once = 4
 
 Their names are the project's own, so they are read apart from the other settings, of which each has one name.
 """
@@ -11,7 +14,7 @@ Their names are the project's own, so they are read apart from the other setting
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, TypeVar, cast
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -36,10 +39,25 @@ class ScheduleSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = "once"
 
 
-def read_schedules(tables: object, file: str, lines: Mapping[str, int]) -> dict[str, ScheduleSettings]:
-    """Read what stands below `[schedule]`.
+class QueueSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One queue: how many of its processes run at once, or begin in a time, in the whole cluster."""
+
+    at_once: Annotated[int, Meta(ge=0, le=10**6, description="so many run at the same time; 0: no such limit")] = 0
+    rate: Annotated[int, Meta(ge=0, le=10**6, description="so many begin within `per_seconds`; 0: no such limit")] = 0
+    per_seconds: Annotated[float, Meta(gt=0, le=_YEAR, description="see `rate`")] = 1.0
+
+
+T = TypeVar("T", bound=Struct)
+#: Each section of such tables, and what one table of it is.
+NAMED: Final[Mapping[str, type[Struct]]] = {"schedule": ScheduleSettings, "queue": QueueSettings}
+
+
+def read_named(section: str, kind: type[T], tables: object, file: str, lines: Mapping[str, int]) -> dict[str, T]:
+    """Read what stands below `[section]`.
 
     Args:
+        section: `schedule` or `queue`.
+        kind: what one table is.
         tables: name to table, as TOML has them.
         file: the settings file, for errors.
         lines: where each key stands, likewise.
@@ -48,15 +66,15 @@ def read_schedules(tables: object, file: str, lines: Mapping[str, int]) -> dict[
         UnknownSetting: ONS-1003, a table has a key that none has.
         BadSetting: ONS-1007, a value has the wrong type or is out of range.
     """
-    found: dict[str, ScheduleSettings] = {}
-    for name, table in _named(tables, "schedule", file).items():
-        key = f"schedule.{name}"
+    found: dict[str, T] = {}
+    for name, table in _named(tables, section, file).items():
+        key = f"{section}.{name}"
         values = _named(table, key, file)
-        for unknown in values.keys() - ScheduleSettings.__struct_fields__:
-            near = difflib.get_close_matches(unknown, ScheduleSettings.__struct_fields__)
+        for unknown in values.keys() - kind.__struct_fields__:
+            near = difflib.get_close_matches(unknown, kind.__struct_fields__)
             raise UnknownSetting(f"{key}.{unknown}", file, near, lines.get(f"{key}.{unknown}"))
         try:
-            found[name] = msgspec.convert(values, ScheduleSettings)
+            found[name] = msgspec.convert(values, kind)
         except msgspec.ValidationError as error:
             raise _bad(key, values, str(error), file, lines) from None
     return found

@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from onserver.errors import BadSetting, BadSettingsFile, ProjectNotFound, UnknownSetting
-from onserver.planned import ScheduleSettings, read_schedules
+from onserver.planned import NAMED, QueueSettings, ScheduleSettings, read_named
 
 FILE: Final = "config/onserver.toml"
 _DAY: Final = 86_400.0
@@ -146,6 +146,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     schedule: Annotated[
         dict[str, ScheduleSettings], Meta(description="what is started at its times: one table for each, by its name")
     ] = field(default_factory=dict[str, ScheduleSettings])
+    queue: Annotated[
+        dict[str, QueueSettings], Meta(description="what holds for a queue: one table for each, by its name")
+    ] = field(default_factory=dict[str, QueueSettings])
     project: Path | None = None
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
@@ -254,8 +257,8 @@ def _from_file(file: Path) -> Iterator[tuple[str, object, str]]:
             raise UnknownSetting(key, FILE, _near(key), line)
         if key in _SECRET:
             raise BadSetting(key, "…", f"it belongs in the environment ({SETTINGS[key].variable})", FILE, line)
-        if key == _SCHEDULE:
-            yield key, read_schedules(value, FILE, lines), FILE
+        if key in NAMED:
+            yield key, read_named(key, NAMED[key], value, FILE, lines), FILE
             continue
         yield key, _converted(key, value, FILE, line), f"{FILE} line {line}" if line else FILE
 
@@ -269,9 +272,9 @@ def _from_environment(environ: Mapping[str, str]) -> Iterator[tuple[str, object,
             near = difflib.get_close_matches(variable, [*keys, *_OTHER_VARIABLES], cutoff=0.7)
             raise UnknownSetting(variable, "the environment", near)
         key, text = keys[variable], environ[variable]
-        if key == _SCHEDULE:
+        if key in NAMED:
             source = f"the environment ({variable})"
-            yield key, read_schedules(_json(key, text, source), source, {}), variable
+            yield key, read_named(key, NAMED[key], _json(key, text, source), source, {}), variable
             continue
         many = get_origin(SETTINGS[key].type.__origin__) is tuple
         given: object = [part.strip() for part in text.split(",") if part.strip()] if many else text
@@ -366,8 +369,6 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "session": SessionSettings,
 }
 _SECRET: Final = frozenset({"signing.key"})
-#: The one setting whose tables have names of the project's own.
-_SCHEDULE: Final = "schedule"
 #: Variables that begin like settings and are none: where the project is, and switches for tests.
 _OTHER_VARIABLES: Final = frozenset(
     {"ONSERVER_PROJECT", "ONSERVER_TESTING", "ONSERVER_CRASH_AT", "ONSERVER_CUT", "ONSERVER_PROFILE"}

@@ -79,6 +79,7 @@ class Membership(bootsteps.StartStopStep):
         code = Code.of(server, tuple(worker.app.tasks), entries_of(worker.app))
         member = self._member = self._join(str(worker.hostname))
         member.register(code.digest, code.described)
+        member.set_limits(code.limits)
         timetable = Timetable(server, server.store, logger.error)
         timetable.plan(code.digest, code.schedules)
         self._sit(worker, member, code)

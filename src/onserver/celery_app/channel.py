@@ -212,7 +212,7 @@ class Channel(virtual.Channel):
     def _claimed(self, claim: Claim) -> None:
         assert self.seat is not None
         caller = self.desk.caller_of(claim, self.seat)
-        if caller is None:
+        if caller is None or self.desk.handed_back(claim, self.seat):
             return
         message = rebuild(claim, self.desk.task_id(claim), self.seat.holder, caller, self.seat.change)
         queue = claim.queue if claim.queue in self._consumed else self._tasks()[0]

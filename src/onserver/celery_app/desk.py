@@ -5,17 +5,19 @@ desk of a server is found by the server's name, which travels in the transport o
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from onserver.celery_app.holding import Holding
-from onserver.celery_app.message import Stored
+from onserver.celery_app.message import Stored, arguments
 from onserver.celery_app.seat import Seat
 from onserver.errors import BadSignature, ProcessTimeout
 from onserver.process.claim import Claim
 from onserver.process.failure import error_of
 from onserver.process.number import number_of, task_id
 from onserver.process.procedure import Procedure
-from onserver.process.put import age_ms, schedule_fields
+from onserver.process.put import Order, age_ms, schedule_fields
+from onserver.process.runner import missing_key
 from onserver.process.signing import Signer, sign_now
 from onserver.process.tick import current_tick
 from onserver.redis.answers import ScriptRefused
@@ -101,6 +103,8 @@ class Desk:
             fields += ["to", message.timeout_ms]
         elif order is not None:
             fields += order.time_fields
+        if key := self._key(order, message):
+            fields += ["lk", key]
         if expires_ms:
             fields += ["ex", expires_ms]
         if run is not None and run.root is not None:
@@ -140,6 +144,27 @@ class Desk:
         except (BadSignature, ProcessTimeout) as error:
             holding.settle(claim.number, "end", "failed", error_of(error), claim.call or "{}")
             return None
+
+    def handed_back(self, claim: Claim, holding: Holding) -> bool:
+        """Whether a claimed process was not begun: its limit counts by a key that its sender could not tell."""
+        given = None if claim.limit else arguments(claim.body, claim.headers)
+        if given is None:
+            return False
+        try:
+            key = missing_key(claim, self.server, *given)
+        except Exception as error:  # noqa: BLE001  # whatever the key's function raises is how its process ends
+            holding.settle(claim.number, "end", "failed", error_of(error), "{}")
+            return True
+        if key:
+            holding.settle(claim.number, "back", "", key.encode(), "key")
+        return bool(key)
+
+    def _key(self, order: Order | None, message: Stored) -> str:
+        """The key of the limit, as far as it can be told from the message; who runs it finds what is wrong with it."""
+        given = arguments(message.body, message.headers) if order is not None and order.limit_key else None
+        with suppress(TypeError):  # the arguments do not fit
+            return order.key_in_limit(*given) if order is not None and given is not None else ""
+        return ""
 
     def verify(self, claim: Claim) -> dict[str, Any]:
         """The caller for whom a process was put.

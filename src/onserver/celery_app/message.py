@@ -6,7 +6,7 @@ short runner. The header `onserver` is ours: on the way out it says in whose nam
 goes in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -15,7 +15,7 @@ from kombu.utils.json import dumps, loads
 
 from onserver.celery_app import content
 from onserver.process.claim import Claim
-from onserver.values import encode
+from onserver.values import decode, encode
 
 #: The header that says who holds the process of a delivered message.
 MARK: Final = "onserver"
@@ -88,6 +88,15 @@ def shorten(message: Mapping[str, Any]) -> Stored:
         retries=int(headers.get("retries") or 0),
         timeout_ms=int(limit * 1000) if limit else 0,
     )
+
+
+def arguments(body: bytes, headers: bytes) -> tuple[Sequence[Any], Mapping[str, Any]] | None:
+    """Read the arguments of a stored message; None where they are in an encoding that is not read here."""
+    kind = loads(headers).get("as") if headers else None
+    if kind:
+        return None
+    args, kwargs, *_ = loads(body) if kind == "" else decode(body)
+    return args, kwargs
 
 
 def rebuild(

@@ -74,7 +74,7 @@ class Tracer:
             self.begin()
         desk, held = self.app.desk, _Held(holding)
         caller = desk.caller_of(claim, held)
-        if caller is None:
+        if caller is None or desk.handed_back(claim, holding):
             return
         task = self.app.tasks.get(claim.procedure)
         if task is None:  # the code has changed since this worker said what it can run

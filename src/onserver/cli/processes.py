@@ -4,13 +4,15 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from onserver.process.gates import paused_on
+from onserver.process.limits import in_words, limit_name
 from onserver.process.progress import Progress
 from onserver.process.signing import Signer
 from onserver.redis.store import Store
 
 #: Fields of a record that are read as text, in order; see the catalogue of keys.
 _FIELDS = (
-    "s", "t", "n", "q", "h", "hk", "x", "o", "l", "d", "a", "g", "f", "to", "why", "y", "lv", "pz", "pb", "st",
+    "s", "t", "n", "q", "h", "hk", "x", "o", "l", "d", "a", "g", "f", "to", "why", "y", "lv", "pz", "pb", "st", "lk",
 )  # fmt: skip
 #: Fields that are bytes.
 _RAW = ("pr", "c")
@@ -45,6 +47,9 @@ class Seen:
         self.node = cache(self._node)
         self.codes_on = cache(self._codes_on)
         self.has = cache(self._has)
+        self.limits = cache(self._limits)
+        self.limit = cache(self._limit)
+        self.gates = cache(lambda: paused_on(store))
 
     def rows(self, numbers: Sequence[int]) -> Iterable[Row]:
         """Read these processes; those whose record has expired are left out."""
@@ -85,7 +90,35 @@ class Seen:
             return f"no worker on queue `{queue}` has `{procedure}`"
         if not record["x"] and self.state != "running":
             return f"the server is {self.state}"
-        return "waits for an executor"
+        held_by = "" if record["x"] else self._pause_of(queue, procedure)
+        return (
+            held_by
+            or self._limit_of(f"q:{queue}", "")
+            or self._limit_of(f"p:{procedure}", record["lk"])
+            or ("waits for an executor")
+        )
+
+    def _pause_of(self, queue: str, procedure: str) -> str:
+        """Say which wide pause holds what waits there."""
+        for gate in self.gates():
+            if gate.holds(queue, procedure):
+                return gate.text
+        return ""
+
+    def _limit_of(self, field: str, key: str) -> str:
+        """Say which limit lets nobody begin now; each is looked at once."""
+        rule = self.limits().get(field, "")
+        return self.limit(rule, field if field[0] == "q" else limit_name(rule, key)) if rule else ""
+
+    def _limit(self, rule: str, name: str) -> str:
+        store = self.store
+        slots, turn = ("SCARD", store.key(f"slots:{name}")), ("ZSCORE", store.key("turns"), f"l:{name}")
+        taken, turn_ms = store.pipeline([slots, turn])
+        return in_words(rule, name, taken, float(turn_ms) if turn_ms else None, self.now_ms)
+
+    def _limits(self) -> dict[str, str]:
+        found = self.store.command("HGETALL", self.store.key("limits"))
+        return {_text(field): _text(rule) for field, rule in zip(found[::2], found[1::2], strict=True)}
 
     def _row(self, number: int, record: dict[str, str], progress: Progress | None, envelope: bytes) -> Row:
         began, over = int(record["g"] or 0), int(record["f"] or self.now_ms)

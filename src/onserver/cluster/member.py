@@ -93,6 +93,15 @@ class Member:
         for start in range(0, len(words), 1000):
             self.store.run("register", code, *words[start : start + 1000])
 
+    def set_limits(self, rules: Mapping[str, str]) -> None:
+        """Say what limits there are, before an executor is enlisted: for the whole cluster, the newest word counts.
+
+        Args:
+            rules: field to rule, "" for a procedure that has none; see `onserver.process.limits`. A queue that is not
+                named has none.
+        """
+        self.store.run("set_limits", self.number, *(word for pair in rules.items() for word in pair))
+
     def enlist(self, code: str = "", queues: Sequence[str] = (), places: int = 1) -> str:
         """A new holder of this member, "member.incarnation"; without a code it runs no processes.
 

@@ -42,7 +42,7 @@ from onserver.life.driven import Driver, here
 from onserver.life.executor import CUT_SHARE, FENCED_STATUS, Tracer
 from onserver.process import coroutines
 from onserver.process.claim import Claim
-from onserver.process.runner import Outcome, Raised, aperform, out_of_time, prepare, settlement
+from onserver.process.runner import Call, Outcome, Raised, Uncounted, aperform, out_of_time, prepare, settlement
 from onserver.registry import PROCEDURE
 from onserver.server import Server
 
@@ -176,7 +176,7 @@ class AsyncExecutor:
         return True
 
     async def _live(self, run: AsyncRun) -> None:
-        outcome: Outcome | None = None
+        outcome: Outcome | Uncounted | None = None
         try:
             outcome = await self._performed(run)
         except asyncio.CancelledError as error:
@@ -191,14 +191,14 @@ class AsyncExecutor:
             self._speech.ends(run.number)
             self._settle(run, outcome)
 
-    async def _performed(self, run: AsyncRun) -> Outcome | None:
+    async def _performed(self, run: AsyncRun) -> Outcome | Uncounted | None:
         """Run it; None when it was settled on the way."""
         crash_point("before_run")
         claim, registry = run.claim, self.server.registry
         self._claims.tell(lambda witness: witness.begins(claim, self.holder))
         if claim.lean and not self._traced and registry.find(claim.procedure, PROCEDURE) is not None:
             prepared = prepare(claim, self.server)
-            if isinstance(prepared, Raised):
+            if not isinstance(prepared, Call):
                 return prepared
             return await aperform(prepared, claim, self.server, self.holder, run.end_tasks)
         if self._tracer is None:
@@ -209,7 +209,7 @@ class AsyncExecutor:
             await self._loop.run_in_executor(self._threads, partial(contextvars.copy_context().run, trace))
         return None
 
-    def _settle(self, run: AsyncRun, outcome: Outcome | None) -> None:
+    def _settle(self, run: AsyncRun, outcome: Outcome | Uncounted | None) -> None:
         crash_point("before_settle")
         if outcome is not None:
             self._claims.settle(*settlement(run.claim, self.server, outcome))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from onserver.process.limits import rules_of
+from onserver.process.procedure import Procedure
+from onserver.process.rules import Limit
 from onserver.process.schedule import Entry, schedules_of
 from onserver.server import Server
 
@@ -22,12 +25,14 @@ class Code:
         described: name to description (JSON) of its procedures; "" for what is only runnable.
         schedules: what is started at its times.
         awaited: the names whose function is `async def`.
+        limits: field to rule of every limit, as `set_limits` wants them; "" for a name that has none.
     """
 
     digest: str
     described: dict[str, str]
     schedules: tuple[Entry, ...] = ()
     awaited: frozenset[str] = frozenset()
+    limits: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def of(cls, server: Server, tasks: Iterable[str] = (), entries: Iterable[Entry] = ()) -> Code:
@@ -54,6 +59,7 @@ class Code:
             described=described,
             schedules=tuple(planned.values()),
             awaited=frozenset(name for name in server.registry.names() if _is_awaited(server, name)),
+            limits=rules_of({name: _limit_of(server, name) for name in described}, server.settings.queue),
         )
 
     @cached_property
@@ -80,6 +86,12 @@ _COROUTINES = " coroutines"
 def _is_awaited(server: Server, name: str) -> bool:
     found = server.registry.find(name)
     return found is not None and inspect.iscoroutinefunction(found.function)
+
+
+def _limit_of(server: Server, name: str) -> tuple[Limit | None, str]:
+    """Answer the limit of a name, and under which name it is counted."""
+    found = server.registry.find(name)
+    return (found.rules.limit, found.name) if isinstance(found, Procedure) else (None, name)
 
 
 def _files(project: Path | None) -> list[Path]:

@@ -219,6 +219,7 @@ class Supervisor:
         for part in (code.plain, code.coroutines):
             if part is not None:
                 self.member.register(part.digest, part.described)
+        self.member.set_limits(code.limits)
 
     def _facts(self) -> Mapping[str, str]:
         stand_ins = self.server.settings.worker.stand_ins

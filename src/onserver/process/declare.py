@@ -17,7 +17,6 @@ R = TypeVar("R")
 _LATER: Final[Mapping[str, str]] = {
     "requires": "privileges",
     "published": "web sessions",
-    "limit": "limits",
 }
 
 

@@ -18,6 +18,7 @@ from onserver.errors import BadDeclaration
 from onserver.lazy import load
 from onserver.process.current import process
 from onserver.process.handle import Process
+from onserver.process.limits import KeyOf, describe_limit, key_of
 from onserver.process.put import Delay, Order, describe
 from onserver.process.rules import Rules
 from onserver.process.shape import Shape
@@ -65,6 +66,8 @@ class Procedure(Generic[P, R_co]):
         self.queue, self.priority = queue, priority
         _check(self, when_cut)
         self.rules.check(self.name)
+        if self.rules.limit and self.rules.limit.key is not None:
+            _ = self.limit_key  # what it cannot keep is refused here
         if self.rules.schedule:  # what reads cron texts takes longer to import than all this
             load("onserver.process.timing:check")(self.name, self.rules.schedule, self.rules.timezone)
         functools.update_wrapper(self, function)
@@ -81,6 +84,12 @@ class Procedure(Generic[P, R_co]):
         return Shape.of(self.function, skip=1 if self.pass_process else 0)
 
     @functools.cached_property
+    def limit_key(self) -> KeyOf | None:
+        """How the key of its limit is found; None where its limit has no keys, or there is none."""
+        limit = self.rules.limit
+        return key_of(self.name, self.function, limit, skip=1 if self.pass_process else 0) if limit else None
+
+    @functools.cached_property
     def order(self) -> Order:
         """What a start without options puts."""
         return Order(
@@ -92,6 +101,7 @@ class Procedure(Generic[P, R_co]):
             timeout=self.rules.timeout,
             grace=self.rules.grace,
             expires=self.rules.expires,
+            limit_key=self.limit_key,
         )
 
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:
@@ -154,7 +164,7 @@ class Procedure(Generic[P, R_co]):
 
     def describe(self) -> Mapping[str, object]:
         """Answer what other programs may know of it, ready for JSON."""
-        return describe(self.order, inspect.getdoc(self.function) or "")
+        return describe(self.order, inspect.getdoc(self.function) or "") | describe_limit(self.rules.limit)
 
     # -- as a Celery task
 

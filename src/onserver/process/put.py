@@ -19,6 +19,7 @@ from onserver.errors import AlreadyRunning, BadArguments, BadSignature, NotSenda
 from onserver.process.caller import snapshot_to_send
 from onserver.process.handle import Process
 from onserver.process.inbox import Inbox
+from onserver.process.limits import KeyOf, read_key
 from onserver.process.recent import Recent
 from onserver.process.shape import Shape
 from onserver.process.signing import Signer
@@ -58,6 +59,7 @@ class Order:
         expires: seconds from its start within which it must begin, 0 for no limit.
         schedule: the schedule for which it is started, or empty.
         scheduled_ms: the time of that schedule for which it is, 0 for a start by hand; each time starts one process.
+        limit_key: how the key of its limit is found; None where that has none, or nobody knows here.
     """
 
     procedure: str
@@ -75,6 +77,7 @@ class Order:
     expires: float = 0.0
     schedule: str = ""
     scheduled_ms: int = 0
+    limit_key: KeyOf | None = None
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -94,6 +97,14 @@ class Order:
     def expires_ms(self, now_ms: int) -> int:
         """Until when a process that is started now must have begun, milliseconds since 1970; 0 for no limit."""
         return now_ms + int(self.expires * 1000) if self.expires else 0
+
+    def key_in_limit(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """Answer the key of the procedure's limit for these arguments; empty where there is none, or who runs it tells.
+
+        Raises:
+            BadArguments: ONS-1105, it is neither a text nor a number.
+        """
+        return self.limit_key(args, kwargs) if self.limit_key else ""
 
     @property
     def plain(self) -> bool:
@@ -118,10 +129,10 @@ class Sender:
 
     def put(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
         """Start one process."""
-        body = self.body(order, args, kwargs)
+        body, key = self.body(order, args, kwargs), order.key_in_limit(args, kwargs)
         process: Process[Any] = Process(self._server, 0, name=order.name, procedure=order.procedure)
         inbox = self._inbox.early_address(process)
-        number, how, served = self._fresh(self._put, partial(self._put_words, order, body, inbox))
+        number, how, served = self._fresh(self._put, partial(self._put_words, order, body, inbox, key))
         process._number = number  # known only now, and its token had to be known before
         if how != b"new":
             self._inbox.withdraw(process)
@@ -135,7 +146,7 @@ class Sender:
 
     def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
         """Start many processes, `CHUNK` in one script; all are bound and encoded before any is sent."""
-        bodies = [self.body(order, args, kwargs) for args, kwargs in calls]
+        bodies = [(self.body(order, args, kwargs), order.key_in_limit(args, kwargs)) for args, kwargs in calls]
         processes: list[Process[Any]] = []
         for start in range(0, len(bodies), CHUNK):
             chunk = bodies[start : start + CHUNK]
@@ -197,7 +208,7 @@ class Sender:
     def _now_ms(self) -> int:
         return self._store.now_ms() + self._ahead_ms
 
-    def _put_words(self, order: Order, body: bytes, inbox: str) -> list[Word]:
+    def _put_words(self, order: Order, body: bytes, inbox: str, key: str) -> list[Word]:
         now, nonce, run = self._now_ms(), self._store.nonce(), current_run()
         expires = order.expires_ms(now)
         snapshot = snapshot_to_send(self._server, run)
@@ -208,18 +219,19 @@ class Sender:
         return [
             nonce, holder, now, order.queue, order.priority, due, order.name, unique, "", order.key,
             int(order.key_window * 1000), "b", body, "c", envelope, *(("i", inbox) if inbox else ()), *fields,
-            *(("ex", expires) if expires else ()),
+            *(("ex", expires) if expires else ()), *(("lk", key) if key else ()),
         ]  # fmt: skip
 
-    def _put_many_words(self, order: Order, bodies: Sequence[bytes], inboxes: Sequence[str]) -> list[Word]:
+    def _put_many_words(self, order: Order, calls: Sequence[tuple[bytes, str]], inboxes: Sequence[str]) -> list[Word]:
         now, nonce, run = self._now_ms(), self._store.nonce(), current_run()
         snapshot = snapshot_to_send(self._server, run)
         holder, fields = _context(order, run)
         expires = order.expires_ms(now)
         fields = (*fields, "ex", str(expires)) if expires else fields
         words: list[Word] = [nonce, holder, now, order.queue, order.priority, len(fields), *fields]
-        for index, (body, inbox) in enumerate(zip(bodies, inboxes, strict=True)):
-            words += (body, self._signer.sign(f"{nonce}/{index}", now, order.procedure, body, snapshot, expires), inbox)
+        for index, ((body, key), inbox) in enumerate(zip(calls, inboxes, strict=True)):
+            envelope = self._signer.sign(f"{nonce}/{index}", now, order.procedure, body, snapshot, expires)
+            words += (body, envelope, inbox, key)
         return words
 
     def _fresh(self, script: Script, words: Callable[[], list[Word]]) -> Any:
@@ -324,13 +336,15 @@ def describe(order: Order, doc: str) -> dict[str, object]:
 def read_order(name: str, description: bytes) -> Order:
     """Read what `describe` wrote, for a program that has no more than the name."""
     facts = json.loads(description)
+    shape = Shape.from_json(name, facts) if "parameters" in facts else None
     return Order(
         procedure=name,
-        shape=Shape.from_json(name, facts) if "parameters" in facts else None,
+        shape=shape,
         queue=str(facts.get("queue", "default")),
         priority=int(facts.get("priority", 5)),
         flags=str(facts.get("flags", "")),
         timeout=float(facts.get("timeout", 0.0)),
         grace=float(facts.get("grace", 5.0)),
         expires=float(facts.get("expires", 0.0)),
+        limit_key=read_key(facts, shape),
     )

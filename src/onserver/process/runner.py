@@ -68,6 +68,12 @@ class Raised(NamedTuple):
     by_body: bool = False
 
 
+class Uncounted(NamedTuple):
+    """Nothing was run: its limit counts by a key that only this code could work out. It is handed back with it."""
+
+    key: str
+
+
 Outcome: TypeAlias = Returned | Raised
 
 
@@ -96,14 +102,14 @@ def run(claim: Claim, server: Server, holder: str) -> Settlement:
         holder: in whose name it is held, "member.incarnation".
 
     Returns:
-        The settlement: number, `end` or `retry`, state, result or error, and which call of a mailbox it was.
+        The settlement: number, `end`, `retry` or `back`, state, result or error, and which call of a mailbox it was.
     """
     prepared = prepare(claim, server)
-    outcome = prepared if isinstance(prepared, Raised) else perform(prepared, claim, server, holder)
+    outcome = perform(prepared, claim, server, holder) if isinstance(prepared, Call) else prepared
     return settlement(claim, server, outcome)
 
 
-def prepare(claim: Claim, server: Server) -> Call | Raised:
+def prepare(claim: Claim, server: Server) -> Call | Raised | Uncounted:
     """Verify who asked for it, find the function and decode the arguments."""
     try:
         number = 0 if claim.begun else claim.number
@@ -111,10 +117,19 @@ def prepare(claim: Claim, server: Server) -> Call | Raised:
         caller = signer.verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms, number=number)
         found = _found(claim, server)
         args, kwargs = decode(claim.body)
+        key = missing_key(claim, server, args, kwargs)
+        if key:
+            return Uncounted(key)
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a message is how its process ends
         return Raised(error)
     pass_process = isinstance(found, Procedure) and found.pass_process
     return Call(found.name, found.function, args, kwargs, caller, pass_process, isinstance(found, AsyncProcedure))
+
+
+def missing_key(claim: Claim, server: Server, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Answer the key of its limit, where whoever started it could not tell; empty where nothing is missing."""
+    found = None if claim.limit else server.registry.find(claim.procedure)
+    return found.order.key_in_limit(args, kwargs) if isinstance(found, Procedure) else ""
 
 
 def perform(call: Call, claim: Claim, server: Server, holder: str) -> Outcome:
@@ -161,13 +176,15 @@ async def aperform(
         return outcome
 
 
-def settlement(claim: Claim, server: Server, outcome: Outcome) -> Settlement:
+def settlement(claim: Claim, server: Server, outcome: Outcome | Uncounted) -> Settlement:
     """Say an outcome in the words of the record."""
     if isinstance(outcome, Returned):
         try:
             return (claim.number, "end", State.DONE, _result(server, outcome.value), claim.call)
         except NotSendable as error:
             outcome = Raised(error)
+    if isinstance(outcome, Uncounted):
+        return (claim.number, "back", "", outcome.key.encode(), "key")
     failure = error_of(outcome.error, outcome.skip)
     again = _next_attempt(claim, server, outcome)
     if again:

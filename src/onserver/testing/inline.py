@@ -33,7 +33,7 @@ from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.handle import Process
 from onserver.process.procedure import Procedure
 from onserver.process.put import Order, Sender
-from onserver.process.runner import Raised, perform, prepare, settlement
+from onserver.process.runner import Call, perform, prepare, settlement
 from onserver.redis.answers import Silent
 from onserver.redis.link import Link
 from onserver.redis.resp import Word
@@ -145,6 +145,7 @@ class OnServer:
         with self._lock:
             code = Code.of(self.server, task_names(self.server))
             self._member.register(code.digest, code.described)
+            self._member.set_limits(code.limits)
             holder = self._member.enlist(code.digest, self._queues)
             self._places.append(_Place(self, holder, (code.digest, len(self._queues), *self._queues)))
             for place in self._places[:-1]:
@@ -184,7 +185,7 @@ class OnServer:
                 self._running.discard(claim.number)
             return []
         prepared = prepare(claim, self.server)
-        if isinstance(prepared, Raised):
+        if not isinstance(prepared, Call):
             return [settlement(claim, self.server, prepared)]
         args, kwargs = decode(claim.body)  # once more: the body may change its own
         self._calls.append((prepared.name, args, kwargs))

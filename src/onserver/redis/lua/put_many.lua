@@ -1,7 +1,7 @@
 -- include: prefix once offer accept
 -- put_many: make many processes of one procedure; their numbers are consecutive. Keys: as `put`.
 -- ARGV: nonce, holder or '', made_ms, queue, priority, count of common texts, common field, value …,
---       then body, signed caller, inbox for each process
+--       then body, signed caller, inbox, key of its limit ('' none) for each process
 -- Answer: {first number, last number, served}
 local kept = answered(ARGV[1])
 if kept then return kept end
@@ -13,14 +13,15 @@ for i = 7, 6 + width do common[#common + 1] = ARGV[i] end
 for i = 1, width, 2 do
   if common[i] == 't' then t = common[i + 1] elseif common[i] == 'x' then x = common[i + 1] elseif common[i] == 'ex' then ex = common[i + 1] end
 end
-local count = (#ARGV - 6 - width) / 3
+local count = (#ARGV - 6 - width) / 4
 local last = redis.call('HINCRBY', T .. 'numbers', 'process', count)
 local known, at = false, now()
 for j = 0, count - 1 do
-  local n, i = last - count + 1 + j, 7 + width + j * 3
+  local n, i = last - count + 1 + j, 7 + width + j * 4
   local z = score(ARGV[5], n)
   redis.call('HSET', T .. 'p:' .. n, 's', 'queued', 'q', q, 'z', z, 'a', at, 'b', ARGV[i], 'c', ARGV[i + 1], unpack(common))
   if ARGV[i + 2] ~= '' then redis.call('HSET', T .. 'p:' .. n, 'i', ARGV[i + 2]) end
+  if ARGV[i + 3] ~= '' then redis.call('HSET', T .. 'p:' .. n, 'lk', ARGV[i + 3]) end
   if ex then turn(ex, 'e:' .. n) end
   local _, yes = offer(n, q, z, t, x)
   known = yes

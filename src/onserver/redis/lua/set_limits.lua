@@ -1,14 +1,16 @@
 -- include: prefix serving
 -- set_limits: what a worker's code and settings say of limits; the newest word counts. What runs is counted, and what
 -- was closed is looked at anew. Keys: limits, server, slots:LIMIT, closed, live, held:HOLDER, p:N, those of `offer`.
--- ARGV: 'p:PROCEDURE' or 'q:QUEUE', its rule ('' for none) …; a queue that is not named has none. Answer: how many changed
+-- ARGV: member, then 'p:PROCEDURE' or 'q:QUEUE', its rule ('' for none) …; a queue that is not named has none.
+-- Answer: how many changed
+if not redis.call('ZSCORE', T .. 'members', ARGV[1]) then return redis.error_reply('FENCED ' .. ARGV[1]) end
 local named, changed = {}, 0
 local function set(field, rule)
   if (redis.call('HGET', T .. 'limits', field) or '') == rule then return end
   changed = changed + 1
   if rule == '' then redis.call('HDEL', T .. 'limits', field) else redis.call('HSET', T .. 'limits', field, rule) end
 end
-for i = 1, #ARGV, 2 do
+for i = 2, #ARGV, 2 do
   named[ARGV[i]] = true
   set(ARGV[i], ARGV[i + 1])
 end

@@ -25,12 +25,21 @@ local function limit_of(t, key)
   if not s or (s.keyed and key == '') then return nil end
   return 'p:' .. s.name .. (s.keyed and ' ' .. key or ''), s
 end
+-- the clock was set back: what has begun by then has begun now
+local function set_back(k, s)
+  local count = redis.call('LLEN', k)
+  redis.call('DEL', k)
+  for _ = 1, count do redis.call('RPUSH', k, now()) end
+  redis.call('PEXPIRE', k, s.per)
+  return now()
+end
 -- May one more begin? If only its rate is against it, its turn is noted.
 local function room(name, s)
   if s.at > 0 and redis.call('SCARD', T .. 'slots:' .. name) >= s.at then return false end
   if s.rate > 0 then
-    local began = redis.call('LINDEX', T .. 'rate:' .. name, -s.rate)
-    local left = began and math.min(tonumber(began) + s.per - now(), s.per) or 0   -- the clock may have been set back
+    local began = tonumber(redis.call('LINDEX', T .. 'rate:' .. name, -s.rate) or 0)
+    if began > now() then began = set_back(T .. 'rate:' .. name, s) end
+    local left = began + s.per - now()
     if left > 0 then
       turn(now() + left, 'l:' .. name)
       return false

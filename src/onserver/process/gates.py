@@ -1,0 +1,146 @@
+"""Wide pauses: of a queue, a procedure, everything. What runs goes on; what waits does not begin.
+
+They are kept in Redis and honoured by the one decision what may begin (`redis/lua/fragments/claim.lua`), so they work
+while no worker is up and survive restarts of everything. Processes of hooks and what descends from them are not held:
+a server could not start or stop otherwise. When a pause ends, by somebody or by its time, idle executors are given what
+has waited, in the same step.
+"""
+
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
+
+from onserver.errors import BadArguments
+from onserver.process.control import asked_by
+from onserver.process.execute import Names
+from onserver.redis.store import Store
+from onserver.server import Server
+
+Kind = Literal["all", "queue", "procedure"]
+
+_LONGEST_SECONDS: Final = 366 * 86_400.0
+_KINDS: Final[dict[str, Kind]] = {"q": "queue", "p": "procedure"}
+
+
+class Gate(NamedTuple):
+    """One wide pause.
+
+    Attributes:
+        kind: `all`, `queue` or `procedure`.
+        name: of the queue or procedure; empty for everything.
+        by: who asked for it.
+        since_ms: since when, milliseconds since 1970 by the clock of Redis.
+        until_ms: when it ends by itself, likewise; 0 for never.
+    """
+
+    kind: Kind
+    name: str
+    by: str
+    since_ms: int
+    until_ms: int
+
+    @property
+    def text(self) -> str:
+        """The same in words."""
+        what = "everything is" if self.kind == "all" else f"{self.kind} `{self.name}` is"
+        until = f", until {_clock(self.until_ms)}" if self.until_ms else ""
+        return f"{what} paused by {self.by} since {_clock(self.since_ms)}{until}"
+
+    def holds(self, queue: str, procedure: str) -> bool:
+        """Whether it keeps a process of this procedure in this queue from beginning, unless it descends from a hook."""
+        return self.kind == "all" or self.name == (queue if self.kind == "queue" else procedure)
+
+
+def pause_queue(server: Server, queue: str, *, by: str = "", for_seconds: float | None = None) -> Gate:
+    """Let nothing that waits in a queue begin, until `resume_queue`.
+
+    Args:
+        server: the server.
+        queue: its name; there need not be anything in it yet.
+        by: who asks, for people; whoever asks here by default.
+        for_seconds: after so many seconds it ends by itself.
+
+    Raises:
+        BadArguments: ONS-1105, `for_seconds` is out of range.
+    """
+    return _shut(server, f"q:{queue}", by, for_seconds)
+
+
+def resume_queue(server: Server, queue: str) -> bool:
+    """End a pause of a queue. Returns whether there was one."""
+    return _open(server, f"q:{queue}")
+
+
+def pause_procedure(server: Server, procedure: str, *, by: str = "", for_seconds: float | None = None) -> Gate:
+    """Let no process of a procedure begin, in whatever queue it waits, until `resume_procedure`.
+
+    Args:
+        server: the server.
+        procedure: its name, or the end of it where no other's ends so.
+        by: see `pause_queue`.
+        for_seconds: see `pause_queue`.
+
+    Raises:
+        ProcedureNotFound: ONS-1104, no procedure of this name was ever registered.
+        BadArguments: ONS-1105, `for_seconds` is out of range.
+    """
+    return _shut(server, f"p:{server.part(Names).order(procedure).procedure}", by, for_seconds)
+
+
+def resume_procedure(server: Server, procedure: str) -> bool:
+    """End a pause of a procedure. Returns whether there was one.
+
+    Raises:
+        ProcedureNotFound: ONS-1104.
+    """
+    return _open(server, f"p:{server.part(Names).order(procedure).procedure}")
+
+
+def pause_all(server: Server, *, by: str = "", for_seconds: float | None = None) -> Gate:
+    """Let nothing begin, until `resume_all`; pauses of queues and procedures are not touched.
+
+    Raises:
+        BadArguments: ONS-1105, `for_seconds` is out of range.
+    """
+    return _shut(server, "all", by, for_seconds)
+
+
+def resume_all(server: Server) -> bool:
+    """End a pause of everything; pauses of queues and procedures stay. Returns whether there was one."""
+    return _open(server, "all")
+
+
+def paused(server: Server) -> list[Gate]:
+    """Answer the wide pauses that are in force, that of everything first."""
+    return paused_on(server.store)
+
+
+def paused_on(store: Store) -> list[Gate]:
+    """Answer the same for whoever has the server's keys only."""
+    found = store.command("HGETALL", store.key("paused"))
+    gates = [_read(gate.decode(), text.decode()) for gate, text in zip(found[::2], found[1::2], strict=True)]
+    now = store.now_ms()
+    return sorted(gate for gate in gates if not gate.until_ms or gate.until_ms > now)
+
+
+def _shut(server: Server, gate: str, by: str, for_seconds: float | None) -> Gate:
+    if for_seconds is not None and not 0 < for_seconds <= _LONGEST_SECONDS:
+        raise BadArguments("pause", f"is given for_seconds={for_seconds!r}", "for_seconds: 0 to a year")
+    store, asks = server.store, by or asked_by(server)
+    for_ms = "" if for_seconds is None else max(1, int(for_seconds * 1000))
+    since, until, who = store.run("shut_gate", store.nonce(), gate, asks, for_ms)
+    return _read(gate, f"{since} {until} {who.decode()}")
+
+
+def _open(server: Server, gate: str) -> bool:
+    return bool(server.store.run("open_gate", server.store.nonce(), gate))
+
+
+def _read(gate: str, text: str) -> Gate:
+    kind, _, name = gate.partition(":")
+    since, until, by = text.split(" ", 2)
+    return Gate(_KINDS.get(kind, "all"), name, by, int(since), int(until))
+
+
+def _clock(ms: int) -> str:
+    then, now = datetime.fromtimestamp(ms / 1000).astimezone(), datetime.now().astimezone()
+    return f"{then:%H:%M}" if then.date() == now.date() else f"{then:%Y-%m-%d %H:%M}"
