@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from time import monotonic
 
+import pytest
+
 from onserver import execute_on_server
 from onserver.redis.address import parse
 from onserver.testing.cluster import open_cluster
@@ -13,14 +15,16 @@ from onserver.testing.wait import wait_for
 from tests.cluster.conftest import Open
 from tests.cluster.jobs import TASKS, work
 
+LOOPS = (Path(__file__).parent / "loops_project.py").read_text()
 SECONDS = 8.0
 ORDINARY = {"member.lease_seconds": 10, "member.beat_seconds": 2}
 
 
-def test_an_idle_worker_makes_at_most_two_round_trips_a_second(onserver_redis: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tasks", [TASKS, LOOPS], ids=["executors", "loops"])
+def test_an_idle_worker_makes_at_most_two_round_trips_a_second(onserver_redis: str, tmp_path: Path, tasks: str) -> None:
     with (
         Proxy(parse(onserver_redis), tmp_path / "proxy") as proxy,
-        open_cluster(onserver_redis, tmp_path, tasks=TASKS, settings=ORDINARY) as cluster,
+        open_cluster(onserver_redis, tmp_path, tasks=tasks, settings=ORDINARY) as cluster,
     ):
         cluster.start(1, executors=2, ONSERVER_REDIS=f"unix://{tmp_path / 'proxy'}")
         with cluster.as_current():

@@ -3,7 +3,8 @@
 Who does what
     The *supervisor* is the member. It runs no procedure: it beats, takes orders, watches, ends, replaces. Each
     *executor* is a child with one connection of its own; it claims for itself, runs one process at a time in its main
-    thread, and settles it in the same trip that claims the next. What they share is a page of memory (`page`).
+    thread, and settles it in the same trip that claims the next. What they share is a page of memory (`page`). An
+    *async executor* is the same for coroutines, of which it runs many on one loop (`async_executor`).
 
 Who is authoritative
     The record in Redis. The page only lets one side of a machine see the other without a trip: which process has begun
