@@ -353,6 +353,10 @@ def test_abort_takes_what_waits_from_its_queue(served: Project) -> None:
         (("abort",), 2), (("abort", "1", "--all"), 2), (("abort", "--procedure", "waits"), 2), (("abort", "--all"), 2),
         (("abort", "999999"), 4), (("abort", "999999", "--dry-run"), 4), (("abort", "no_such_name"), 4),
         (("abort", "--all", "--procedure", "no_such", "--yes"), 4), (("pause",), 2), (("pause", "999999"), 4),
+        (("pause", "1", "--all"), 2),
+        (("pause", "1", "--for", "1m"), 2),
+        (("pause", "--procedure", "no_such"), 4),
+        (("resume", "--queue", "a", "--procedure", "b"), 2),
         (("resume", "no_such_name"), 4), (("signal", "#x"), 2), (("signal", "x", "--wait", "1", "--reset"), 2),
         (("vars", "999999"), 4), (("top",), 2),
     ],
@@ -395,6 +399,38 @@ def test_pause_that_waits_for_a_checkpoint_says_so(served: Project) -> None:
     assert served.run("pause", str(number), "--timeout", "100ms").stdout.endswith("will pause at its next checkpoint\n")
     assert row(served, number)["why"].startswith("is to pause, by ")
     served.run("abort", str(number), "--force")
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        (("--queue", "default"), "queue `default`"),
+        (("--procedure", "counts"), "procedure `work.counts`"),
+        (("--all",), "everything"),
+    ],
+)
+def test_a_wide_pause_lets_nothing_begin(served: Project, gate: tuple[str, ...], said: str) -> None:
+    paused = served.run("pause", *gate)
+    try:
+        assert paused.returncode == 0
+        assert re.fullmatch(rf"{said} is paused by \S+@\S+ since \d\d:\d\d; what runs goes on\n", paused.stdout)
+        number = detach(served, "work.counts", "3")
+        assert row(served, number)["state"] == "queued"
+        assert f"{said} is paused by" in row(served, number)["why"]
+        (default,) = [queue for queue in served.json("top")["data"]["queues"] if queue["name"] == "default"]
+        assert ("paused by" in default["paused"]) == (gate[0] != "--procedure")
+    finally:
+        resumed = served.run("resume", *gate)
+    assert resumed.stdout.endswith(" goes on\n")
+    wait_for(lambda: row(served, number)["state"] == "done", 20)
+    assert served.run("resume", *gate).stdout.endswith(" was not paused\n")
+
+
+def test_a_wide_pause_ends_by_itself(served: Project) -> None:
+    gate = served.json("pause", "--queue", "default", "--for", "1s")["data"]
+    assert gate["until_ms"] - gate["since_ms"] == 1000
+    number = detach(served, "work.counts", "3")
+    wait_for(lambda: row(served, number)["state"] == "done", 20)
 
 
 def test_a_process_is_meant_by_its_name(served: Project) -> None:
@@ -474,6 +510,10 @@ def test_the_screen_shows_what_it_is_about() -> None:
     narrow = draw(overview(), Shown(), [], 80, 24)
     assert narrow[3].split() == ["#", "NAME", "STATE", "PROGRESS", "TIME", "WORKER"]
     assert any("default" in line and "12" in line for line in draw(overview(), Shown(view="queues"), [], 80, 24))
+    assert (
+        "paused by ann"
+        in draw(overview(queues=[QueueRow("default", 12, 4, "paused by ann")]), Shown(view="queues"), [], 80, 24)[4]
+    )
     assert any("web-2" in line for line in draw(overview(), Shown(view="workers"), [], 80, 24))
 
 

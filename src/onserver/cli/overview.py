@@ -11,11 +11,12 @@ from onserver.server import Server
 
 
 class QueueRow(NamedTuple):
-    """One queue: how many processes wait in it, and how many executors would take them."""
+    """One queue: how many processes wait in it, how many executors would take them, which pause holds them."""
 
     name: str
     waiting: int
     executors: int
+    paused: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,4 +77,7 @@ def look(server: Server, pattern: str, limit: int) -> Overview:
 
 def _queue(seen: Seen, name: str) -> QueueRow:
     store = seen.store
-    return QueueRow(name, store.run("depth", name), store.command("SCARD", store.key(f"serve:{name}")))
+    paused = next(
+        (gate.text for gate in seen.gates() if gate.kind == "all" or (gate.kind, gate.name) == ("queue", name)), ""
+    )
+    return QueueRow(name, store.run("depth", name), store.command("SCARD", store.key(f"serve:{name}")), paused)

@@ -1,61 +1,147 @@
-"""`onserver pause` and `onserver resume`: processes, one by one."""
+"""`onserver pause` and `onserver resume`: processes one by one, or a queue, a procedure, everything."""
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import click
 
 from onserver.cli import exits
-from onserver.cli.finding import named
+from onserver.cli.finding import full_name, named
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.cli.processes import Seen
 from onserver.errors import ProcessNotFound
+from onserver.process.gates import (
+    pause_all,
+    pause_procedure,
+    pause_queue,
+    paused,
+    resume_all,
+    resume_procedure,
+    resume_queue,
+)
 from onserver.process.handle import Process
 from onserver.process.record import Record, State
-from onserver.server import Server
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 #: Seconds between two looks at a process that is to pause.
 _LOOK: Final = 0.05
 
 
+def _what(command: F) -> F:
+    """Add what is meant: the arguments and options that both verbs have."""
+    options = (
+        click.argument("processes", nargs=-1, metavar="[PROC]…"),
+        click.option("--queue", metavar="Q", help="A queue: nothing in it begins; what runs goes on."),
+        click.option("--procedure", metavar="P", help="A procedure: no process of it begins; what runs goes on."),
+        click.option("--all", "everything", is_flag=True, help="Everything: nothing begins; what runs goes on."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command()
-@click.argument("processes", nargs=-1, required=True, metavar="PROC…")
+@_what
+@click.option("--for", "for_seconds", type=SECONDS, metavar="D",
+              help="It ends by itself after this time; with --queue, --procedure and --all.")  # fmt: skip
 @click.option("--timeout", type=SECONDS, default=2.0, show_default=True, metavar="S",
-              help="How long to wait until they are paused; the order stays.")  # fmt: skip
+              help="How long to wait until processes are paused; the order stays.")  # fmt: skip
 @common_options
 @pass_invocation
-def pause(invocation: Invocation, processes: Sequence[str], timeout: float) -> int:
+def pause(
+    invocation: Invocation,
+    processes: Sequence[str],
+    queue: str | None,
+    procedure: str | None,
+    everything: bool,
+    for_seconds: float | None,
+    timeout: float,
+) -> int:
     """Pause processes: what waits stays where it is, what runs is stopped, or pauses at its next checkpoint.
 
-    PROC is a number, or the name of a process that lives. They stay paused, whatever is restarted, until `resume`.
+    PROC is a number, or the name of a process that lives. What is paused stays so, whatever is restarted, until
+    `resume`.
 
-    Exit status: 0 done, or they will pause at their next checkpoint; 4 there is no such process.
+    Exit status: 0 done, or they will pause at their next checkpoint; 2 wrong usage; 4 there is no such process or
+    procedure.
     """
+    _check(processes, queue, procedure, everything=everything)
+    if not processes:
+        return _shut(invocation, queue, procedure, for_seconds)
+    if for_seconds is not None:
+        raise click.UsageError("--for goes with --queue, --procedure or --all.")
     until = time.monotonic() + timeout
     return _each(invocation, processes, lambda process: _pause(process, until))
 
 
 @click.command()
-@click.argument("processes", nargs=-1, required=True, metavar="PROC…")
+@_what
 @common_options
 @pass_invocation
-def resume(invocation: Invocation, processes: Sequence[str]) -> int:
+def resume(
+    invocation: Invocation, processes: Sequence[str], queue: str | None, procedure: str | None, everything: bool
+) -> int:
     """Let paused processes go on where they were.
 
-    PROC is a number, or the name of a process that lives.
+    PROC is a number, or the name of a process that lives. --all ends a pause of everything; those of queues, procedures
+    and single processes stay.
 
-    Exit status: 0 done, or it was not paused; 4 there is no such process.
+    Exit status: 0 done, or it was not paused; 2 wrong usage; 4 there is no such process or procedure.
     """
-    return _each(invocation, processes, _resume)
+    _check(processes, queue, procedure, everything=everything)
+    return _each(invocation, processes, _resume) if processes else _open(invocation, queue, procedure)
+
+
+def _check(processes: Sequence[str], queue: str | None, procedure: str | None, *, everything: bool) -> None:
+    given = [bool(processes), queue is not None, procedure is not None, everything]
+    if sum(given) != 1:
+        raise click.UsageError("Name processes, or give one of --queue Q, --procedure P and --all.")
+
+
+# ---- a queue, a procedure, everything
+
+
+def _shut(invocation: Invocation, queue: str | None, procedure: str | None, for_seconds: float | None) -> int:
+    server = invocation.server()
+    if queue is not None:
+        gate = pause_queue(server, queue, for_seconds=for_seconds)
+    elif procedure is not None:
+        gate = pause_procedure(server, procedure, for_seconds=for_seconds)
+    else:
+        gate = pause_all(server, for_seconds=for_seconds)
+    invocation.screen.result(gate._asdict() | {"text": gate.text}, f"{gate.text}; what runs goes on")
+    return exits.DONE
+
+
+def _open(invocation: Invocation, queue: str | None, procedure: str | None) -> int:
+    server = invocation.server()
+    if queue is not None:
+        what, was = f"queue `{queue}`", resume_queue(server, queue)
+    elif procedure is not None:
+        name = full_name(server.store, procedure)
+        what, was = f"procedure `{name}`", resume_procedure(server, name)
+    else:
+        what, was = "everything", resume_all(server)
+    text = f"{what} goes on" if was else f"{what} was not paused"
+    invocation.screen.result({"was_paused": was, "text": text}, text)
+    for left in paused(server):
+        invocation.screen.say(left.text)
+    return exits.DONE
+
+
+# ---- processes one by one
 
 
 def _each(invocation: Invocation, words: Sequence[str], order: Callable[[Process[Any]], dict[str, Any]]) -> int:
     server = invocation.server()
     seen, told, status = Seen(server.store), list[dict[str, Any]](), exits.DONE
     for word in words:
+        process: Process[Any]
         try:
-            told.append(order(_process(server, named(seen, word))))
+            process = Process(server, named(seen, word))
+            told.append(order(process))
         except ProcessNotFound as error:
             invocation.screen.say(str(error))
             told.append({"process": word, "state": None, "level": "unknown", "text": error.message})
@@ -63,10 +149,6 @@ def _each(invocation: Invocation, words: Sequence[str], order: Callable[[Process
     lines = [f"{facts['process']} {facts['name']}: {facts['text']}" for facts in told if "name" in facts]
     invocation.screen.result(told, "\n".join(lines))
     return status
-
-
-def _process(server: Server, number: int) -> Process[Any]:
-    return Process(server, number)
 
 
 def _pause(process: Process[Any], until: float) -> dict[str, Any]:

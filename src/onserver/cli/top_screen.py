@@ -98,7 +98,8 @@ def _body(seen: Overview, shown: Shown, log: list[str], width: int) -> list[str]
         return log or ["no line"]
     if shown.view == "queues":
         rows = [row._asdict() for row in seen.queues]
-        return columns(("name", "waiting", "executors"), rows, right=("waiting", "executors")).splitlines()
+        heads = ("name", "waiting", "executors", "paused")[: 4 if any(row.paused for row in seen.queues) else 3]
+        return columns(heads, rows, right=("waiting", "executors")).splitlines()
     if shown.view == "workers":
         cells = [member._asdict() | {"beat": f"{member.silence:.1f} s ago"} for member in seen.members]
         heads = ("number", "kind", "node", "queues", "executors", "runs", "beat")
