@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
+from typing import Final
+
+#: Why a run is interrupted that has reached its time limit.
+TIME_IS_UP: Final = "its time is up"
 
 
 class Interrupted(BaseException):

@@ -127,7 +127,7 @@ class Asks:
             reach(self._server, child.holder, number, level="interrupted")
             self._interrupted.add(one)
             if child.page.current == number:
-                os.kill(child.pid, signal.SIGUSR1)
+                child.interrupt_run()
 
     # -- pause
 

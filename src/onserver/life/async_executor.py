@@ -211,10 +211,10 @@ class AsyncExecutor:
 
     def _settle(self, run: AsyncRun, outcome: Outcome | Uncounted | None) -> None:
         crash_point("before_settle")
-        if outcome is not None:
-            self._claims.settle(*settlement(run.claim, self.server, outcome))
-        elif run.cut is not None and run.ended == "time":
+        if run.ended == "time" and not run.body_beside:  # whatever its body made of that
             self._claims.settle(*out_of_time(run.claim, self.server, run.cut))
+        elif outcome is not None:
+            self._claims.settle(*settlement(run.claim, self.server, outcome))
         elif run.cut is not None:
             self._claims.settle(run.number, "back", "", b"", "begun")
         self._claims.ring()

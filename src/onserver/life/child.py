@@ -32,7 +32,6 @@ class Child:
         holder: "member.incarnation".
         draining: it was told to finish and exit.
         ended: why its supervisor ended it, "" if it did not.
-        late: the process that was interrupted because its time was up, 0 for none.
         stopped_at: since when it is stopped (SIGSTOP) for a pause, monotonic; 0 when it is not.
         overdue: the process whose time was up when it was ended for that.
         halted: what it runs waits at a checkpoint for the end of a pause, and what it had not begun was handed back.
@@ -49,7 +48,6 @@ class Child:
         self.ended: Ended = ""
         self.interrupted_at = 0.0
         self.stopped_at = 0.0
-        self.late = 0
         self.halted = False
         self.overdue = 0
         #: What is asked of what it runs, as it was told last: number to what.
@@ -86,9 +84,14 @@ class Child:
         self.err.close(self._emit_err)
 
     def interrupt(self, why: Ended) -> None:
-        """Raise `Interrupted` in what it runs."""
+        """Raise `Interrupted` in what it runs, and in nothing after that: it is to be killed soon."""
         self.ended = why
         self.interrupted_at = monotonic()
+        self.interrupt_run()
+
+    def interrupt_run(self, *, for_time: bool = False) -> None:
+        """Raise `Interrupted` in what it runs now; what comes after that is not disturbed."""
+        self.page.interrupt(for_time=for_time)
         os.kill(self.pid, signal.SIGUSR1)
 
     def kill(self, why: Ended) -> None:

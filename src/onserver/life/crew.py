@@ -16,14 +16,14 @@ from typing import Literal
 
 from onserver.cluster.member import Member
 from onserver.crash import crash_point
-from onserver.errors import ProcessTimeout
 from onserver.life.child import Child, Role, fork
 from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executor, Tracer
 from onserver.life.kinship import kill_orphans
 from onserver.life.page import Page
 from onserver.life.recycling import is_worn
 from onserver.life.witness import witnesses
-from onserver.process.failure import error_of
+from onserver.process.claim import read_claim
+from onserver.process.runner import out_of_time
 from onserver.server import Server
 
 #: Share of the lease without a good beat after which what runs is interrupted; at CUT_SHARE it is killed.
@@ -176,12 +176,15 @@ class Crew:
                 child.interrupt("silence")
             elif child.ended == "stop" and now - child.interrupted_at > KILL_AFTER_SECONDS:
                 child.kill("stop")
-            elif child.page.over_time and not child.ended:
-                child.overdue = child.page.overdue
-                child.kill("time")
-            elif child.page.late and child.late != child.page.current:
-                child.late = child.page.current
-                os.kill(child.pid, signal.SIGUSR1)
+            elif not (child.ended or child.stopped_at or child.page.halted):  # while it is paused its time stands still
+                self._end_late(child)
+
+    def _end_late(self, child: Child) -> None:
+        if child.page.over_time:
+            child.overdue = child.page.overdue
+            child.kill("time")
+        elif child.page.late and not child.page.is_out_of_time:
+            child.interrupt_run(for_time=True)
 
     def next_deadline(self) -> float | None:
         """Seconds until something may become overdue, or None."""
@@ -283,11 +286,10 @@ class Crew:
         """End the process whose time was up, in the name of the holder that was killed for it."""
         process = self._server.settings.process
         keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
-        number = death.begun[0]
-        limit_ms = self._member.store.command("HGET", self._member.store.key(f"p:{number}"), "to")
-        error = error_of(ProcessTimeout(number, int(limit_ms or 0) / 1000, limit="timeout"))
-        words = (death.child.holder, 0, 0, *keep, "", 0, number, "end", "failed", error, "")
-        self._member.store.run("step", *words)
+        claim = read_claim(self._member.store, death.begun[0])
+        if claim is not None:
+            ended = out_of_time(claim, self._server)
+            self._member.store.run("step", death.child.holder, 0, 0, *keep, "", 0, *ended)
 
 
 def describe_end(child: Child) -> str:

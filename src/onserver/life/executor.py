@@ -18,7 +18,7 @@ from typing import Protocol
 
 from onserver.crash import crash_point
 from onserver.errors import MemberFenced
-from onserver.interrupt import Interrupted, forget, interrupt
+from onserver.interrupt import TIME_IS_UP, Interrupted, forget, interrupt
 from onserver.life.board import ABORT
 from onserver.life.heeding import Heeding
 from onserver.life.page import Page
@@ -173,7 +173,7 @@ class Executor:
         try:
             self._run(claim)
         except Interrupted as interrupted:
-            if self.page.late:
+            if self.page.is_out_of_time:
                 self.settle(*out_of_time(claim, self.server, interrupted))
             else:
                 self.settle(claim.number, "back", "", b"", "begun")
@@ -190,7 +190,8 @@ class Executor:
         registry = self.server.registry
         ours = not self._traced and registry.find(claim.procedure, PROCEDURE) is not None
         if claim.lean and (claim.hook or ours):
-            self.settle(*run(claim, self.server, self.holder))
+            ended = run(claim, self.server, self.holder)
+            self.settle(*(out_of_time(claim, self.server) if self.page.is_out_of_time else ended))
         elif self._tracer is not None:
             self._tracer.run(claim, self)
         else:
@@ -281,8 +282,8 @@ def prepare(page: Page, lease_seconds: float, parent: int) -> None:
         """The supervisor decides; a handler and not SIG_IGN, so that programs started here do not inherit it."""
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
-        if page.current:
-            interrupt(Interrupted("ended by its supervisor"))
+        if page.is_interrupted:
+            interrupt(Interrupted(TIME_IS_UP if page.is_out_of_time else "ended by its supervisor"))
 
     signal.signal(signal.SIGINT, ignore)
     signal.signal(signal.SIGTERM, ignore)

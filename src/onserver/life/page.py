@@ -17,7 +17,10 @@
 | 96 | unsigned | executor | how many processes it has run |
 | 104 | unsigned | executor | the most memory that it has taken, kilobytes |
 | 112 | unsigned | executor | milliseconds between the interruption at the time limit and the kill |
+| 120 | double | executor | seconds that it was paused at checkpoints, which its time limit does not count |
 | 128 | voice | both | whose words are in its pipes (see `voice`) |
+| 496 | double | supervisor | which run is to be interrupted: the time at which it began, as at 40 |
+| 504 | unsigned | supervisor | 1: that run, because its time is up |
 | 512 | board | supervisor | what is asked of what it runs (see `board`) |
 
 Each field is written by one side only and read whole, so no lock is needed. "Begun" is written before the process is,
@@ -56,6 +59,7 @@ class Page:
         self._memory = mmap.mmap(-1, size)
         self.voice = Voice(self._memory, _VOICE_AT)
         self.board = Board(self._memory, _BOARD_AT)
+        self._halted_at = 0.0
         self.stamp(monotonic())
 
     @property
@@ -78,6 +82,7 @@ class Page:
     ) -> None:
         """Say that a process begins (executor)."""
         _UNSIGNED.pack_into(self._memory, 112, grace_ms or _GRACE_MS)
+        _DOUBLE.pack_into(self._memory, 120, 0.0)
         _UNSIGNED.pack_into(self._memory, 88, by_checkpoint)
         _DOUBLE.pack_into(self._memory, 80, 0.0)
         _DOUBLE.pack_into(self._memory, 40, monotonic())
@@ -124,14 +129,28 @@ class Page:
         limit, grace = _UNSIGNED.unpack_from(self._memory, 48)[0], _UNSIGNED.unpack_from(self._memory, 112)[0]
         return bool(limit) and self._ran() > (limit + grace) / 1000
 
-    @property
-    def limit_seconds(self) -> float:
-        """Time limit of the present process, 0 for none."""
-        return float(_UNSIGNED.unpack_from(self._memory, 48)[0] / 1000)
-
     def _ran(self) -> float:
-        began, stopped = _DOUBLE.unpack_from(self._memory, 40)[0], _DOUBLE.unpack_from(self._memory, 80)[0]
-        return float(monotonic() - began - stopped)
+        """Seconds that the present process has run; what it was paused is not counted once it goes on."""
+        began, stopped, halted = (_DOUBLE.unpack_from(self._memory, at)[0] for at in (40, 80, 120))
+        return float(monotonic() - began - stopped - halted)
+
+    def interrupt(self, *, for_time: bool) -> None:
+        """Say that the run which is under way now is to be interrupted (supervisor): then it is told by a signal."""
+        if not (for_time or self.is_out_of_time):  # what its time is up for is not forgotten
+            _UNSIGNED.pack_into(self._memory, 504, 0)
+        elif for_time:
+            _UNSIGNED.pack_into(self._memory, 504, 1)
+        _DOUBLE.pack_into(self._memory, 496, _DOUBLE.unpack_from(self._memory, 40)[0])
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the run that is under way is the one that is to be interrupted."""
+        return bool(self.current) and _DOUBLE.unpack_from(self._memory, 496) == _DOUBLE.unpack_from(self._memory, 40)
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether that is so because its time is up."""
+        return self.is_interrupted and bool(_UNSIGNED.unpack_from(self._memory, 504)[0])
 
     def excuse(self, seconds: float) -> None:
         """Not count these seconds as run time of the present process (supervisor)."""
@@ -153,6 +172,11 @@ class Page:
 
     def halt(self, *, halted: bool) -> None:
         """Say whether what runs waits at a checkpoint (executor)."""
+        if halted:
+            self._halted_at = monotonic()
+        else:
+            paused = _DOUBLE.unpack_from(self._memory, 120)[0] + monotonic() - self._halted_at
+            _DOUBLE.pack_into(self._memory, 120, paused)
         _UNSIGNED.pack_into(self._memory, 64, halted)
 
     @property

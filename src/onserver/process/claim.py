@@ -7,6 +7,8 @@ headers. Everything else came through Celery and is run by Celery's tracer.
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+from onserver.redis.store import Store
+
 #: What is said of a process that ended: number, kind (`end`, `retry`, …), state, payload, extra. See `lua/step.lua`.
 Settlement: TypeAlias = tuple[int, str, str, bytes, str]
 
@@ -79,6 +81,15 @@ class Claim(NamedTuple):
             _text(v), _text(q), _text(z), int(a or 0), _text(hk), int(to or 0), _text(i), int(tg or 0),
             int(tr or 0), _text(lk),
         )  # fmt: skip
+
+
+_FIELDS = ("t", "b", "h", "u", "c", "d", "x", "n", "v", "q", "z", "a", "hk", "to", "i", "tg", "tr", "lk")
+
+
+def read_claim(store: Store, number: int) -> Claim | None:
+    """Read what a holder got when it claimed this process; None where it is unknown."""
+    found: list[bytes | None] = store.command("HMGET", store.key(f"p:{number}"), *_FIELDS)
+    return Claim.read([number, *(text or b"" for text in found)]) if found[0] else None
 
 
 def _raw(value: bytes | int) -> bytes:

@@ -178,12 +178,14 @@ class Sender:
 
     def signed(self, order: Order, body: bytes, nonce: str, made_ms: int) -> tuple[Word, ...]:
         """Answer field, value … of one call: procedure, arguments, signature."""
-        return ("b", body, "c", self.envelope(order, body, nonce, made_ms), *_context(order, current_run())[1])
+        expires = order.expires_ms(made_ms)
+        fields = (*_context(order, current_run())[1], *(("ex", expires) if expires else ()))
+        return ("b", body, "c", self.envelope(order, body, nonce, made_ms), *fields)
 
     def envelope(self, order: Order, body: bytes, nonce: str, made_ms: int) -> bytes:
         """Answer the signature of one call in the name of whoever asks here."""
         snapshot = snapshot_to_send(self._server, current_run())
-        return self._signer.sign(nonce, made_ms, order.procedure, body, snapshot)
+        return self._signer.sign(nonce, made_ms, order.procedure, body, snapshot, order.expires_ms(made_ms))
 
     # -- what is sent
 

@@ -194,13 +194,13 @@ def settlement(claim: Claim, server: Server, outcome: Outcome | Uncounted) -> Se
     return (claim.number, "end", State.FAILED, failure, claim.call)
 
 
-def out_of_time(claim: Claim, server: Server, cut: BaseException) -> Settlement:
-    """Say that a run was ended at its time limit.
+def out_of_time(claim: Claim, server: Server, cut: BaseException | None = None) -> Settlement:
+    """Say that a run has reached its time limit: however it has ended then, its time was up.
 
     Args:
         claim: what ran.
         server: the loaded project.
-        cut: what was raised in it for that: its traceback tells where it was.
+        cut: what was raised in it for that: its traceback tells where it was; None where it said nothing of it.
     """
     error = ProcessTimeout(claim.number, claim.timeout_ms / 1000, limit="timeout")
     error.__cause__ = cut

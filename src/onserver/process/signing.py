@@ -117,9 +117,7 @@ class Signer:
         self._keys = self._load()
         self._contexts: dict[str, bytes] = {}
 
-    def sign(
-        self, nonce: str, made_ms: int, procedure: str, body: bytes, caller: Raw, expires_ms: int = 0
-    ) -> bytes:
+    def sign(self, nonce: str, made_ms: int, procedure: str, body: bytes, caller: Raw, expires_ms: int = 0) -> bytes:
         """Make the envelope of a message; see the top of this module.
 
         Args:

@@ -3,6 +3,11 @@
 -- pauses that are over end, and what ought to have begun by now never does. Keys: due, turns, paused, p:N, the queues of `offer`.
 -- ARGV: member, keep_failed_s. Answer: ms until the next of these, 0 when more are due now, -1 when none waits
 if not redis.call('ZSCORE', T .. 'members', ARGV[1]) then return redis.error_reply('FENCED ' .. ARGV[1]) end
+for _, what in ipairs(redis.call('ZRANGE', T .. 'turns', '-inf', now(), 'BYSCORE', 'LIMIT', 0, 100)) do
+  redis.call('ZREM', T .. 'turns', what)
+  local kind, name = string.match(what, '^(%a):(.*)$')
+  if kind == 'l' then reopen(name) elseif kind == 'e' then expire(name, tonumber(ARGV[2])) else open_gate(name) end
+end
 for _, n in ipairs(redis.call('ZRANGE', T .. 'due', '-inf', now(), 'BYSCORE', 'LIMIT', 0, 100)) do
   redis.call('ZREM', T .. 'due', n)
   local v = redis.call('HMGET', T .. 'p:' .. n, 'q', 'z', 't', 'x', 's')
@@ -10,10 +15,5 @@ for _, n in ipairs(redis.call('ZRANGE', T .. 'due', '-inf', now(), 'BYSCORE', 'L
     redis.call('HSET', T .. 'p:' .. n, 's', 'queued')
     offer(n, v[1], v[2], v[3], v[4] or '')
   end
-end
-for _, what in ipairs(redis.call('ZRANGE', T .. 'turns', '-inf', now(), 'BYSCORE', 'LIMIT', 0, 100)) do
-  redis.call('ZREM', T .. 'turns', what)
-  local kind, name = string.match(what, '^(%a):(.*)$')
-  if kind == 'l' then reopen(name) elseif kind == 'e' then expire(name, tonumber(ARGV[2])) else open_gate(name) end
 end
 return due_in()

@@ -21,8 +21,9 @@ end
 -- n waits again, from the time `due` on if that is given, unless it was asked to stop or to pause meanwhile
 local function wait_again(n, due, keep_failed)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'q', 'z', 't', 'x', 'hk', 'ab', 'pz', 'mp')
+  local v = redis.call('HMGET', k, 'q', 'z', 't', 'x', 'hk', 'ab', 'pz', 'mp', 'ex')
   if v[6] then return give_up(n, 'aborted', keep_failed, cmsgpack.unpack(v[6])) end
+  if v[9] then turn(v[9], 'e:' .. n) end
   if v[7] then
     redis.call('HSET', k, 's', 'paused', 'why', '')
     redis.call('ZADD', T .. 'resting', v[2], n)

@@ -48,8 +48,9 @@ end
 local STORE = {done = 'r', failed = 'e', aborted = 'e', dead = 'e'}
 local function settle(e, n, kind, state, payload, extra, limits)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab', 'mb', 'mi', 'ls', 'v')
+  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab', 'mb', 'mi', 'ls', 'v', 'ex')
   if v[1] ~= e then return v[2] == e end
+  if v[14] then redis.call('ZREM', T .. 'turns', 'e:' .. n) end   -- nobody need look whether it begins in time
   local call = v[10] and string.match(extra, '^#(%d+)$')
   if call then
     if call ~= v[11] then return true end   -- that call was settled before, and the next one is here already
