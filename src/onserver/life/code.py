@@ -76,11 +76,7 @@ class Code:
         if not self.awaited:
             return None
         described = {name: text for name, text in self.described.items() if name in self.awaited}
-        return Code(digest=f"{self.digest}-async", described=described | {_COROUTINES: ""})
-
-
-#: The name by which a code says that it is one of coroutines; see `lua/fragments/offer.lua`.
-_COROUTINES = " coroutines"
+        return Code(digest=f"{self.digest}-async", described=described)
 
 
 def _is_awaited(server: Server, name: str) -> bool:
