@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from onserver import Retry, caller, execute_on_server, procedure, process, session
+from onserver import Limit, Retry, caller, execute_on_server, procedure, process, session
 from onserver.crash import crash_point
 from onserver.errors import SyncInAsyncError
 from onserver.testing.ledger import note
@@ -253,6 +253,20 @@ async def flaky(times):
     if process().attempt <= times:
         raise OSError(f"attempt {process().attempt}")
     return process().attempt
+
+
+@procedure(limit=Limit(2))
+async def few(seconds):
+    _note("started")
+    await _spend(seconds)
+    _note("ended")
+
+
+@procedure
+async def works_off(n):
+    note("call", process().number, n)
+    await asyncio.sleep(0.01)
+    note("call ended", process().number, n)
 
 
 @procedure

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 import pytest
 
-from onserver import Process, execute_many, execute_on_server
+from onserver import Process, execute_many, execute_on_server, mailbox
 from onserver.errors import DeadlockDetected, ProcedureFailed, ProcessAborted, ProcessTimeout
 from onserver.redis.address import parse
 from onserver.redis.scripts import script
@@ -136,6 +137,25 @@ def test_a_loop_that_is_kept_from_turning_is_named_once(cluster: Cluster) -> Non
     assert line.startswith(f"#{process.number} #{process.number} jobs.blocks has kept its loop")
     assert "time.sleep(seconds)" in cluster.worker(0).output
     assert other.abort().level == "asked"
+
+
+def test_a_limit_holds_on_a_loop(cluster: Cluster) -> None:
+    many = execute_many("jobs.few", [0.1] * 12)
+    for process in many:
+        process.result(timeout=30)
+    spans = runs(cluster.ledger)
+    moments = [(at, change) for process in many for at, change in zip(spans[process.number][0], (1, -1), strict=True)]
+    assert max(accumulate(change for _, change in sorted(moments))) == 2
+
+
+def test_a_mailbox_works_off_its_calls_on_a_loop(cluster: Cluster) -> None:
+    box = mailbox("loops")
+    for n in range(10):
+        box.call("jobs.works_off", n)
+    cluster.wait_for(lambda: cluster.ledger.count("call ended") == 10)
+    lines = [(words[0], int(words[2])) for words in cluster.ledger if words[0].startswith("call")]
+    assert lines == [(word, n) for n in range(10) for word in ("call", "call ended")]
+    box.kill()
 
 
 # ---- orders
