@@ -21,6 +21,8 @@ from time import monotonic
 from onserver.life.page import Page
 
 _TABLE_AT = 4096
+#: What was handed over while the last place was taken begins as well.
+_MORE = 16
 _ENTRY = struct.Struct("=Qd")
 _UNSIGNED = struct.Struct("=Q")
 
@@ -33,9 +35,9 @@ class AsyncPage(Page):
     """
 
     def __init__(self, places: int) -> None:
-        super().__init__(max(mmap.PAGESIZE, _TABLE_AT) + places * _ENTRY.size)
-        self._count = places
-        self._free = list(range(places - 1, -1, -1))
+        self._count = places + _MORE
+        super().__init__(max(mmap.PAGESIZE, _TABLE_AT) + self._count * _ENTRY.size)
+        self._free = list(range(self._count - 1, -1, -1))
         self._places: dict[int, int] = {}
         self._stubborn: set[int] = set()
         self._first = 0

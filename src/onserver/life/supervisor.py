@@ -330,7 +330,7 @@ class Supervisor:
         self._watching.drop(child)
         if os.WIFSIGNALED(child.status) or os.WEXITSTATUS(child.status):
             self._stillborn += child.role == "hook" and not child.page.current
-            self._say(f"{child.role} {child.holder} {describe_end(child)}")
+            self._say(f"{child.role.replace('async', 'async executor')} {child.holder} {describe_end(child)}")
 
     # -- duties and phases
 
