@@ -320,6 +320,23 @@ def test_a_worker_stopped_for_longer_than_its_lease_does_not_let_two_runs_overla
     assert overlaps(cluster.ledger) == []
 
 
+def test_a_frozen_worker_changes_nothing_when_it_wakes_up(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=TASKS)
+    frozen = cluster.worker(0)
+    with cluster.as_current():
+        uses, stubborn = started(cluster, "uses", 1.0), started(cluster, "stubborn", 1.0)
+        cluster.wait_for(lambda: cluster.ledger.count("holding", uses.number))
+        cluster.stop(frozen)
+        cluster.start(1)
+        assert uses.result(timeout=60) == stubborn.result(timeout=60) == "ended"
+        written = cluster.storage.version("held")
+        cluster.cont(frozen)
+        cluster.wait_for(lambda: frozen.output.count(" ready") == 2)
+        assert "was declared dead" in frozen.output
+        assert cluster.storage.version("held") == written
+        assert execute_on_server("jobs.work", 7).result(timeout=60) == 7
+
+
 # ---- time limits
 
 
@@ -454,6 +471,10 @@ def test_a_frozen_redis_ends_what_runs_but_what_finishes(redis: RedisProgram, tm
         assert deliveries(cluster, stubborn) == [1]
         assert cluster.ledger.count("cleaned", process.number) == 2
         assert overlaps(cluster.ledger) == []
+        deaf = started(cluster, "deaf", LONG)  # on the loop that went on: orders reach it as before
+        assert loop_of(cluster, deaf) == loop_of(cluster, stubborn)
+        deaf.abort(force=True)
+        assert deaf.wait(timeout=20) == "aborted"
 
 
 def test_nothing_accepted_is_lost_when_redis_is_killed_under_load(redis: RedisProgram, tmp_path: Path) -> None:

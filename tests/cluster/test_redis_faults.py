@@ -109,6 +109,11 @@ def test_a_frozen_redis_ends_what_runs_and_counts_no_delivery(cluster: Cluster, 
     assert {words[2] for words in cluster.ledger.of("started") if int(words[1]) == process.number} == {"1"}
     assert [worker.pid for worker in cluster.workers if worker.alive] == supervisors
     assert not any("was declared dead" in worker.output for worker in cluster.workers)
+    again = execute_many("jobs.work", [(n, 600.0) for n in range(4)])  # on all executors: orders reach them as before
+    cluster.wait_for(lambda: {one.number for one in again} <= set(runs(cluster.ledger)), 30)
+    for one in again:
+        one.abort()
+    cluster.wait_for(lambda: {str(one.state) for one in again} == {"aborted"}, 30)
 
 
 def test_a_refusing_redis_ends_nothing(cluster: Cluster, redis: RedisProgram) -> None:

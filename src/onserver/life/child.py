@@ -31,7 +31,8 @@ class Child:
         role: `executor`, `async` for one that runs coroutines, or `hook`.
         holder: "member.incarnation".
         draining: it was told to finish and exit.
-        ended: why its supervisor ended it, "" if it did not.
+        ended: why its supervisor ended it, or what it runs, "" if it did not.
+        killed: it was killed for that, and not interrupted.
         stopped_at: since when it is stopped (SIGSTOP) for a pause, monotonic; 0 when it is not.
         overdue: the process whose time was up when it was ended for that.
         halted: what it runs waits at a checkpoint for the end of a pause, and what it had not begun was handed back.
@@ -47,6 +48,7 @@ class Child:
         self.draining = False
         self.ended: Ended = ""
         self.interrupted_at = 0.0
+        self.killed = False
         self.stopped_at = 0.0
         self.halted = False
         self.overdue = 0
@@ -94,9 +96,14 @@ class Child:
         self.page.interrupt(for_time=for_time)
         os.kill(self.pid, signal.SIGUSR1)
 
+    def goes_on(self) -> None:
+        """Redis answers again: what was interrupted for its silence has ended, and the child runs what comes next."""
+        if self.ended == "silence" and not self.killed:
+            self.ended, self.interrupted_at = "", 0.0
+
     def kill(self, why: Ended) -> None:
         """End it now."""
-        self.ended = why
+        self.ended, self.killed = why, True
         os.kill(self.pid, signal.SIGKILL)
 
 

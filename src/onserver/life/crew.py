@@ -164,6 +164,7 @@ class Crew:
         self._sent = sent
         for child in self.children.values():
             child.page.stamp(sent)
+            child.goes_on()
 
     def end_overdue(self) -> None:
         """End what may not run on: Redis silent for too long, time limits, interruptions that were not heeded."""
