@@ -95,6 +95,7 @@ class Executor:
         self._recent = server.part(Recent)
         self._unsent_since = 0.0
         self._resume = False
+        self._doubtful_until = 0.0
         self._batching: bool = False
         self._generation = page.generation
         self._heeding = Heeding(server, page.board, self._halt, page.hold, page.wait)
@@ -108,6 +109,8 @@ class Executor:
         self._traced = self._tracer is not None and self._tracer.begin()
         try:
             while not self.page.draining:
+                if self._doubtful_until and monotonic() > self._doubtful_until:
+                    self._resume, self._doubtful_until = True, 0.0
                 claims = self._step(BATCH if self._batching else 1)
                 if not claims:
                     claims = self._wait()
@@ -254,7 +257,12 @@ class Executor:
             except LinkError:
                 self._link.close()
                 self._resume = True
+                # Redis may not know yet that the old connection is gone, and hand something to its wait
+                self._doubtful_until = monotonic() + WAIT_SECONDS + 1
                 sleep(0.05)
+                return []
+            if answer is None and self._doubtful_until:
+                self._resume = True
                 return []
             if answer is not None:
                 *message, change = answer[1]
