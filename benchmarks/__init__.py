@@ -10,6 +10,7 @@
 | `clients` | how a client program enqueues, calls and reports; the same code for both sides |
 | `stock`, `ours` | the two clients, and Celery's application |
 | `shared` | the shared state: eight programs that change one entry |
+| `growth` | what a claim and `ps` cost with a million queued |
 | `report` | medians, ratios, the table, the JSON file |
 | `project/` | the project that our workers run |
 

@@ -40,6 +40,8 @@ class Scale:
     many: dict[str, int]
     idle_seconds: float
     shared_seconds: float
+    queued: dict[str, int]
+    claims: int
 
 
 FULL = Scale(
@@ -50,6 +52,8 @@ FULL = Scale(
     many={"stock": 4000, "ours": 20_000},
     idle_seconds=4.0,
     shared_seconds=1.0,
+    queued={"stock": 1000, "ours": 1_000_000},
+    claims=300,
 )
 QUICK = Scale(
     drain={"stock": 60, "ours": 60, "ordinary": 60},
@@ -59,6 +63,8 @@ QUICK = Scale(
     many={"stock": 60, "ours": 60},
     idle_seconds=0.5,
     shared_seconds=0.1,
+    queued={"stock": 1000, "ours": 3000},
+    claims=20,
 )
 
 
@@ -164,6 +170,11 @@ class Bench:
                 found |= {f"{what}{programs}_{name}": value for name, value in report.items()}
         return found
 
+    def growth(self) -> Figures:
+        """Ours in both columns: with a thousand queued, and with a million."""
+        with self.open() as (_, place):
+            return place.client("growth", self.scale.queued[self.side], self.scale.claims)
+
     def _warm(self, place: Place, worker: Worker) -> None:
         place.client(self.side, "enqueue", "one", 4)
         worker.wait_count(4)
@@ -193,4 +204,7 @@ MEASURES: dict[str, tuple[Callable[[Bench], Figures], tuple[str, ...]]] = {
     "enqueue": (Bench.enqueue, ("stock", "ours")),
     "cold": (Bench.cold, ("stock", "ours")),
     "shared": (Bench.shared, ("stock", "ours")),
+    "growth": (Bench.growth, ("stock", "ours")),
 }
+#: What is measured in the first repetition only: it takes its time, and CPU time is steady.
+ONCE = frozenset({"growth"})

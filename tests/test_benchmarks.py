@@ -40,6 +40,14 @@ def test_the_shared_state_loses_nothing(tmp_path: Path) -> None:
     assert 0 < figures["use8_fairness"] <= 1
 
 
+def test_the_cost_of_many_that_wait_is_compared_with_that_of_few(tmp_path: Path) -> None:
+    written = run(tmp_path / "out.json", "--only", "growth")
+    assert isinstance(written["rows"], list)
+    rows = {row["label"].strip(): row for row in written["rows"]}
+    assert len(rows) == 3
+    assert all(row["stock"] > 0 and row["ours"] > 0 and row["judged"] for row in rows.values())
+
+
 def test_an_unknown_measure_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         program.main(["--only", "drian"])
@@ -56,6 +64,13 @@ def test_a_ratio_is_taken_within_a_repetition_and_is_above_one_where_ours_is_bet
     )
     assert (line.stock, line.ours, line.ratio) == (4.0, 3.0, 2.0)
     assert not report.slower([line])
+
+
+def test_a_cost_that_grows_is_named() -> None:
+    few: list[Figures] = [{"claim_us": 10.0, "ps_ms": 2.0}]
+    many: list[Figures] = [{"claim_us": 14.0, "ps_ms": 4.0}]
+    found = report.lines({"growth": {"stock": few, "ours": many}})
+    assert report.slower(found) == ["the first page of ps, CPU time of both sides"]
 
 
 def test_a_row_in_which_celery_is_better_is_named() -> None:

@@ -1,6 +1,7 @@
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc"
 """Written into the project of a test's cluster as `tasks/jobs.py`."""
 
+import asyncio  # noqa: F401  # for what a test adds
 import os
 import time
 
@@ -43,6 +44,12 @@ def computed(order, customer="nobody", seconds=0.05):
 @procedure(limit=Limit(rate=10, per=1.5))
 def often(n):
     return n
+
+
+@procedure(limit=Limit(2))
+def nested(depth):
+    _note("nested", depth)
+    return nested.start(depth - 1).result() + 1 if depth else 0
 
 
 @procedure

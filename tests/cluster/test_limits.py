@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from onserver import Process, execute_many, execute_on_server, wait_all
-from onserver.errors import NoWorker
+from onserver.errors import DeadlockDetected, NoWorker
 from onserver.process import gates
 from onserver.testing.cluster import Cluster
 from onserver.testing.ledger import Ledger
@@ -24,6 +24,15 @@ from onserver.testing.wait import wait_for
 from tests.cluster.conftest import Open
 
 TASKS = (Path(__file__).parent / "limits_project.py").read_text()
+COROUTINE = """
+
+@procedure(limit=Limit(3))
+async def turns(n):
+    _note("started", "turns")
+    await asyncio.sleep(0.1)
+    _note("ended", "turns")
+    return n
+"""
 FINAL = {"done", "dead"}
 
 
@@ -128,6 +137,22 @@ def test_new_code_brings_new_limits(cluster_of: Open) -> None:
         later = cluster.folder / "later"
         later.write_text("".join("\t".join(words) + "\n" for words in list(cluster.ledger)[before:]))
         assert at_once(Ledger(later))["three"] == 1
+
+
+def test_whoever_waits_for_what_needs_its_own_slot_is_told(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=TASKS, executors=2)
+    with cluster.as_current():
+        assert execute_on_server("jobs.nested", 1).result(timeout=20) == 1
+        told = r"needs a slot of the limit of `jobs\.nested`, and whoever has one waits"
+        with pytest.raises(DeadlockDetected, match=told):
+            execute_on_server("jobs.nested", 3).result(timeout=20)
+
+
+def test_coroutines_are_limited_like_all_others(cluster_of: Open) -> None:
+    cluster = cluster_of(2, tasks=TASKS + COROUTINE)
+    with cluster.as_current():
+        assert wait_all(execute_many("jobs.turns", range(12)), timeout=30) == list(range(12))
+        assert at_once(cluster.ledger)["turns"] == 3
 
 
 def test_a_queue_has_a_limit_of_its_own(cluster_of: Open) -> None:

@@ -141,7 +141,7 @@ def in_words(text: str, name: str, taken: int, turn_ms: float | None, now_ms: in
         now_ms: the present.
     """
     at_once, rate, per, *_ = text.split(" ", 4)
-    whose = f"queue `{name[2:]}`" if name.startswith("q:") else _readable(name[2:])
+    whose = readable(name)
     if int(at_once) and taken >= int(at_once):
         return f"{taken} of {at_once} run at once: limit of {whose}"
     if turn_ms is not None and turn_ms > now_ms:
@@ -150,7 +150,11 @@ def in_words(text: str, name: str, taken: int, turn_ms: float | None, now_ms: in
     return ""
 
 
-def _readable(name: str) -> str:
+def readable(limit: str) -> str:
+    """Answer the name of a limit for people."""
+    kind, _, name = limit.partition(":")
+    if kind == "q":
+        return f"queue `{name}`"
     procedure, _, key = name.partition(" ")
     return f"`{procedure}` for {key.removeprefix('=')}" if key else f"`{procedure}`"
 

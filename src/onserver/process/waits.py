@@ -13,6 +13,7 @@ from typing import Final
 from onserver.checkpoint import acheckpoint, waiting_for_process
 from onserver.errors import DeadlockDetected
 from onserver.process.inbox import Awaited
+from onserver.process.limits import readable
 from onserver.process.pump import Pump
 from onserver.process.record import State
 from onserver.server import Server
@@ -136,6 +137,9 @@ def _begins(server: Server, run: Run, number: int) -> bool:
     how, *facts = [word.decode() for word in server.store.run("wait_process", run.owner, number)]
     if how == "deadlock":
         raise _circle(server, run, number, facts[1:])
+    if how == "limited":
+        why = f"#{facts[0]} needs a slot of the limit of {readable(facts[1])}, and whoever has one waits as well"
+        raise DeadlockDetected(f"the end of #{number}", "", "", f"#{run.number}", why)
     if how == "full":
         why = f"#{facts[0]} waits in queue `{facts[1]}`, and every executor there waits as well"
         raise DeadlockDetected(f"the end of #{number}", "", "", f"#{run.number}", why)

@@ -1,10 +1,12 @@
--- Who waits for whom. A wait for what one of several may give, a slot of a semaphore, is lost only when all of them are.
+-- late: slot_owners slots
+-- Who waits for whom. A wait for what one of several may give, a slot of a semaphore or of a limit, is lost only when all
+-- of them are.
 -- The owners that can end a wait for `wanted`; a signal has none: anybody may trigger it
 local function owners_of(wanted)
   local n = string.match(wanted, '^p:(%d+)$')
   if n then
     local r = redis.call('HMGET', T .. wanted, 'o', 'd')
-    return r[1] and {string.format('%s/%s.%d', r[1], n, tonumber(r[2] or 0) + 1)} or {}
+    return r[1] and {string.format('%s/%s.%d', r[1], n, tonumber(r[2] or 0) + 1)} or slot_owners(n)
   end
   local semaphore = string.match(wanted, '^sem:(.*)$')
   if semaphore then return redis.call('HKEYS', T .. 'sem:h:' .. semaphore) end
