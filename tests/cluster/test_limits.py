@@ -187,3 +187,20 @@ def test_a_pause_that_was_given_while_nobody_was_there_is_obeyed_by_all_who_come
         cluster.start(1)
         gates.resume_procedure(cluster.server, "jobs.free")
         assert wait_all(held, timeout=10) == [0, 1, 2]
+
+
+def test_a_pause_of_a_queue_stops_what_runs_in_it_as_well_where_that_is_said(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=TASKS)
+    with cluster.as_current():
+        running = execute_many("jobs.three", [(n, 1.0) for n in range(2)])
+        cluster.wait_for(lambda: cluster.ledger.count("started") == 2)
+        gates.pause_procedure(cluster.server, "jobs.three", running=True)
+        cluster.wait_for(lambda: {str(process.state) for process in running} == {"paused"})
+        waiting = execute_on_server("jobs.three", 3)
+        assert execute_on_server("jobs.free", 4).result(timeout=10) == 4  # others have taken their places
+        gates.resume_procedure(cluster.server, "jobs.three")
+        assert {str(process.state) for process in running} == {"paused"}
+        assert waiting.result(timeout=10) == 3  # the third slot: those that are paused keep theirs
+        gates.resume_procedure(cluster.server, "jobs.three", running=True)
+        assert wait_all(running, timeout=20) == [0, 1]
+    assert at_once(cluster.ledger)["three"] <= 3

@@ -36,6 +36,7 @@ def _what(command: F) -> F:
         click.option("--queue", metavar="Q", help="A queue: nothing in it begins; what runs goes on."),
         click.option("--procedure", metavar="P", help="A procedure: no process of it begins; what runs goes on."),
         click.option("--all", "everything", is_flag=True, help="Everything: nothing begins; what runs goes on."),
+        click.option("--running", is_flag=True, help="With these three: each process that runs as well."),
     )
     for option in reversed(options):
         command = option(command)
@@ -56,6 +57,7 @@ def pause(
     queue: str | None,
     procedure: str | None,
     everything: bool,
+    running: bool,
     for_seconds: float | None,
     timeout: float,
 ) -> int:
@@ -67,9 +69,9 @@ def pause(
     Exit status: 0 done, or they will pause at their next checkpoint; 2 wrong usage; 4 there is no such process or
     procedure.
     """
-    _check(processes, queue, procedure, everything=everything)
+    _check(processes, queue, procedure, everything=everything, running=running)
     if not processes:
-        return _shut(invocation, queue, procedure, for_seconds)
+        return _shut(invocation, queue, procedure, for_seconds, running=running)
     if for_seconds is not None:
         raise click.UsageError("--for goes with --queue, --procedure or --all.")
     until = time.monotonic() + timeout
@@ -81,7 +83,12 @@ def pause(
 @common_options
 @pass_invocation
 def resume(
-    invocation: Invocation, processes: Sequence[str], queue: str | None, procedure: str | None, everything: bool
+    invocation: Invocation,
+    processes: Sequence[str],
+    queue: str | None,
+    procedure: str | None,
+    everything: bool,
+    running: bool,
 ) -> int:
     """Let paused processes go on where they were.
 
@@ -90,40 +97,47 @@ def resume(
 
     Exit status: 0 done, or it was not paused; 2 wrong usage; 4 there is no such process or procedure.
     """
-    _check(processes, queue, procedure, everything=everything)
-    return _each(invocation, processes, _resume) if processes else _open(invocation, queue, procedure)
+    _check(processes, queue, procedure, everything=everything, running=running)
+    return _each(invocation, processes, _resume) if processes else _open(invocation, queue, procedure, running=running)
 
 
-def _check(processes: Sequence[str], queue: str | None, procedure: str | None, *, everything: bool) -> None:
+def _check(
+    processes: Sequence[str], queue: str | None, procedure: str | None, *, everything: bool, running: bool
+) -> None:
     given = [bool(processes), queue is not None, procedure is not None, everything]
     if sum(given) != 1:
         raise click.UsageError("Name processes, or give one of --queue Q, --procedure P and --all.")
+    if processes and running:
+        raise click.UsageError("--running goes with --queue, --procedure or --all.")
 
 
 # ---- a queue, a procedure, everything
 
 
-def _shut(invocation: Invocation, queue: str | None, procedure: str | None, for_seconds: float | None) -> int:
+def _shut(
+    invocation: Invocation, queue: str | None, procedure: str | None, for_seconds: float | None, *, running: bool
+) -> int:
     server = invocation.server()
     if queue is not None:
-        gate = pause_queue(server, queue, for_seconds=for_seconds)
+        gate = pause_queue(server, queue, for_seconds=for_seconds, running=running)
     elif procedure is not None:
-        gate = pause_procedure(server, procedure, for_seconds=for_seconds)
+        gate = pause_procedure(server, procedure, for_seconds=for_seconds, running=running)
     else:
-        gate = pause_all(server, for_seconds=for_seconds)
-    invocation.screen.result(gate._asdict() | {"text": gate.text}, f"{gate.text}; what runs goes on")
+        gate = pause_all(server, for_seconds=for_seconds, running=running)
+    what_runs = "what runs is paused as well" if running else "what runs goes on"
+    invocation.screen.result(gate._asdict() | {"text": gate.text}, f"{gate.text}; {what_runs}")
     return exits.DONE
 
 
-def _open(invocation: Invocation, queue: str | None, procedure: str | None) -> int:
+def _open(invocation: Invocation, queue: str | None, procedure: str | None, *, running: bool) -> int:
     server = invocation.server()
     if queue is not None:
-        what, was = f"queue `{queue}`", resume_queue(server, queue)
+        what, was = f"queue `{queue}`", resume_queue(server, queue, running=running)
     elif procedure is not None:
         name = full_name(server.store, procedure)
-        what, was = f"procedure `{name}`", resume_procedure(server, name)
+        what, was = f"procedure `{name}`", resume_procedure(server, name, running=running)
     else:
-        what, was = "everything", resume_all(server)
+        what, was = "everything", resume_all(server, running=running)
     text = f"{what} goes on" if was else f"{what} was not paused"
     invocation.screen.result({"was_paused": was, "text": text}, text)
     for left in paused(server):

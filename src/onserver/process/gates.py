@@ -1,4 +1,4 @@
-"""Wide pauses: of a queue, a procedure, everything. What runs goes on; what waits does not begin.
+"""Wide pauses: of a queue, a procedure, everything. What waits does not begin; what runs goes on, unless that is said.
 
 They are kept in Redis and honoured by the one decision what may begin (`redis/lua/fragments/claim.lua`), so they work
 while no worker is up and survive restarts of everything. Processes of hooks and what descends from them are not held:
@@ -6,11 +6,13 @@ a server could not start or stop otherwise. When a pause ends, by somebody or by
 has waited, in the same step.
 """
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-from onserver.errors import BadArguments
-from onserver.process.control import asked_by
+from onserver.errors import BadArguments, ProcessNotFound
+from onserver.process.control import asked_by, pause, resume
 from onserver.process.execute import Names
 from onserver.redis.store import Store
 from onserver.server import Server
@@ -50,27 +52,38 @@ class Gate(NamedTuple):
         return self.kind == "all" or self.name == (queue if self.kind == "queue" else procedure)
 
 
-def pause_queue(server: Server, queue: str, *, by: str = "", for_seconds: float | None = None) -> Gate:
+def pause_queue(
+    server: Server, queue: str, *, by: str = "", for_seconds: float | None = None, running: bool = False
+) -> Gate:
     """Let nothing that waits in a queue begin, until `resume_queue`.
 
     Args:
         server: the server.
         queue: its name; there need not be anything in it yet.
         by: who asks, for people; whoever asks here by default.
-        for_seconds: after so many seconds it ends by itself.
+        for_seconds: after so many seconds it ends by itself; what ran then has to be resumed.
+        running: pause what runs as well, each process by itself, as `Process.pause` does.
 
     Raises:
         BadArguments: ONS-1105, `for_seconds` is out of range.
     """
-    return _shut(server, f"q:{queue}", by, for_seconds)
+    return _shut(server, f"q:{queue}", by, for_seconds, running=running)
 
 
-def resume_queue(server: Server, queue: str) -> bool:
-    """End a pause of a queue. Returns whether there was one."""
-    return _open(server, f"q:{queue}")
+def resume_queue(server: Server, queue: str, *, running: bool = False) -> bool:
+    """End a pause of a queue. Returns whether there was one.
+
+    Args:
+        server: the server.
+        queue: its name.
+        running: resume its processes that are paused by themselves as well.
+    """
+    return _open(server, f"q:{queue}", running=running)
 
 
-def pause_procedure(server: Server, procedure: str, *, by: str = "", for_seconds: float | None = None) -> Gate:
+def pause_procedure(
+    server: Server, procedure: str, *, by: str = "", for_seconds: float | None = None, running: bool = False
+) -> Gate:
     """Let no process of a procedure begin, in whatever queue it waits, until `resume_procedure`.
 
     Args:
@@ -78,35 +91,36 @@ def pause_procedure(server: Server, procedure: str, *, by: str = "", for_seconds
         procedure: its name, or the end of it where no other's ends so.
         by: see `pause_queue`.
         for_seconds: see `pause_queue`.
+        running: see `pause_queue`.
 
     Raises:
         ProcedureNotFound: ONS-1104, no procedure of this name was ever registered.
         BadArguments: ONS-1105, `for_seconds` is out of range.
     """
-    return _shut(server, f"p:{server.part(Names).order(procedure).procedure}", by, for_seconds)
+    return _shut(server, f"p:{server.part(Names).order(procedure).procedure}", by, for_seconds, running=running)
 
 
-def resume_procedure(server: Server, procedure: str) -> bool:
-    """End a pause of a procedure. Returns whether there was one.
+def resume_procedure(server: Server, procedure: str, *, running: bool = False) -> bool:
+    """End a pause of a procedure; see `resume_queue`. Returns whether there was one.
 
     Raises:
         ProcedureNotFound: ONS-1104.
     """
-    return _open(server, f"p:{server.part(Names).order(procedure).procedure}")
+    return _open(server, f"p:{server.part(Names).order(procedure).procedure}", running=running)
 
 
-def pause_all(server: Server, *, by: str = "", for_seconds: float | None = None) -> Gate:
-    """Let nothing begin, until `resume_all`; pauses of queues and procedures are not touched.
+def pause_all(server: Server, *, by: str = "", for_seconds: float | None = None, running: bool = False) -> Gate:
+    """Let nothing begin, until `resume_all`; pauses of queues and procedures are not touched. See `pause_queue`.
 
     Raises:
         BadArguments: ONS-1105, `for_seconds` is out of range.
     """
-    return _shut(server, "all", by, for_seconds)
+    return _shut(server, "all", by, for_seconds, running=running)
 
 
-def resume_all(server: Server) -> bool:
-    """End a pause of everything; pauses of queues and procedures stay. Returns whether there was one."""
-    return _open(server, "all")
+def resume_all(server: Server, *, running: bool = False) -> bool:
+    """End a pause of everything; those of queues and procedures stay. Returns whether there was one."""
+    return _open(server, "all", running=running)
 
 
 def paused(server: Server) -> list[Gate]:
@@ -122,17 +136,47 @@ def paused_on(store: Store) -> list[Gate]:
     return sorted(gate for gate in gates if not gate.until_ms or gate.until_ms > now)
 
 
-def _shut(server: Server, gate: str, by: str, for_seconds: float | None) -> Gate:
+def _shut(server: Server, gate: str, by: str, for_seconds: float | None, *, running: bool) -> Gate:
     if for_seconds is not None and not 0 < for_seconds <= _LONGEST_SECONDS:
         raise BadArguments("pause", f"is given for_seconds={for_seconds!r}", "for_seconds: 0 to a year")
     store, asks = server.store, by or asked_by(server)
     for_ms = "" if for_seconds is None else max(1, int(for_seconds * 1000))
     since, until, who = store.run("shut_gate", store.nonce(), gate, asks, for_ms)
-    return _read(gate, f"{since} {until} {who.decode()}")
+    made = _read(gate, f"{since} {until} {who.decode()}")
+    for number in _held(server.store, made) if running else ():
+        with suppress(ProcessNotFound):  # it has ended meanwhile, and was dropped
+            pause(server, number)
+    return made
 
 
-def _open(server: Server, gate: str) -> bool:
-    return bool(server.store.run("open_gate", server.store.nonce(), gate))
+def _open(server: Server, gate: str, *, running: bool) -> bool:
+    store, meant = server.store, _read(gate, "0 0 ")
+    was = bool(store.run("open_gate", store.nonce(), gate))
+    for number in (*_held(store, meant), *_resting(store, meant)) if running else ():
+        with suppress(ProcessNotFound):  # as above
+            resume(server, number)
+    return was
+
+
+def _held(store: Store, gate: Gate) -> list[int]:
+    """Answer what runs, or was paused while it ran, and is held by a wide pause of this kind."""
+    holders = store.command("SMEMBERS", store.key("live"))
+    lists = store.pipeline([("LRANGE", store.key(f"held:{holder.decode()}"), 0, -1) for holder in holders])
+    return _meant(store, gate, [int(number) for numbers in lists for number in numbers])
+
+
+def _resting(store: Store, gate: Gate) -> list[int]:
+    return _meant(store, gate, [int(number) for number in store.command("ZRANGE", store.key("resting"), 0, -1)])
+
+
+def _meant(store: Store, gate: Gate, numbers: Sequence[int]) -> list[int]:
+    records = store.pipeline([("HMGET", store.key(f"p:{number}"), "q", "t", "x", "hk") for number in numbers])
+    found: list[int] = []
+    for number, record in zip(numbers, records, strict=True):
+        queue, procedure, root, hook = ((text or b"").decode() for text in record)
+        if not (root or hook) and gate.holds(queue, procedure):
+            found.append(number)
+    return found
 
 
 def _read(gate: str, text: str) -> Gate:
