@@ -57,7 +57,7 @@ def tried(attempts):
     return process().attempt
 
 
-@shared_task(name="silent_flaky", bind=True, ignore_result=True, autoretry_for=(OSError,), retry_backoff=False)
+@shared_task(name="silent_flaky", bind=True, ignore_result=True, autoretry_for=(OSError,), default_retry_delay=0.2)
 def silent_flaky(self):
     if self.request.retries < 1:
         raise OSError("once")

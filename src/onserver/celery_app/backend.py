@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
+from billiard.exceptions import TimeLimitExceeded
 from celery import states
 from celery.app.backends import by_url
 from celery.backends.base import BaseBackend
@@ -33,6 +34,7 @@ from onserver.celery_app.failures import stored_error
 from onserver.celery_app.holding import holding_of, mark_of
 from onserver.celery_app.meta import FINAL, STORED, Row, ended, meta_of
 from onserver.celery_app.patience import settle_patiently
+from onserver.celery_app.task import ProcedureTask, timeout_of
 from onserver.errors import NotSendable, ReachError
 from onserver.process.attempts import say_attempt
 from onserver.session.running import ending, running
@@ -85,6 +87,8 @@ class Backend(BaseBackend):
         store_result: bool = True, call_errbacks: bool = True, state: str = states.FAILURE,
     ) -> None:  # fmt: skip
         """End a task badly. With `ignore_result` its error is kept all the same, for the one who looks for it."""
+        if isinstance(exc, TimeLimitExceeded) and isinstance(self.app.tasks.get(request.task), ProcedureTask):
+            exc = timeout_of(request) or exc
         store_result = store_result or self._own(task_id, request)
         super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
 

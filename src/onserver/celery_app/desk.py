@@ -13,9 +13,9 @@ from onserver.celery_app.message import Stored, arguments
 from onserver.celery_app.seat import Seat
 from onserver.errors import BadSignature, ProcessTimeout
 from onserver.process.claim import Claim
+from onserver.process.execute import Names
 from onserver.process.failure import error_of
 from onserver.process.number import number_of, task_id
-from onserver.process.procedure import Procedure
 from onserver.process.put import Order, age_ms, schedule_fields
 from onserver.process.runner import missing_key
 from onserver.process.signing import Signer, sign_now
@@ -90,8 +90,7 @@ class Desk:
         store, run = self.store, current_run()
         nonce, made_ms = store.nonce(), store.now_ms()
         fields: list[Word] = ["t", message.procedure, "b", message.body]
-        procedure = self.server.registry.find(message.procedure)
-        order = procedure.order if isinstance(procedure, Procedure) else None
+        order = self.server.part(Names).described(message.procedure, deadline)
         expires_ms = 0 if order is None or message.retries else order.expires_ms(made_ms)
         fields += ["c", sign_now(self.server, message.procedure, message.body, nonce, made_ms, expires_ms)]
         ways = flags + ("" if order is None else order.flags)
@@ -99,7 +98,9 @@ class Desk:
             fields += ["v", ways]
         if message.headers:
             fields += ["h", message.headers]
-        if message.timeout_ms:
+        if order is not None and message.retries:
+            pass  # its record keeps the time limits of its start
+        elif message.timeout_ms:
             fields += ["to", message.timeout_ms]
         elif order is not None:
             fields += order.time_fields

@@ -129,6 +129,8 @@ def rebuild(
     headers: dict[str, Any] = {**_DEFAULTS, **fixed, **kept, "eta": None}
     if claim.attempts or "Y" in claim.flags:
         headers["retries"] = claim.attempts
+    if claim.timeout_ms and claim.grace_ms:  # of a procedure: its interruption, and the kill
+        headers["timelimit"] = [(claim.timeout_ms + claim.grace_ms) / 1000, claim.timeout_ms / 1000]
     headers[MARK] = {
         "number": claim.number,
         "holder": holder,

@@ -6,6 +6,7 @@
 | interrupted, a second later | `SoftTimeLimitExceeded`, by signal | the same, in the thread, outside our calls |
 | killed, where that was asked for | the pool's child | not possible: the record says so |
 | paused | at the next checkpoint | at the next checkpoint |
+| the time limit of a procedure | by Celery: interrupted, then killed | interrupted in the same way |
 
 What is asked comes with the beat. It goes onto a board made before the pool forks, which its children share.
 """
@@ -24,7 +25,7 @@ from celery.utils.log import get_logger
 from celery.worker import state
 
 from onserver.celery_app.holding import mark_of
-from onserver.celery_app.runs import thread_of
+from onserver.celery_app.runs import Limit, late_runs, thread_of
 from onserver.cluster.member import Ask
 from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life.asks import INTERRUPT_SECONDS
@@ -68,6 +69,8 @@ class PoolOrders:
 
     def follow(self, worker: Any) -> None:
         """Do what is due now."""
+        for limit in late_runs():
+            _end_late(limit)
         now = monotonic()
         for number, ask in self._asks.items():
             if ask.what != "abort":
@@ -92,8 +95,7 @@ class PoolOrders:
             self._say(ask, "interrupted")
         elif thread is not None and _may_be_interrupted(thread):
             self._say(ask, "interrupted")
-            raised = ctypes.py_object(SoftTimeLimitExceeded)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+            _raise_in(thread)
 
     def _kill(self, worker: Any, ask: Ask) -> None:
         pid = _child_of(worker, ask.number)
@@ -111,6 +113,20 @@ class PoolOrders:
                 reach(self._server, ask.holder, ask.number, level=level)
         except (MemberFenced, BrokerUnavailable) as error:  # the beat finds the same, and acts
             logger.warning("%s", error)
+
+
+def _end_late(limit: Limit) -> None:
+    """Interrupt a procedure in a thread at its time limit, once it is in code of the project; more cannot be done."""
+    if limit.reached:
+        logger.warning("#%s has reached its time limit, and %s", limit.number, NOT_HERE)
+        limit.reached = 2
+    elif _may_be_interrupted(limit.thread):
+        limit.reached = 1
+        _raise_in(limit.thread)
+
+
+def _raise_in(thread: int) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(SoftTimeLimitExceeded))
 
 
 def _child_of(worker: Any, number: int) -> int:

@@ -7,7 +7,8 @@ lies all that the tracer does for a task, its callbacks included, so that what t
 
 import threading
 from contextlib import ExitStack
-from time import time
+from dataclasses import dataclass
+from time import monotonic, time
 from typing import Any
 
 from celery import states
@@ -15,6 +16,7 @@ from celery.signals import task_postrun, task_prerun
 
 from onserver.celery_app.elsewhere import end
 from onserver.celery_app.holding import mark_of
+from onserver.celery_app.task import ProcedureTask
 from onserver.server import Server
 from onserver.session.context import Run, current_run, entered
 
@@ -48,9 +50,41 @@ _ENTERED = "onserver_entered"
 _threads: dict[int, int] = {}
 
 
+@dataclass
+class Limit:
+    """The time limit of a procedure that runs in a thread of this program.
+
+    Attributes:
+        number: of its process.
+        thread: by its identity.
+        soft_at: when it is to be interrupted, monotonic.
+        hard_at: when it ought to have ended.
+        reached: how far that has come: 0, 1 interrupted, 2 it did not help.
+    """
+
+    number: int
+    thread: int
+    soft_at: float
+    hard_at: float
+    reached: int = 0
+
+    @property
+    def late(self) -> bool:
+        """Whether something is to be done about it."""
+        return self.reached < 2 and monotonic() >= (self.hard_at if self.reached else self.soft_at)
+
+
+_limits: dict[int, Limit] = {}
+
+
 def thread_of(number: int) -> int | None:
     """The thread of this program that runs a process, by its identity; None where none does."""
     return _threads.get(number)
+
+
+def late_runs() -> list[Limit]:
+    """The procedures in threads of this program that have reached their time limits."""
+    return [limit for limit in tuple(_limits.values()) if limit.late]
 
 
 #: How many receivers `enter_runs` connects.
@@ -70,6 +104,11 @@ def _enter(sender: Any = None, task: Any = None, **_: Any) -> None:
     block = ExitStack()
     _threads[run.number] = threading.get_ident()
     block.callback(_threads.pop, run.number, None)
+    hard, soft = task.request.timelimit or (None, None)
+    if soft and isinstance(task, ProcedureTask):
+        now = monotonic()
+        _limits[run.number] = Limit(run.number, threading.get_ident(), now + soft, now + (hard or soft))
+        block.callback(_limits.pop, run.number, None)
     block.enter_context(entered(run))
     task.request.__dict__[_ENTERED] = block
 

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celery import Task
-from celery.exceptions import Reject, TaskPredicate
+from celery.exceptions import Reject, SoftTimeLimitExceeded, TaskPredicate
 
 from onserver.celery_app import content
+from onserver.celery_app.holding import mark_of
 from onserver.errors import ProcessTimeout
+from onserver.interrupt import TIME_IS_UP, Interrupted
 from onserver.life.async_run import AsyncRun
 from onserver.life.driven import here
 from onserver.process import coroutines
@@ -40,12 +42,24 @@ class ProcedureTask(OnServerTask):
             return _awaited(value) if isinstance(self.procedure, AsyncProcedure) else value
         except TaskPredicate:  # the body asks Celery for something itself
             raise
-        except Exception as error:
+        except (Exception, Interrupted) as raised:
+            error = self._meant(raised)
+            if isinstance(error, Interrupted):
+                raise
             retry = self.procedure.rules.retry
             delay = None if retry is None else retry.delay_after(error, self.request.retries + 1)
             if delay is None or self.request.called_directly:
-                raise
-            raise self.retry(exc=error, countdown=delay, max_retries=self.request.retries + 1) from error
+                if error is raised:
+                    raise
+                raise error from raised
+            raise self.retry(exc=error, countdown=delay, max_retries=self.request.retries + 1) from raised
+
+    def _meant(self, raised: BaseException) -> BaseException:
+        """What was raised; where it only says that the time limit is reached, what that is called here."""
+        out_of_time = isinstance(raised, SoftTimeLimitExceeded) or (
+            isinstance(raised, Interrupted) and raised.reason == TIME_IS_UP
+        )
+        return timeout_of(self.request) or raised if out_of_time else raised
 
     def apply_async(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, *more: Any, **options: Any
@@ -57,6 +71,13 @@ class ProcedureTask(OnServerTask):
         """
         bound, named = self.procedure.shape.bind(list(args or ()), dict(kwargs or {}))
         return super().apply_async(list(bound), dict(named), *more, **options)
+
+
+def timeout_of(request: Any) -> ProcessTimeout | None:
+    """The error of a run of a procedure that has reached its time limit; None where the request has none."""
+    mark, limits = mark_of(request), getattr(request, "timelimit", None)
+    seconds = limits[1] if limits else None
+    return ProcessTimeout(int(mark["number"]), float(seconds), limit="timeout") if mark and seconds else None
 
 
 def _awaited(coroutine: Any) -> Any:

@@ -4,6 +4,7 @@ The hard limit is the supervisor's business: it kills the executor.
 """
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -14,7 +15,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 @contextmanager
 def soft_time_limit(seconds: float | None) -> Iterator[None]:
     """Raise in the block when it takes longer than `seconds`; in the main thread only. None is no limit."""
-    if not seconds:
+    if not seconds or threading.current_thread() is not threading.main_thread():
         yield
         return
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from billiard.einfo import ExceptionInfo
+from billiard.exceptions import TimeLimitExceeded
 from celery import signals, states
 from celery.app import trace
 from celery.exceptions import Reject
@@ -20,7 +21,9 @@ from onserver.celery_app.message import rebuild
 from onserver.celery_app.procedures import register_procedures
 from onserver.celery_app.qos import REFUSED
 from onserver.celery_app.signals_of_runs import send_signals
+from onserver.celery_app.time_limit import soft_time_limit
 from onserver.celery_app.wrapping import wrapped_by
+from onserver.interrupt import TIME_IS_UP, Interrupted
 from onserver.process.claim import Claim
 from onserver.server import Server
 
@@ -86,9 +89,21 @@ class Tracer:
             if _has_expired(request):
                 self.app.backend.mark_as_revoked(task_id, "expired", self._context(task, request), store_result=True)
             else:
-                self._trace(task, task_id, request, claim, held)
+                self._trace_in_time(task, task_id, request, claim, held)
         if not held.gone and (claim.call or not held.ended):  # the end of a call is only stored: see `lua/step.lua`
             holding.settle(claim.number, "free", "", b"", claim.call)
+
+    def _trace_in_time(self, task: Any, task_id: str, request: dict[str, Any], claim: Claim, held: _Held) -> None:
+        """Trace it within its time limits. Of a procedure the supervisor keeps both; of another task the hard one."""
+        soft = None if claim.grace_ms else (request["timelimit"] or (None, None))[1]
+        try:
+            with soft_time_limit(soft):
+                self._trace(task, task_id, request, claim, held)
+        except Interrupted as cut:
+            if cut.reason != TIME_IS_UP or held.ended:
+                raise
+            error = TimeLimitExceeded(claim.timeout_ms / 1000)
+            self.app.backend.mark_as_failure(task_id, error, request=self._context(task, request))
 
     def _trace(self, task: Any, task_id: str, request: dict[str, Any], claim: Claim, held: _Held) -> None:
         if task.__trace__ is None:

@@ -120,6 +120,7 @@ class Names:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._read: dict[str, tuple[float, Order]] = {}
+        self._described: dict[str, tuple[float, Order | None]] = {}
 
     def order(self, name: str) -> Order:
         """Answer what is to be put for this name, which may be the end of one.
@@ -136,6 +137,25 @@ class Names:
         order = self._from_server(name)
         self._read[name] = (monotonic(), order)
         return order
+
+    def described(self, name: str, deadline: float | None = None) -> Order | None:
+        """Answer what is to be put for a procedure of exactly this name; None where none has been registered.
+
+        Args:
+            name: full name of a procedure, or of a task of Celery's, which is none.
+            deadline: seconds for a trip to Redis, if not those of the settings.
+        """
+        found = self._server.registry.find(name)
+        if isinstance(found, Procedure):
+            return cast("Procedure[..., Any]", found).order
+        known = self._described.get(name)
+        if known is None or monotonic() - known[0] >= _BELIEVED_SECONDS:
+            store = self._server.store
+            text = store.command("HGET", store.key("procedures"), name, deadline=deadline)
+            known = monotonic(), read_order(name, text) if text else None
+            if text is not None:  # a worker has registered it; a task of Celery's is described by nothing
+                self._described[name] = known
+        return known[1]
 
     def _from_server(self, name: str) -> Order:
         store, registry = self._server.store, self._server.registry
