@@ -77,9 +77,11 @@ async def fails():
 '''
 
 
-@pytest.fixture(
-    scope="module", params=["", "solo", "threads", "prefork"], ids=["executors", "solo", "threads", "prefork"]
-)
+#: Tried by `make test-long`.
+LONG = [pytest.param(pool, marks=pytest.mark.long) for pool in ("solo", "threads")]
+
+
+@pytest.fixture(scope="module", params=["", "prefork", *LONG], ids=["executors", "prefork", "solo", "threads"])
 def cluster(
     request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:

@@ -67,10 +67,13 @@ def start_plain(shop: Shop, folder: Path) -> WorkerProgram:
     return WorkerProgram("plain", command, plain() | shop.variables, folder / "plain.log", shop.folder, 15.0)
 
 
-LONG = [pytest.param(kind, marks=pytest.mark.long) for kind in ("keep-solo", "keep-threads", "onserver-prefork")]
+LONG = [
+    pytest.param(kind, marks=pytest.mark.long)
+    for kind in ("keep-prefork", "keep-solo", "keep-threads", "onserver-prefork")
+]
 
 
-@pytest.fixture(scope="module", params=["keep-prefork", "onserver", *LONG])
+@pytest.fixture(scope="module", params=["onserver", *LONG])
 def joined(
     request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Shop, Cluster]]:

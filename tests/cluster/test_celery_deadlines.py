@@ -72,9 +72,11 @@ def plain_hard():
 """
 
 
-@pytest.fixture(
-    scope="module", params=["", "prefork", "threads", "solo"], ids=["executors", "prefork", "threads", "solo"]
-)
+#: Tried by `make test-long`.
+LONG = [pytest.param(pool, marks=pytest.mark.long) for pool in ("threads", "solo")]
+
+
+@pytest.fixture(scope="module", params=["", "prefork", *LONG], ids=["executors", "prefork", "threads", "solo"])
 def place(
     request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Cluster]]:

@@ -17,6 +17,8 @@ from tests.cluster.orders import ASYNC_TASKS, TASKS, quick
 
 LONG = 60.0
 WHERE = ["executor", "loop", "prefork", "threads", "solo"]
+#: Tried by `make test-long`: what they do they do as prefork does, or as is said of threads.
+SLOW = [pytest.param(pool, marks=pytest.mark.long) for pool in WHERE[3:]]
 
 
 class Row(NamedTuple):
@@ -67,7 +69,7 @@ TABLE = [
 ]
 
 
-@pytest.fixture(scope="module", params=WHERE)
+@pytest.fixture(scope="module", params=[*WHERE[:3], *SLOW])
 def place(
     request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Cluster]]:

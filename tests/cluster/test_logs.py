@@ -156,7 +156,11 @@ def _calls(cluster: Cluster) -> int:
 # ---- Celery's own pools
 
 
-@pytest.fixture(scope="module", params=["prefork", "threads", "solo"])
+#: Tried by `make test-long`.
+LONG = [pytest.param(pool, marks=pytest.mark.long) for pool in ("threads", "solo")]
+
+
+@pytest.fixture(scope="module", params=["prefork", *LONG])
 def pooled(
     request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Cluster]:
