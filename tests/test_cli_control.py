@@ -285,7 +285,7 @@ def test_logs_of_nobody(served: Project, working: int) -> None:
     unknown = served.run("logs", "work.work")
     assert unknown.returncode == 4
     assert "Did you mean work.works" in unknown.stderr
-    assert served.run("logs", "works").stdout.count("at work") == 1
+    wait_for(lambda: served.run("logs", "works").stdout.count("at work") == 1, 20)  # a moment after it was written
     assert served.run("logs", "--grep", "(").returncode == 2
     assert served.run("logs", "--level", "loud").returncode == 2
 

@@ -6,18 +6,11 @@ from typing import Any, NamedTuple
 
 from onserver.process.gates import paused_on
 from onserver.process.limits import in_words, limit_name
-from onserver.process.progress import Progress
-from onserver.process.signing import Signer
+from onserver.process.record import Record, State, read_answer, reading
+from onserver.redis.resp import Word
 from onserver.redis.store import Store
 
-#: Fields of a record that are read as text, in order; see the catalogue of keys.
-_FIELDS = (
-    "s", "t", "n", "q", "h", "hk", "x", "o", "l", "d", "a", "g", "f", "to", "why", "y", "lv", "pz", "pb", "st", "lk",
-)  # fmt: skip
-#: Fields that are bytes.
-_RAW = ("pr", "c")
-
-ENDED = frozenset({"done", "failed", "aborted", "lost", "dead"})
+ENDED = frozenset(state.value for state in State if state.ended)
 
 
 class Row(NamedTuple):
@@ -55,32 +48,29 @@ class Seen:
         """Read these processes; those whose record has expired are left out."""
         for start in range(0, len(numbers), 500):
             chunk = numbers[start : start + 500]
-            commands: list[Sequence[str | int]] = [("ZSCORE", self.store.key("due"), number) for number in chunk]
-            commands += [("HMGET", self.store.key(f"p:{number}"), *_FIELDS, *_RAW) for number in chunk]
+            commands: list[Sequence[Word]] = [("ZSCORE", self.store.key("due"), number) for number in chunk]
+            commands += [reading(self.store, number) for number in chunk]
             answers = self.store.pipeline(commands)
             for number, due, found in zip(chunk, answers[: len(chunk)], answers[len(chunk) :], strict=True):
-                if found[1] is not None:
-                    progress, envelope = found[len(_FIELDS) :]
-                    record = dict(zip(_FIELDS, map(_text, found[: len(_FIELDS)]), strict=True))
-                    yield self._row(number, record | {"due": _text(due)}, Progress.read(progress), envelope or b"")
+                record = read_answer(number, found)
+                if record is not None:
+                    yield self._row(record, float(due or self.now_ms))
 
-    def why(self, record: dict[str, str]) -> str:
+    def _why(self, record: Record, due_ms: float) -> str:
         """Say why a process waits, in words that tell what would let it begin."""
-        state = record["s"]
-        if state in ENDED:
+        if record.state.ended:
             return ""
-        if record["lv"]:
-            return f"is to stop: {record['lv']}"
-        if state == "delayed":
-            due = float(record["due"] or self.now_ms)
-            return f"due in {max(0.0, (due - self.now_ms) / 1000):.0f} s"
-        if record["pz"]:
-            by = f"by {record['pb']}"
-            return f"{record['why']} {by}".strip() if state == "paused" else f"is to pause, {by}"
-        return self._why_queued(record) if state == "queued" else record["why"]
+        if record.level:
+            return f"is to stop: {record.level}"
+        if record.state == State.DELAYED:
+            return f"due in {max(0.0, (due_ms - self.now_ms) / 1000):.0f} s"
+        if record.pausing:
+            by = f"by {record.paused_by}"
+            return f"{record.why} {by}".strip() if record.state == State.PAUSED else f"is to pause, {by}"
+        return self._why_queued(record) if record.state == State.QUEUED else record.why
 
-    def _why_queued(self, record: dict[str, str]) -> str:
-        queue, procedure = record["q"], record["t"]
+    def _why_queued(self, record: Record) -> str:
+        queue, procedure = record.queue, record.procedure
         if queue.startswith("@"):  # of an application that keeps its broker
             return f"its message waits with its broker, in `{queue[1:]}`"
         codes = self.codes_on(queue)
@@ -88,13 +78,13 @@ class Seen:
             return f"no worker listens on queue `{queue}`"
         if not any(self.has(code, procedure) for code in codes):
             return f"no worker on queue `{queue}` has `{procedure}`"
-        if not record["x"] and self.state != "running":
+        if record.root is None and self.state != "running":
             return f"the server is {self.state}"
-        held_by = "" if record["x"] else self._pause_of(queue, procedure)
+        held_by = "" if record.root is not None else self._pause_of(queue, procedure)
         return (
             held_by
             or self._limit_of(f"q:{queue}", "")
-            or self._limit_of(f"p:{procedure}", record["lk"])
+            or self._limit_of(f"p:{procedure}", record.limit_key)
             or ("waits for an executor")
         )
 
@@ -120,22 +110,21 @@ class Seen:
         found = self.store.command("HGETALL", self.store.key("limits"))
         return {_text(field): _text(rule) for field, rule in zip(found[::2], found[1::2], strict=True)}
 
-    def _row(self, number: int, record: dict[str, str], progress: Progress | None, envelope: bytes) -> Row:
-        began, over = int(record["g"] or 0), int(record["f"] or self.now_ms)
-        since = began or int(record["a"] or self.now_ms)
+    def _row(self, record: Record, due_ms: float) -> Row:
+        over = record.ended_ms or self.now_ms
         return Row(
-            number=number,
-            name=record["n"] or record["t"],
-            procedure=record["t"],
-            kind="hook" if record["hk"] else "task" if record["h"] else "procedure",
-            caller=_caller(record, envelope),
-            state=record["s"],
-            progress=progress.as_dict() if progress else None,
-            seconds=max(0.0, (over - since) / 1000),
-            worker=self.node((record["o"] or record["l"]).partition(".")[0]),
-            deliveries=int(record["d"] or 0),
-            queue=record["q"],
-            why=self.why(record),
+            number=record.number,
+            name=record.name or record.procedure,
+            procedure=record.procedure,
+            kind=record.kind,
+            caller=record.caller,
+            state=record.state.value,
+            progress=record.progress.as_dict() if record.progress else None,
+            seconds=max(0.0, (over - (record.claimed_ms or record.accepted_ms or self.now_ms)) / 1000),
+            worker=self.node(record.holder.partition(".")[0]),
+            deliveries=record.deliveries,
+            queue=record.queue,
+            why=self._why(record, due_ms),
         )
 
     def _node(self, member: str) -> str:
@@ -148,16 +137,6 @@ class Seen:
 
     def _has(self, code: str, procedure: str) -> bool:
         return bool(self.store.command("SISMEMBER", self.store.key(f"code:{code}"), procedure))
-
-
-def _caller(record: dict[str, str], envelope: bytes) -> str:
-    """Who asked for it, for people: a schedule, a user of a session, or the login of a program."""
-    if record["st"]:
-        return "schedule"
-    caller = Signer.shown(envelope)
-    if caller is None:
-        return ""
-    return caller.os_user or caller.user if caller.is_server else f"{caller.user} ({caller.kind})"
 
 
 def _text(value: bytes | None) -> str:

@@ -2,29 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from enum import IntEnum
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from onserver.process.record import Record, State, read_record
 from onserver.server import Server
 
 #: Of a process that a mailbox has, and of every other: the original's types.
 _WORKER, _EXECUTE_ON_SERVER = 5, 1
-
-
-class Code(IntEnum):
-    """The original's codes of what a process is doing (specification 5.5)."""
-
-    EXECUTING = 0
-    DELAYED = 1
-    WAITING_FOR_USER_EVENT = 2
-    WAITING_FOR_INPUT_OUTPUT = 3
-    WAITING_FOR_INTERNAL_FLAG = 4
-    PAUSED = 5
-
-
-#: What a process waits for, as its record says it, where that is no lock, signal, semaphore or other process.
-_WAITS: Final = {"sleep": Code.DELAYED, "calls": Code.WAITING_FOR_USER_EVENT}
 
 
 def process_activity(session_id: str | None = None, options: Literal[0, 1, 2] = 0) -> dict[str, Any] | None:
@@ -79,7 +63,7 @@ def _described(record: Record, worker: bool, session_id: str, info: Mapping[str,
         "number": record.number,
         "name": record.name or record.procedure,
         "type": _WORKER if worker else _EXECUTE_ON_SERVER,
-        "state": int(code_of(record)),
+        "state": record.code_4d,
         "sessionID": session_id,
         "creationDateTime": began.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "systemID": record.holder,
@@ -87,12 +71,3 @@ def _described(record: Record, worker: bool, session_id: str, info: Mapping[str,
         "visible": False,
     }
     return described if info is None else {**described, "session": info}
-
-
-def code_of(record: Record) -> Code:
-    """Answer the original's code for the state of a process that has begun."""
-    if record.state == State.PAUSED:
-        return Code.PAUSED
-    if record.state == State.WAITING:
-        return _WAITS.get(record.why, Code.WAITING_FOR_INTERNAL_FLAG)
-    return Code.EXECUTING

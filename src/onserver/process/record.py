@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from enum import IntEnum, StrEnum
+from typing import Any, Final, Literal, TypeAlias
 
 from onserver.process.attempts import Attempt, read_attempts
+from onserver.process.caller import Caller
 from onserver.process.progress import Progress
+from onserver.process.signing import Signer
+from onserver.redis.resp import Word
 from onserver.redis.store import Store
 
 
@@ -49,16 +52,39 @@ class State(StrEnum):
         return _CODES_4D.get(self)
 
 
-_CODES_4D: Final = {State.RUNNING: 0, State.DELAYED: 1, State.WAITING: 4, State.PAUSED: 5, State.ABORTED: -1}
+class Code(IntEnum):
+    """The original's codes of what a process is doing (specification 5.5)."""
+
+    ABORTED = -1
+    EXECUTING = 0
+    DELAYED = 1
+    WAITING_FOR_USER_EVENT = 2
+    WAITING_FOR_INPUT_OUTPUT = 3
+    WAITING_FOR_INTERNAL_FLAG = 4
+    PAUSED = 5
+
+
+_CODES_4D: Final = {
+    State.DELAYED: Code.DELAYED.value,
+    State.RUNNING: Code.EXECUTING.value,
+    State.WAITING: Code.WAITING_FOR_INTERNAL_FLAG.value,
+    State.PAUSED: Code.PAUSED.value,
+    State.ABORTED: Code.ABORTED.value,
+}
+#: What a process waits for, as its record says it, where that is no lock, signal, semaphore or other process.
+_WAITS_4D: Final = {"sleep": Code.DELAYED.value, "calls": Code.WAITING_FOR_USER_EVENT.value}
 _ENDED: Final = frozenset({State.DONE, State.FAILED, State.ABORTED, State.LOST, State.DEAD})
 #: States of the records that end a wait, as the scripts answer them.
 ENDED_BYTES: Final = frozenset(state.value.encode() for state in _ENDED)
 
 _FIELDS: Final = (
-    "s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why", "lv", "pb", "sk", "st", "rb", "ra", "rc",
+    "s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why", "lv", "pz", "pb", "sk", "st", "lk",
+    "rb", "ra", "rc", "h",
 )  # fmt: skip
 #: Fields that are no text.
-_RAW: Final = ("pr", "ta")
+_RAW: Final = ("pr", "ta", "c")
+
+Kind: TypeAlias = Literal["procedure", "task", "hook"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +93,14 @@ class Record:
 
     number: int
     state: State
+    #: Of a procedure, of a task that came with a message of Celery's, or of a hook.
+    kind: Kind
     procedure: str
+    #: The name that it was started under, or empty.
     name: str
     queue: str
+    #: Who asked for it, for people: a schedule, a user of a session, or the login of a program. It is not verified.
+    caller: str
     #: Deliveries that were begun and ended with their worker.
     deliveries: int
     accepted_ms: int
@@ -86,12 +117,15 @@ class Record:
     why: str
     #: How far an abort has come: `asked`, `interrupted`, `killed`, or empty.
     level: str
-    #: Who asked for its pause, or empty.
+    #: Whether a pause is asked of it, or in force; and who asked for that.
+    pausing: bool
     paused_by: str
     #: The schedule for which it was started, or empty.
     schedule: str
     #: The time of that schedule for which it is; 0 for none, or where somebody started it by hand.
     scheduled_ms: int
+    #: Which of the limits with keys counts it, or empty.
+    limit_key: str
     #: Who asked last that it runs again after it had ended, or empty; when; and how often that was done.
     replayed_by: str
     replayed_ms: int
@@ -101,33 +135,48 @@ class Record:
     #: The runs that raised and were followed by another, the last 20 of them.
     attempts: tuple[Attempt, ...] = ()
 
+    @property
+    def code_4d(self) -> int | None:
+        """The original's code (specification 5.5), which tells what it waits for as well; see `State.code_4d`."""
+        if self.state == State.WAITING:
+            return _WAITS_4D.get(self.why, self.state.code_4d)
+        return self.state.code_4d
+
 
 def read_record(store: Store, number: int) -> Record | None:
     """Read a record; None for a number that is unknown, or whose record has expired."""
-    return _read(number, store.command("HMGET", store.key(f"p:{number}"), *_FIELDS, *_RAW))
+    return read_answer(number, store.command(*reading(store, number)))
 
 
 def read_records(store: Store, numbers: Sequence[int]) -> list[Record]:
     """Read several records in one trip; those that are unknown, or have expired, are left out."""
     if not numbers:
         return []
-    found = store.pipeline([("HMGET", store.key(f"p:{number}"), *_FIELDS, *_RAW) for number in numbers])
-    records = (_read(number, answer) for number, answer in zip(numbers, found, strict=True))
+    found = store.pipeline([reading(store, number) for number in numbers])
+    records = (read_answer(number, answer) for number, answer in zip(numbers, found, strict=True))
     return [record for record in records if record is not None]
 
 
-def _read(number: int, answer: Sequence[bytes | None]) -> Record | None:
-    texts = (value.decode() if value else "" for value in answer[: len(_FIELDS)])
+def reading(store: Store, number: int) -> Sequence[Word]:
+    """Answer the command that reads a record, for who reads other things in the same trip."""
+    return ("HMGET", store.key(f"p:{number}"), *_FIELDS, *_RAW)
+
+
+def read_answer(number: int, answer: Sequence[Any]) -> Record | None:
+    """Make a record of what Redis answers to `reading`; None for a number that is unknown."""
+    texts = (value.decode(errors="replace") if value else "" for value in answer[: len(_FIELDS)])
     fields = dict(zip(_FIELDS, texts, strict=True))
     if not fields["t"]:
         return None
-    progress, attempts = answer[len(_FIELDS) :]
+    progress, attempts, envelope = answer[len(_FIELDS) :]
     return Record(
         number=number,
         state=State(fields["s"]),
+        kind="hook" if fields["hk"] else "task" if fields["h"] else "procedure",
         procedure=fields["t"],
         name=fields["n"],
         queue=fields["q"],
+        caller="schedule" if fields["st"] else _in_words(Signer.shown(envelope or b"")),
         deliveries=int(fields["d"] or 0),
         accepted_ms=int(fields["a"] or 0),
         claimed_ms=int(fields["g"] or 0),
@@ -138,12 +187,20 @@ def _read(number: int, answer: Sequence[bytes | None]) -> Record | None:
         hook=fields["hk"],
         why=fields["why"],
         level=fields["lv"],
+        pausing=bool(fields["pz"]),
         paused_by=fields["pb"],
         schedule=fields["sk"],
         scheduled_ms=int(fields["st"] or 0),
+        limit_key=fields["lk"],
         replayed_by=fields["rb"],
         replayed_ms=int(fields["ra"] or 0),
         replays=int(fields["rc"] or 0),
         progress=Progress.read(progress),
         attempts=read_attempts(attempts),
     )
+
+
+def _in_words(caller: Caller | None) -> str:
+    if caller is None:
+        return ""
+    return caller.os_user or caller.user if caller.is_server else f"{caller.user} ({caller.kind})"
