@@ -68,7 +68,7 @@ local function settle(e, n, kind, state, payload, extra, limits)
   if v[9] and state == 'failed' then state, payload = 'aborted', v[9] end   -- it was asked to stop, and raised
   if state == 'failed' and not v[10] and string.find(v[13] or '', 'L', 1, true) then state = 'dead' end
   if kind == 'wait' then redis.call('HSET', k, 's', state, 'why', payload) return true end
-  if kind == 'back' or state == 'failed' or state == 'dead' then  -- whoever ran it may have been killed inside a block
+  if kind == 'back' or STORE[state] == 'e' then  -- whoever ran it may have been killed inside a block
     drop_locks(e, string.format('%s/%s.%d', e, n, tonumber(redis.call('HGET', k, 'd') or 0) + 1))
   end
   if kind == 'back' then
