@@ -75,6 +75,11 @@ class ProcessMachine(RuleBasedStateMachine):
         found = sorted(self.model.at(*(states or ("running", "waiting"))), key=lambda process: process.number)
         return found[which % len(found)].holder
 
+    def _holders(self) -> list[tuple[int, bool, str]]:
+        """Number held, whether it waits, name: in an order that does not depend on whom Redis chose among equals."""
+        model = self.model
+        return sorted((number, holder in model.idle, holder) for holder, number in model.holders.items())
+
     def _owner(self, process: Proc) -> str:
         return f"{process.holder}/{process.number}.{process.deliveries + 1}"
 
@@ -111,7 +116,7 @@ class ProcessMachine(RuleBasedStateMachine):
     @precondition(lambda self: 0 in self.model.holders.values())
     @rule(which=_WHICH)
     def claim(self, which: int) -> None:
-        free = sorted(holder for holder, number in self.model.holders.items() if not number)
+        free = [holder for number, _, holder in self._holders() if not number]
         holder = free[which % len(free)]
         messages = self._step(holder, 1)
         expected = self.model.claim(holder)
@@ -153,8 +158,8 @@ class ProcessMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.holders)
     @rule(which=_WHICH)
     def crash(self, which: int) -> None:
-        by_number = sorted((number, holder) for holder, number in self.model.holders.items())  # who has which is chance
-        number, holder = by_number[which % len(by_number)]
+        found = self._holders()
+        number, _, holder = found[which % len(found)]
         self.member.bury(holder, number, counted=True)
         self.model.crash(holder, self._enlist())
 
