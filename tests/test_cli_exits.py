@@ -21,6 +21,8 @@ from onserver.cli import exits
         (errors.AlreadyRunning("totals", 7), 8),
         (errors.ProcedureFailed(7, "add", "ValueError"), 1),
         (errors.ProcessTimeout(7, 1.0), 5),
+        (errors.VariableTimeout(7, "ready", 1.0), 5),
+        (errors.SignalGone, 4),
         (errors.ProcessAborted(7), 1),
         (errors.ProcessLost(7), 1),
         (errors.ProcessDead(7, 3), 1),

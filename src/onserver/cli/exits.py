@@ -33,6 +33,8 @@ _STATUS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.AlreadyRunning, CONFLICT),
     (errors.DeadlockDetected, CONFLICT),
     (errors.ProcessTimeout, TIMED_OUT),
+    (errors.VariableTimeout, TIMED_OUT),
+    (errors.SignalGone, NOT_FOUND),
     (errors.ProcessError, FAILED),
     (errors.HookFailed, FAILED),
     (errors.LockTimeout, TIMED_OUT),
