@@ -234,7 +234,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("slots:LIMIT", "set", "put, due, step, bury", "the processes in it, which run", _slots),
     Key("rate:LIMIT", "list", "put, due, step, bury", "the time of the rate", _timed),
     Key("closed", "zset", "step, put, due", "until the limit lets one begin", _closed),
-    Key("turns", "zset", "step, put, due, shut_gate", "until the turn of a limit, or the end of a pause", _kept),
+    Key("turns", "zset", "step, put, due, shut_gate", "until a limit's turn, a pause's end, an expiry", _kept),
     Key("paused", "hash", "shut_gate, open_gate, due", "until somebody resumes, or the time is over", _kept),
     # Celery
     Key("note:UUID", "hash", "note", "process.keep_seconds", _timed),
