@@ -405,7 +405,7 @@ def test_pause_that_waits_for_a_checkpoint_says_so(served: Project) -> None:
     ("gate", "said"),
     [
         (("--queue", "default"), "queue `default`"),
-        (("--procedure", "counts"), "procedure `work.counts`"),
+        (("--procedure", "work.counts"), "procedure `work.counts`"),
         (("--all",), "everything"),
     ],
 )

@@ -104,7 +104,7 @@ def test_by_state_only_the_places_of_that_state_are_looked_at(many: Server) -> N
 
 
 def test_every_process_of_a_procedure(many: Server) -> None:
-    assert len(list(every(Seen(many.store), "waits"))) == MANY
+    assert len(list(every(Seen(many.store), "found.waits"))) == MANY
     assert [row.name for row in every(Seen(many.store), "found.other")] == ["the last one", "later", "aside"]
 
 
@@ -124,7 +124,7 @@ def test_names_and_numbers(many: Server) -> None:
         named(seen, "latter")
     with pytest.raises(ProcessNotFound, match="See those that live"):
         named(seen, "zzzzzz")
-    assert full_name(many.store, "waits") == "found.waits"
+    assert full_name(many.store, "found.waits") == "found.waits"
     with pytest.raises(ProcedureNotFound, match=r"Did you mean `found\.waits`"):
         full_name(many.store, "found.wait")
 

@@ -60,7 +60,7 @@ def test_a_paused_queue_lets_nothing_begin_and_the_others_go_on(floor: Floor) ->
 
 def test_a_paused_procedure_waits_in_every_queue_and_is_in_nobodys_way(floor: Floor) -> None:
     executor = floor.executor("default", "reports")
-    gates.pause_procedure(floor.server, "one")
+    gates.pause_procedure(floor.server, "gates.one")
     held = [floor.put(one) for _ in range(20)] + [floor.put(one, queue="reports")]
     others = [floor.put(two), floor.put(two, queue="default")]
     assert executor.claim() == others[1]
@@ -75,7 +75,7 @@ def test_everything_is_paused_but_hooks_and_what_descends_from_them(floor: Floor
     first, second = floor.executors(2)
     assert first.claim() == 0
     gates.pause_all(floor.server)
-    gates.pause_procedure(floor.server, "one")
+    gates.pause_procedure(floor.server, "gates.one")
     gates.pause_queue(floor.server, "default")
     held = floor.put(one)
     session = floor.server.session()
@@ -98,7 +98,7 @@ def test_everything_is_paused_but_hooks_and_what_descends_from_them(floor: Floor
     assert first.claim() == 0
     assert [gate.kind for gate in gates.paused(floor.server)] == ["all", "procedure", "queue"]
     assert why(floor, held).startswith("everything is paused by ")
-    for resume in (gates.resume_all, lambda s: gates.resume_procedure(s, "one")):
+    for resume in (gates.resume_all, lambda s: gates.resume_procedure(s, "gates.one")):
         resume(floor.server)
         assert first.given() == 0
     gates.resume_queue(floor.server, "default")
@@ -172,16 +172,16 @@ def test_a_delayed_process_waits_for_the_end_of_the_pause(floor: Floor) -> None:
     executor = floor.executor()
     assert executor.claim() == 0
     number = floor.put(one, delay=5)
-    gates.pause_procedure(floor.server, "one")
+    gates.pause_procedure(floor.server, "gates.one")
     floor.advance(6)
     assert (executor.given(), floor.state(number)) == (0, "queued")
-    gates.resume_procedure(floor.server, "one")
+    gates.resume_procedure(floor.server, "gates.one")
     assert executor.given() == number
 
 
 @pytest.mark.parametrize("waiting", [1000])
 def test_many_that_wait_behind_a_pause_cost_the_claims_of_others_nothing(floor: Floor, waiting: int) -> None:
-    gates.pause_procedure(floor.server, "one")
+    gates.pause_procedure(floor.server, "gates.one")
     floor.many(one, [(n,) for n in range(waiting)])
     executor = floor.executor("default")
     others = [floor.put(two, queue="default") for _ in range(2)]
