@@ -1,6 +1,6 @@
 -- include: prefix once
 -- enlist: a new holder of a member: one life of one executor, or what a client holds things in.
--- Keys: numbers, live, m:M, h:HOLDER, serve:QUEUE, codes, code:CODE, parked:QUEUE:PROC, special:QUEUE.
+-- Keys: numbers, live, m:M, h:HOLDER, serve:QUEUE, codes, code:CODE.
 -- ARGV: nonce, member, code ('' for what runs no processes), how many it runs at a time, queues …
 -- Answer: the holder, "member.incarnation"
 local kept = answered(ARGV[1])
