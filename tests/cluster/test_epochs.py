@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from onserver import execute_on_server
 from tests.cluster.conftest import Open
 
@@ -17,6 +19,25 @@ def broken():
 @procedure
 def work():
     return 1
+"""
+ENDLESS = """
+import time
+from onserver import on_server_startup
+
+@on_server_startup(timeout=0.5)
+def endless():
+    time.sleep(600)
+"""
+DEAF = """
+import time
+from contextlib import suppress
+from onserver import on_server_startup
+
+@on_server_startup(timeout=0.5)
+def endless():
+    while True:
+        with suppress(BaseException):
+            time.sleep(600)
 """
 
 
@@ -52,6 +73,29 @@ def test_after_a_clean_stop_the_storage_is_empty(cluster_of: Open) -> None:
     cluster.start(1)
     assert cluster.ledger.count("hook", "first", 2, "clean") == 1
     assert cluster.storage["started"] == 1
+
+
+def test_a_storage_that_is_to_be_kept_is_there_after_a_clean_stop(cluster_of: Open) -> None:
+    cluster = cluster_of(1, settings={"storage.keep": "true"})
+    cluster.worker(0).signal(signal.SIGTERM)
+    assert cluster.worker(0).wait() == 0
+    assert cluster.state() == "stopped"
+    cluster.start(1)
+    assert cluster.ledger.count("hook", "first", 2, "clean") == 1
+    assert cluster.storage["started"] == 2
+
+
+@pytest.mark.parametrize("pool", ["", "solo"])
+@pytest.mark.parametrize("tasks", [ENDLESS, DEAF], ids=["heeds", "deaf"])
+def test_a_start_up_hook_that_takes_too_long_is_ended_and_fails_the_start(
+    cluster_of: Open, pool: str, tasks: str
+) -> None:
+    cluster = cluster_of(0, tasks=tasks)
+    (worker,) = cluster.start(1, pool=pool, ready=False)
+    assert worker.wait() == 1
+    assert "`jobs.endless`" in worker.output
+    assert worker.output.rstrip().splitlines()[-1].endswith("it reached its timeout of 0.5 s.")
+    assert cluster.state() == "failed"
 
 
 def test_a_hook_whose_runner_died_is_run_again_and_can_see_it(cluster_of: Open) -> None:

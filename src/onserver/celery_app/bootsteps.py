@@ -26,6 +26,7 @@ from onserver.celery_app.configuring import QUEUE
 from onserver.celery_app.desk import Desk
 from onserver.celery_app.elsewhere import PREFIX
 from onserver.celery_app.heart import Heart, report_cut
+from onserver.celery_app.holding import Remote
 from onserver.celery_app.pool_orders import PoolOrders
 from onserver.celery_app.procedures import register_procedures
 from onserver.celery_app.seat import Seat
@@ -36,6 +37,8 @@ from onserver.life import epoch as epochs
 from onserver.life.code import Code
 from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookRun
 from onserver.life.narrate import failed_start, failure_value
+from onserver.process.claim import read_claim
+from onserver.process.runner import out_of_time
 from onserver.process.timetable import Timetable
 from onserver.server import SPACE, Server
 from onserver.session.storage import empty_storage
@@ -44,6 +47,8 @@ logger = get_logger(__name__)
 
 #: Seconds between two looks at what another worker does.
 _LOOK_SECONDS = 0.1
+#: Seconds after the time limit of a hook at which its program, which should have ended itself, is killed.
+_DEAF_SECONDS = 60.0
 
 
 class Membership(bootsteps.StartStopStep):
@@ -169,16 +174,20 @@ class Membership(bootsteps.StartStopStep):
         limit = hook.timeout if hook.timeout is not None else server.settings.hook.timeout_seconds
         words = [str(server.project or ""), holder, str(self._epoch), hook.kind, hook.name, hook.function.__module__]
         command = [sys.executable, "-m", "onserver.celery_app.hook_program", *words]
-        began, counted = monotonic(), True
+        began = monotonic()
         with subprocess.Popen(command, env=os.environ.copy(), stdin=subprocess.DEVNULL) as program:
             while program.poll() is None:
-                if monotonic() - began > limit + 5.0:
-                    program.kill()
+                if monotonic() - began > limit + _DEAF_SECONDS:
+                    program.kill()  # it ends itself when its time is up, unless it cannot
                 self._changed.wait(0.02)
         field = f"hooks:{self._epoch}"
         stand = server.store.command("HGET", server.store.key(field), hook.field)
         begun = int(stand) if stand is not None and stand.isdigit() else 0
-        member.bury(holder, begun, counted)
+        late = program.returncode < 0 and monotonic() - began > limit
+        claim = read_claim(server.store, begun) if late and begun else None
+        if claim is not None:
+            Remote(server.store, server.settings, holder).settle(*out_of_time(claim, server))
+        member.bury(holder, begun, counted=True)
 
     def _heed(self, beat: Beat) -> None:
         self._changed.set()

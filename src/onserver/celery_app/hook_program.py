@@ -5,6 +5,7 @@ worker, which buries it when this program has ended.
 """
 
 import os
+import signal
 import sys
 import threading
 from time import monotonic, sleep
@@ -13,6 +14,7 @@ from celery.utils.imports import import_from_cwd
 
 from onserver.celery_app.attach import load_application
 from onserver.errors import ProcedureNotFound
+from onserver.interrupt import TIME_IS_UP, Interrupted, interrupt
 from onserver.life.executor import Executor
 from onserver.life.hooks import Hook
 from onserver.life.kinship import die_with_parent
@@ -31,17 +33,23 @@ def main() -> int:
     if server.registry.find(name, kind) is None:  # in an application that is attached, and not named in the settings
         import_from_cwd(module)
     page = Page()
-    stamping = threading.Thread(target=_stamp, args=(page,), name="onserver-stamp", daemon=True)
-    stamping.start()  # the worker that started this program beats for it, and ends it when its time is up
+    signal.signal(signal.SIGUSR1, lambda *_: interrupt(Interrupted(TIME_IS_UP)) if page.current else None)
+    threading.Thread(target=_watch, args=(page,), name="onserver-watch", daemon=True).start()
     hook = server.registry.find(name, kind)
     if not isinstance(hook, Hook):
         raise ProcedureNotFound(name, (), len(server.registry.names(kind)))
     return run_hook(Executor(server, holder, page, "", ()), int(epoch), hook)
 
 
-def _stamp(page: Page) -> None:
+def _watch(page: Page) -> None:
+    """What a supervisor does for a hook: here the worker beats for it; when its time is up it is ended."""
     while True:
         page.stamp(monotonic())
+        if page.over_time:
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif page.late and not page.is_out_of_time:
+            page.interrupt(for_time=True)
+            os.kill(os.getpid(), signal.SIGUSR1)
         sleep(0.1)
 
 
