@@ -9,10 +9,17 @@ from onserver.redis.address import Address, unix_address
 from onserver.redis.embedded import Embedded
 from onserver.redis.store import Store
 from onserver.testing.proxy import Proxy
+from tests.leftovers import nothing_is_left
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # This run was put into the background: the programs that tests start would inherit that Ctrl-C is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with nothing_is_left(tmp_path_factory.getbasetemp()):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -99,6 +99,7 @@ class Keeper:
         self._watch(serving, users)
         self.home.running.unlink(missing_ok=True)
         serving.stop()
+        self._tidy()
         lock.close()  # before the exit closes the users' lock: whoever gets that one must find this one free
 
     def _clear_the_way(self, server_lock: FileLock) -> None:
@@ -117,10 +118,17 @@ class Keeper:
         found = ServerBinary(Path(order.path), order.engine, order.version, order.source)
         binary = choose(self.home, found)
         self.home.data.mkdir(mode=0o700, exist_ok=True)
+        self.home.socket.parent.mkdir(mode=0o700, exist_ok=True)  # see `_tidy`
         write(self.home, binary)
         serving = Serving(self.home, binary, order.appendfsync, server_lock.fd)
         self._start(serving)
         return serving
+
+    def _tidy(self) -> None:
+        """Leave no folder behind that was only for the socket."""
+        if self.home.socket.parent != self.home.folder:
+            with suppress(OSError):  # something of somebody else is in it
+                self.home.socket.parent.rmdir()
 
     def _start(self, serving: Serving) -> None:
         serving.start()

@@ -21,7 +21,7 @@ _LONGEST_SOCKET_PATH = 100
 
 
 def home_of(project: Path) -> Home:
-    """The home of a project's embedded Redis; its folders are made if they do not exist.
+    """The home of a project's embedded Redis; its folder is made, that of the socket the keeper makes.
 
     Raises:
         NoRedis: there is no folder that could be used.
@@ -31,6 +31,7 @@ def home_of(project: Path) -> Home:
     folder = project / ".onserver" / "redis"
     if not _usable(folder):
         folder = _private(_state_folder(), mark)
+        folder.mkdir(mode=0o700, exist_ok=True)
     socket = folder / "redis.sock"
     if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
         socket = _private(_run_folder(), mark) / "redis.sock"
@@ -58,11 +59,11 @@ def _run_folder() -> Path:
 
 
 def _private(parent: Path, mark: str) -> Path:
-    """A folder of this user alone. In a folder that everybody may write to, somebody else could have made it first."""
+    """A folder of this user alone, to be made. In one that everybody may write to, somebody else could be the first."""
     outer = parent / f"onserver-{os.getuid()}"
     inner = outer / mark
-    inner.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in (outer, inner):
+    outer.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in filter(os.path.lexists, (outer, inner)):
         found = folder.lstat()
         if found.st_uid != os.getuid():
             raise NoRedis(found=f"{folder} belongs to another user")
