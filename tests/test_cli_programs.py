@@ -105,6 +105,8 @@ def test_the_exit_statuses_of_call(project: Project) -> None:
     (project.folder / "tasks" / "slow.py").write_text(SLOW)
     nobody = project.run("call", "add", "2", "3")
     assert (nobody.returncode, nobody.stdout) == (7, "")
+    assert "no worker listens on queue `default`" in nobody.stderr
+    assert "No worker is up: #1 is kept and waits." in nobody.stderr
     assert project.run("call", "add", "2", "3", "--detach").returncode == 0
     project.serve()
     failed = project.run("call", "fails")
