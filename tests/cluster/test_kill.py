@@ -6,6 +6,7 @@ import os
 import signal
 from typing import Any
 
+import psutil
 import pytest
 
 from onserver import Process, execute_many, execute_on_server
@@ -149,15 +150,7 @@ def test_what_a_killed_executor_started_is_ended_with_it(cluster_of: Open) -> No
     with cluster.as_current():
         process = execute_on_server("jobs.spawn", 2)
         cluster.wait_for(lambda: cluster.ledger.count("child") == 2 and cluster.ledger.count("started"))
-        children = [int(words[1]) for words in cluster.ledger.of("child")]
+        children = [psutil.Process(int(words[1])) for words in cluster.ledger.of("child")]
         os.kill(int(cluster.ledger.of("started")[0][3]), signal.SIGKILL)
-        cluster.wait_for(lambda: not any(_lives(pid) for pid in children))
+        cluster.wait_for(lambda: not any(child.is_running() for child in children))
         assert process.number
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -230,7 +230,7 @@ def test_a_schedule_of_the_settings_that_cannot_be_kept(cluster_of: Open, text: 
     with_settings(cluster, text)
     (worker,) = cluster.start(ready=False)
     worker.wait(60)
-    assert worker.program.returncode == 2, worker.output
+    assert worker.status == 2, worker.output
     assert problem in worker.output
     status, said = run(cluster, "config", "check")
     assert status == 2

@@ -76,7 +76,10 @@ class Identity:
         if not self.boot or (self.boot, self.space) != (_boot(), _space()):
             return False
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) > 1.0
+            process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return True  # it has ended, and its parent has not asked how
+            return abs(process.create_time() - self.started) > 1.0
         except psutil.NoSuchProcess:
             return True
 

@@ -19,7 +19,7 @@ from onserver.server import Server
 from onserver.session.storage import Storage
 from onserver.settings import find_project
 from onserver.testing.ledger import VARIABLE, Ledger
-from onserver.testing.programs import ENDS, WorkerProgram, left_in_group
+from onserver.testing.programs import ENDS, WorkerProgram
 from onserver.testing.wait import wait_for
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class Cluster:
         """Wait until a worker takes work; fails with its output when it ended instead."""
         wait_for(lambda: " ready" in worker.output or not worker.alive, READY)
         if not worker.alive:
-            raise AssertionError(f"{worker!r} ended with status {worker.program.returncode}:\n{worker.output}")
+            raise AssertionError(f"{worker!r} ended with status {worker.status}:\n{worker.output}")
 
     def worker(self, index: int) -> WorkerProgram:
         """Return the worker that was started as number `index`, from 0."""
@@ -174,7 +174,7 @@ class Cluster:
         """
         complaints = [complaint for worker in reversed(self.workers) if (complaint := worker.end())]
         for worker in self.workers:
-            complaints += [f"pid {pid} of {worker!r} is left" for pid in left_in_group(worker.pid)]
+            complaints += [f"pid {pid} of {worker!r} is left" for pid in worker.left]
         complaints += [f"key {orphan} has neither owner nor lifetime" for orphan in find_orphans(self.server.store)]
         drop_keys(self.server.store)
         self.server.close()

@@ -13,10 +13,16 @@ import psutil
 #: Seconds that a program gets to end when it was told to; longer, and the test that left it so has failed. It takes
 #: well under two where the machine has time, which the machine that runs tests may not have.
 ENDS = 20.0
+#: Seconds between two looks whether it has ended.
+_LOOK_SECONDS = 0.01
 
 
 class WorkerProgram:
-    """One worker: a program with a process group of its own, and the file that its output goes to."""
+    """One worker: a program with a process group of its own, and the file that its output goes to.
+
+    It is not reaped before `end`: until then nobody else gets its pid, which is that of its group, and a signal to the
+    group hits nobody else.
+    """
 
     def __init__(
         self,
@@ -41,6 +47,8 @@ class WorkerProgram:
                 cwd=folder,
             )
         self.pid = self.program.pid
+        #: What was left of its group when it was ended.
+        self.left: list[int] = []
 
     def __repr__(self) -> str:
         return f"<worker {self.node} pid {self.pid}>"
@@ -48,7 +56,17 @@ class WorkerProgram:
     @property
     def alive(self) -> bool:
         """Whether its supervisor runs, or is stopped."""
-        return self.program.poll() is None
+        return self.status is None
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, negative where a signal ended it; None while it lives."""
+        if self.program.returncode is not None or not hasattr(os, "waitid"):  # macOS reaps it here
+            return self.program.poll()
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     @property
     def output(self) -> str:
@@ -77,7 +95,12 @@ class WorkerProgram:
         Raises:
             subprocess.TimeoutExpired: It goes on.
         """
-        return self.program.wait(timeout)
+        deadline = time.monotonic() + timeout
+        while (status := self.status) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired(self.program.args, timeout)
+            time.sleep(_LOOK_SECONDS)
+        return status
 
     def end(self) -> str:
         """End it and everything that it started.
@@ -86,9 +109,12 @@ class WorkerProgram:
             An empty text, or what is wrong: it did not end within `ENDS` seconds of being told to, and where its
             threads were.
         """
+        if self.program.returncode is not None:
+            return ""  # that was done before
         complaint = "" if self._ends_by_itself() else self._stacks()
         with suppress(ProcessLookupError):  # the whole group has ended: nothing to kill
             os.killpg(self.pid, signal.SIGKILL)
+        self.left = left_in_group(self.pid)
         self.program.wait()
         return complaint
 
@@ -98,14 +124,14 @@ class WorkerProgram:
         self.signal(signal.SIGCONT, group=True)
         self.signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):  # said by the answer
-            self.program.wait(self._ends)
+            self.wait(self._ends)
         return not self.alive
 
     def _stacks(self) -> str:
         before = len(self.output)
         self.signal(signal.SIGABRT, group=True)  # PYTHONFAULTHANDLER makes each write the stacks of its threads
         with suppress(subprocess.TimeoutExpired):  # it is killed next
-            self.program.wait(5.0)
+            self.wait(5.0)
         return f"{self!r} did not end within {self._ends} s of SIGTERM:\n{self.output[before:]}"
 
 
@@ -113,7 +139,7 @@ def left_in_group(group: int, seconds: float = 10.0) -> list[int]:
     """Return the pids that are left in a process group, after giving them a moment to be gone."""
     deadline = time.monotonic() + seconds
     while (left := _members(group)) and time.monotonic() < deadline:
-        time.sleep(0.01)
+        time.sleep(_LOOK_SECONDS)
     return left
 
 
