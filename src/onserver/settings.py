@@ -370,9 +370,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
 }
 _SECRET: Final = frozenset({"signing.key"})
 #: Variables that begin like settings and are none: where the project is, and switches for tests.
-_OTHER_VARIABLES: Final = frozenset(
-    {"ONSERVER_PROJECT", "ONSERVER_TESTING", "ONSERVER_CRASH_AT", "ONSERVER_CUT", "ONSERVER_PROFILE"}
-)
+_OTHER_VARIABLES: Final = frozenset({"ONSERVER_PROJECT", "ONSERVER_TESTING", "ONSERVER_CRASH_AT", "ONSERVER_CUT"})
 
 
 def listed(prefix: str, kind: type[Struct]) -> Iterator[Setting]:
