@@ -209,6 +209,17 @@ def test_an_unsafe_redis_is_refused(project: Project, tmp_path: Path) -> None:
     assert "noeviction" in refused.stderr
 
 
+def test_a_redis_that_keeps_nothing_is_warned_of(project: Project, tmp_path: Path) -> None:
+    with Embedded(tmp_path / "other", linger_seconds=0) as own:
+        with Link(own.start()) as link:
+            link.command("CONFIG", "SET", "appendonly", "no")
+        project.environment["ONSERVER_REDIS"] = f"unix://{own.home.socket}"
+        said = project.serve().read_text()
+        assert f"warning  unix://{own.home.socket}" in said
+        assert "keeps nothing on disk" in said
+        project.end()
+
+
 def test_dev_serves_and_takes_new_code(project: Project) -> None:
     for name in ("ONSERVER_REDIS", "ONSERVER_NAME", "ONSERVER_SIGNING_KEY"):
         del project.environment[name]

@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import os
 import threading
-import warnings
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +25,7 @@ from onserver import (
     wait_all,
 )
 from onserver import registry as registries
+from onserver.celery_app.app import make_app
 from onserver.errors import (
     AlreadyRunning,
     BadArguments,
@@ -41,6 +41,7 @@ from onserver.errors import (
 )
 from onserver.redis.address import Address
 from onserver.registry import Registry
+from onserver.testing.wait import wait_for
 from tests.inline_worker import make_server, working
 
 
@@ -91,6 +92,14 @@ def who_asked() -> list[Any]:
 @procedure
 def asks_another() -> list[Any]:
     return execute_on_server(who_asked).result(timeout=60)
+
+
+ran: list[int] = []
+
+
+@procedure
+def notes(n: int) -> None:
+    ran.append(n)
 
 
 @procedure
@@ -180,6 +189,15 @@ def test_an_argument_that_cannot_be_sent_is_named(server: Server) -> None:
     assert server.store.command("EXISTS", server.store.key("numbers")) == 0
 
 
+def test_an_argument_that_is_too_large_is_refused_with_its_size(redis_address: Address) -> None:
+    with make_server(f"t{uuid4().hex[:8]}", f"unix://{redis_address.path}", max_argument_bytes=1024) as server:
+        with pytest.raises(NotSendable, match="at most 1,024 can be sent"):
+            execute_on_server(echo, "x" * 1024)
+        with pytest.raises(NotSendable):
+            execute_many(echo, ["x", "x" * 1024])
+        assert not server.store.command("KEYS", server.store.key("p:*"))
+
+
 def test_arguments_and_results_are_copied_as_what_they_are(worker: Server) -> None:
     values = [None, True, 1, 2**70, 1.5, "ü", b"\x00", Decimal("1.10"), datetime(2026, 1, 2, tzinfo=UTC), timedelta(1)]
     assert execute_on_server(echo, *values, named={"a": [1]}).result(timeout=60) == [values, {"named": {"a": [1]}}]
@@ -225,16 +243,19 @@ def test_a_key_is_one_process(worker: Server) -> None:
         execute_on_server(order, 1, 3)
 
 
-def test_higher_priority_goes_first(server: Server) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoWorker)
-        started = {p: execute_on_server(add.options(priority=p), p, 0) for p in (0, 9, 5, 3)}
+@pytest.mark.parametrize("by_celery", [False, True])
+@pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
+def test_higher_priority_goes_first(server: Server, by_celery: bool) -> None:
+    ran.clear()
+    app = make_app(server)
+    for priority in (0, 9, 5, 3):
+        if by_celery:
+            app.send_task(notes.name, (priority,), priority=priority)
+        else:
+            execute_on_server(notes.options(priority=priority), priority)
     with working(server):
-        wait_all(list(started.values()), timeout=60)
-    ended = [int(n) for n in server.store.command("ZRANGE", server.store.key("ended"), 0, -1)]
-    began = sorted(ended, key=lambda n: (int(server.store.command("HGET", server.store.key(f"p:{n}"), "f")), n))
-    assert set(began) == {p.number for p in started.values()}
-    assert [started[p].result() for p in (9, 5, 3, 0)] == [9, 5, 3, 0]
+        wait_for(lambda: len(ran) == 4)
+    assert ran == [9, 5, 3, 0]
 
 
 # ---- handles

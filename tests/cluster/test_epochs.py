@@ -41,6 +41,32 @@ def endless():
 """
 
 
+STARTING = """
+from onserver import execute_on_server, on_server_shutdown, on_server_startup, procedure
+from onserver.testing.ledger import note
+
+@procedure
+def work(word):
+    note("ran", word)
+    return word
+
+def ask(word):
+    note("asked", execute_on_server(work, word).result(timeout=60))
+
+@on_server_startup
+def opened():
+    ask("before the server runs")
+
+@on_server_shutdown
+def closing():
+    ask("while it stops")
+
+@on_server_shutdown(when="drained")
+def closed():
+    execute_on_server(work, "at the next start")
+"""
+
+
 def test_four_workers_of_one_instant_run_each_hook_once(cluster_of: Open) -> None:
     cluster = cluster_of(4)
     with cluster.as_current():
@@ -149,3 +175,14 @@ def test_a_worker_that_comes_while_the_server_stops_opens_the_next_epoch(cluster
         assert running.result(timeout=60) == 1
     assert cluster.ledger.count("hook", "first", 2, "clean") == 1
     assert len(cluster.server.store.command("ZRANGE", cluster.server.store.key("members"), 0, -1)) == 1
+
+
+def test_what_a_hook_starts_runs_although_nothing_else_may(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=STARTING)
+    assert cluster.ledger.count("asked", "before the server runs") == 1
+    cluster.worker(0).signal(signal.SIGTERM)
+    assert cluster.worker(0).wait() == 0
+    assert cluster.ledger.count("asked", "while it stops") == 1
+    assert cluster.ledger.count("ran", "at the next start") == 0
+    cluster.start(1)
+    cluster.wait_for(lambda: cluster.ledger.count("ran", "at the next start"))
