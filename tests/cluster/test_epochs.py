@@ -101,6 +101,13 @@ def test_after_a_clean_stop_the_storage_is_empty(cluster_of: Open) -> None:
     assert cluster.storage["started"] == 1
 
 
+def test_a_hook_whose_runner_died_before_it_began_is_run_again(cluster_of: Open) -> None:
+    cluster = cluster_of(1, crash_at="in_hook@executor")
+    assert "was killed by SIGKILL" in cluster.worker(0).output
+    assert cluster.ledger.count("hook", "first", 1) == 1
+    assert cluster.state() == "running"
+
+
 def test_a_storage_that_is_to_be_kept_is_there_after_a_clean_stop(cluster_of: Open) -> None:
     cluster = cluster_of(1, settings={"storage.keep": "true"})
     cluster.worker(0).signal(signal.SIGTERM)

@@ -12,7 +12,7 @@ import pytest
 from onserver import Process, execute_many, execute_on_server
 from onserver.testing.cluster import BEAT, LEASE, Cluster
 from tests.cluster.conftest import Open
-from tests.cluster.jobs import overlaps, runs
+from tests.cluster.jobs import overlaps, runs, work
 from tests.measure import at_best
 
 ENDED = {"done", "failed", "lost", "dead"}
@@ -85,6 +85,18 @@ def test_the_work_of_a_killed_worker_runs_again_within_lease_and_beat(cluster_of
 
     with cluster.as_current():
         at_best(kill, LEASE + 2 * BEAT + 1.0)
+
+
+def test_a_leader_that_dies_in_its_duties_is_followed_by_another(cluster_of: Open) -> None:
+    cluster = cluster_of(1, crash_at="in_sweep:3@supervisor")
+    (other,) = cluster.start(1)
+    with cluster.as_current():
+        processes = execute_many("jobs.work", [(n, 0.1) for n in range(20)])
+        cluster.worker(0).wait()
+        assert set(all_ended(cluster, processes)) == {"done"}
+        assert execute_on_server(work.options(delay=0.2), 1).result(timeout=60) == 1  # its heir has the duties
+    assert other.alive
+    assert overlaps(cluster.ledger) == []
 
 
 def test_a_body_that_kills_its_worker_each_time_is_dead_lettered(cluster_of: Open) -> None:
