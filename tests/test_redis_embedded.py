@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -200,8 +201,17 @@ def test_children_of_a_program_hold_it_too(own: Embedded) -> None:
     os.close(write)
 
 
-def test_a_long_path_has_its_socket_in_a_private_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = tmp_path / "run"
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose path leaves room for that of a socket, whatever the folder of this run is called."""
+    with TemporaryDirectory(prefix="on-") as folder:
+        yield Path(folder)
+
+
+def test_a_long_path_has_its_socket_in_a_private_folder(
+    short: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = short / "run"
     run.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(run))
     project = tmp_path / ("long" * 25)

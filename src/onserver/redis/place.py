@@ -33,8 +33,8 @@ def home_of(project: Path) -> Home:
         folder = _private(_state_folder(), mark)
         folder.mkdir(mode=0o700, exist_ok=True)
     socket = folder / "redis.sock"
-    if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
-        socket = _private(_run_folder(), mark) / "redis.sock"
+    if not _fits(socket):
+        socket = _private(_run_folder(mark), mark) / socket.name
     return Home(folder, socket)
 
 
@@ -52,16 +52,25 @@ def _state_folder() -> Path:
     return folder if _usable(folder) else Path(tempfile.gettempdir())
 
 
-def _run_folder() -> Path:
+def _fits(socket: Path) -> bool:
+    return len(os.fsencode(socket)) <= _LONGEST_SOCKET_PATH
+
+
+def _run_folder(mark: str) -> Path:
     named = os.environ.get("XDG_RUNTIME_DIR")
-    folder = Path(named) if named else Path(tempfile.gettempdir())
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())
+    if named and os.access(named, os.W_OK) and _fits(_own(Path(named), mark) / "redis.sock"):
+        return Path(named)
+    return Path(tempfile.gettempdir())
+
+
+def _own(parent: Path, mark: str) -> Path:
+    return parent / f"onserver-{os.getuid()}" / mark
 
 
 def _private(parent: Path, mark: str) -> Path:
     """A folder of this user alone, to be made. In one that everybody may write to, somebody else could be the first."""
-    outer = parent / f"onserver-{os.getuid()}"
-    inner = outer / mark
+    inner = _own(parent, mark)
+    outer = inner.parent
     outer.mkdir(mode=0o700, parents=True, exist_ok=True)
     for folder in filter(os.path.lexists, (outer, inner)):
         found = folder.lstat()
