@@ -12,7 +12,12 @@ from onserver.testing.ledger import note
 app = Celery("proj", broker=os.environ["SHOP_BROKER"], backend=os.environ["SHOP_BROKER"])
 server = Server.attach(app)
 app.conf.update(
-    broker_transport_options={"global_keyprefix": os.environ["SHOP_PREFIX"], "visibility_timeout": 3},
+    broker_transport_options={
+        "global_keyprefix": os.environ["SHOP_PREFIX"],
+        "visibility_timeout": 3,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+    },
     result_backend_transport_options={"global_keyprefix": os.environ["SHOP_PREFIX"]},
     task_acks_late=True,
     task_reject_on_worker_lost=True,

@@ -119,7 +119,7 @@ def test_what_a_killed_worker_ran_is_lost_until_its_broker_delivers_it_again(clu
     victim = next(worker for worker in cluster.workers if os.getpgid(pid) == worker.pid)
     cluster.kill(victim)
     cluster.wait_for(lambda: process.state == "lost", 30)
-    cluster.start(1, pool=pool, application="proj", executors=1)  # Kombu looks ten seconds after a start, then seldom
+    cluster.start(1, pool=pool, application="proj", executors=1)
     cluster.wait_for(lambda: process.state == "done", 60)
     assert process.result(timeout=5) == process.number
     assert cluster.ledger.count("started", process.number) == 2
