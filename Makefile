@@ -8,6 +8,9 @@ PYTHON ?= python3
 VENV := .venv/bin
 SOURCES := src tests scripts benchmarks tasks workers
 
+# Most tests wait for other programs, so three at a time keep two cores busy. One after the other: SIDE_BY_SIDE=
+SIDE_BY_SIDE := -n 3 --dist worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long bench lint format requirements clean
 
@@ -19,11 +22,11 @@ demo: ## the main job on real input: a server, two workers, an application, a re
 	@$(VENV)/python scripts/demo.py
 
 test: lint ## linters, type checkers and all tests but the long ones
-	@$(VENV)/python -m pytest $(PYTEST)
+	@$(VENV)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST)
 
 test-long: ## the long storms and repetitions
 	@$(PYTHON) scripts/bootstrap.py test
-	@$(VENV)/python -m pytest -m long --timeout 1800 $(PYTEST)
+	@$(VENV)/python -m pytest $(SIDE_BY_SIDE) -m long --timeout 1800 $(PYTEST)
 
 bench: ## ours and stock Celery in turn, as ratios
 	@$(PYTHON) scripts/bootstrap.py bench
