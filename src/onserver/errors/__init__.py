@@ -1,0 +1,157 @@
+"""Every error that onserver raises on purpose, in one tree.
+
+    OnServerError
+    ├─ ConfigError    ProjectNotFound 1001 · ImportFailed 1002 · UnknownSetting 1003 · RolesFileError 1004
+    │                 NotConnected 1005 · DuplicateName 1006 · BadSetting 1007 · MissingExtra 1008
+    │                 BadDeclaration 1009 · NoSigningKey 1010 · BadSettingsFile 1011
+    │                 UnsafeRedis 1204 · UnsafeBind 6001
+    ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
+    ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
+    │                 ScheduleNotFound 1107
+    ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcedureFailed 2201 · ProcessTimeout 2202
+    │                 ProcessAborted 2203 · ProcessLost 2204 · ProcessDead 2205 · VariableTimeout 2206
+    │                 DeadlockDetected 2301 · SyncInAsyncError 2302 · SignalGone 2003
+    ├─ StorageError   LockTimeout 3101 · NotInUse 3103 · LockLost 3104 · NotShareable 3106 · TooLarge 3107
+    │                 VersionConflict 3108
+    ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
+    │                 ConnectionVetoed 4105 · BadSignature 4106
+    ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
+    └─ HookFailed 5301
+    NoWorker 1202 is a warning: the process is kept.
+
+An error is its facts. A class lists them as annotated attributes, in the order in which they are passed; the text is
+made from them when somebody asks, so that a handler never has to parse prose and a pickled error is rebuilt whole on
+the other side. Where people would try a built-in first (`LookupError`, `TimeoutError`, `TypeError`), the class is one.
+"""
+
+from __future__ import annotations
+
+from onserver.errors.asking import (
+    BadArguments,
+    CallError,
+    NotSendable,
+    NoWorker,
+    ProcedureNotFound,
+    ScheduleNotFound,
+)
+from onserver.errors.facts import OnServerError
+from onserver.errors.life import (
+    BackupCorrupt,
+    BackupError,
+    BackupVetoed,
+    HookFailed,
+    RestoreRefused,
+)
+from onserver.errors.processes import (
+    AlreadyRunning,
+    DeadlockDetected,
+    ProcedureFailed,
+    ProcessAborted,
+    ProcessDead,
+    ProcessError,
+    ProcessLost,
+    ProcessNotFound,
+    ProcessTimeout,
+    SignalGone,
+    SyncInAsyncError,
+    VariableTimeout,
+)
+from onserver.errors.reaching import (
+    BrokerUnavailable,
+    MemberFenced,
+    NoRedis,
+    ReachError,
+)
+from onserver.errors.sessions import (
+    BadSignature,
+    BadToken,
+    ConnectionVetoed,
+    MaintenanceMode,
+    PrivilegeDenied,
+    SessionError,
+    SessionExpired,
+)
+from onserver.errors.setup import (
+    BadDeclaration,
+    BadSetting,
+    BadSettingsFile,
+    ConfigError,
+    DuplicateName,
+    ImportFailed,
+    MissingExtra,
+    NoSigningKey,
+    NotConnected,
+    ProjectNotFound,
+    RolesFileError,
+    UnknownSetting,
+    UnsafeBind,
+    UnsafeRedis,
+)
+from onserver.errors.storing import (
+    LockLost,
+    LockTimeout,
+    NotInUse,
+    NotShareable,
+    StorageError,
+    TooLarge,
+    VersionConflict,
+)
+
+__all__ = [
+    "AlreadyRunning",
+    "BackupCorrupt",
+    "BackupError",
+    "BackupVetoed",
+    "BadArguments",
+    "BadDeclaration",
+    "BadSetting",
+    "BadSettingsFile",
+    "BadSignature",
+    "BadToken",
+    "BrokerUnavailable",
+    "CallError",
+    "ConfigError",
+    "ConnectionVetoed",
+    "DeadlockDetected",
+    "DuplicateName",
+    "HookFailed",
+    "ImportFailed",
+    "LockLost",
+    "LockTimeout",
+    "MaintenanceMode",
+    "MemberFenced",
+    "MissingExtra",
+    "NoRedis",
+    "NoSigningKey",
+    "NoWorker",
+    "NotConnected",
+    "NotInUse",
+    "NotSendable",
+    "NotShareable",
+    "OnServerError",
+    "PrivilegeDenied",
+    "ProcedureFailed",
+    "ProcedureNotFound",
+    "ProcessAborted",
+    "ProcessDead",
+    "ProcessError",
+    "ProcessLost",
+    "ProcessNotFound",
+    "ProcessTimeout",
+    "ProjectNotFound",
+    "ReachError",
+    "RestoreRefused",
+    "RolesFileError",
+    "ScheduleNotFound",
+    "SessionError",
+    "SessionExpired",
+    "SignalGone",
+    "StorageError",
+    "SyncInAsyncError",
+    "TooLarge",
+    "UnknownSetting",
+    "UnsafeBind",
+    "UnsafeRedis",
+    "VariableTimeout",
+    "VersionConflict",
+]
