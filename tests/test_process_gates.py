@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,11 @@ def one(n: int = 0) -> int:
 
 @procedure(name="gates.two", queue="reports")
 def two(n: int = 0) -> int:
+    return n
+
+
+@procedure(name="gates.new", aliases=["gates.old"])
+def new(n: int = 0) -> int:
     return n
 
 
@@ -69,6 +75,45 @@ def test_a_paused_procedure_waits_in_every_queue_and_is_in_nobodys_way(floor: Fl
     assert why(floor, held[0]).startswith("procedure `gates.one` is paused by ")
     gates.resume_procedure(floor.server, "gates.one")
     assert executor.given() == held[0]
+
+
+def renamed(floor: Floor, queue: str = "default") -> int:
+    """Put by a program that has the old code, in which `gates.new` was `gates.old`."""
+    return Sender(floor.server).put(replace(new.order, procedure="gates.old", queue=queue), [0], {}).number
+
+
+@pytest.mark.parametrize("asked", ["gates.new", "gates.old"])
+def test_a_paused_procedure_is_paused_under_all_its_names(floor: Floor, asked: str) -> None:
+    first, second = floor.executors(2)
+    assert first.claim() == 0
+    gate = gates.pause_procedure(floor.server, asked)
+    assert gate.name == "gates.new"
+    held = [renamed(floor), floor.put(new)]
+    assert (first.given(), second.claim()) == (0, 0)
+    assert [why(floor, number) for number in held] == [gate.text, gate.text]
+    assert gates.resume_procedure(floor.server, asked) is True
+    assert sorted((first.given(), second.given())) == held
+
+
+def test_a_pause_from_before_a_procedure_was_renamed_holds_and_ends_under_its_new_name(floor: Floor) -> None:
+    executor = floor.executor()
+    floor.store.run("shut_gate", floor.store.nonce(), "p:gates.old", "ann", "")
+    held = [floor.put(new), renamed(floor)]
+    assert executor.claim() == 0
+    assert why(floor, held[0]).startswith("procedure `gates.old` is paused by ann since ")
+    assert gates.resume_procedure(floor.server, "new") is True
+    assert executor.given() == held[0]
+    assert gates.paused(floor.server) == []
+
+
+def test_what_runs_under_an_alias_is_paused_and_resumed_with_its_procedure(floor: Floor) -> None:
+    executor = floor.executor()
+    number = renamed(floor)
+    assert executor.claim() == number
+    gates.pause_procedure(floor.server, "gates.new", running=True)
+    assert floor.field(number, "pz") == "1"
+    gates.resume_procedure(floor.server, "gates.new", running=True)
+    assert floor.field(number, "pz") == ""
 
 
 def test_everything_is_paused_but_hooks_and_what_descends_from_them(floor: Floor) -> None:

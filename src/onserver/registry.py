@@ -148,8 +148,11 @@ class Registry:
         return tuple(self._by_name.get(kind, {}))
 
     def described(self) -> dict[str, str]:
-        """Answer name → JSON of each procedure, as the server keeps it for programs that lack the code."""
-        return {procedure.name: json.dumps(procedure.describe()) for procedure in self.all()}
+        """Answer name → JSON of each procedure, as the server keeps it for those who lack the code; alias → =NAME."""
+        self.bind()
+        procedures = self._by_name.get(PROCEDURE, {})
+        aliases = {name: f"={procedure.name}" for name, procedure in procedures.items() if name != procedure.name}
+        return aliases | {procedure.name: json.dumps(procedure.describe()) for procedure in self.all()}
 
 
 def find_name(typed: str, known: Iterable[str]) -> tuple[str | None, list[str]]:

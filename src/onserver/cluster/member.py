@@ -87,7 +87,7 @@ class Member:
 
         Args:
             code: a digest of the set of names.
-            described: name to description (JSON), "" for what is only runnable.
+            described: name to description (JSON), "=NAME" for an alias of it, "" for what is only runnable.
         """
         words = [word for pair in described.items() for word in pair]
         for start in range(0, len(words), 1000):

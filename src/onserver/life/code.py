@@ -22,7 +22,7 @@ class Code:
 
     Attributes:
         digest: 12 hex digits over the names and the project's task files.
-        described: name to description (JSON) of its procedures; "" for what is only runnable.
+        described: name to description (JSON) of its procedures, "=NAME" for an alias; "" for what is only runnable.
         schedules: what is started at its times.
         awaited: the names whose function is `async def`.
         limits: field to rule of every limit, as `set_limits` wants them; "" for a name that has none.
@@ -48,7 +48,6 @@ class Code:
             BadSetting: ONS-1007, a schedule of the settings cannot be kept.
         """
         described = dict.fromkeys(tasks, "")
-        described.update(dict.fromkeys(server.registry.names(), ""))
         described.update(server.registry.described())
         digest = hashlib.sha256("\n".join(sorted(described)).encode())
         for path in _files(server.project):

@@ -166,7 +166,8 @@ class Names:
         on_server = [known.decode() for known in store.command("HKEYS", key)]
         if not on_server and not registry.names():
             return Order(procedure=name, shape=None)  # no worker has ever come: `put` warns, and the claim decides
-        full, near = find_name(name, dict.fromkeys((*registry.names(), *on_server)))
+        meant = (store.command("HGET", store.key("aliases"), name) or name.encode()).decode()
+        full, near = find_name(meant, dict.fromkeys((*registry.names(), *on_server)))
         if full is None:
             raise ProcedureNotFound(name, near, len(set(on_server) | set(registry.names())))
         found = registry.find(full)

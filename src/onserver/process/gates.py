@@ -3,10 +3,10 @@
 They are kept in Redis and honoured by the one decision what may begin (`redis/lua/fragments/claim.lua`), so they work
 while no worker is up and survive restarts of everything. Processes of hooks and what descends from them are not held:
 a server could not start or stop otherwise. When a pause ends, by somebody or by its time, idle executors are given what
-has waited, in the same step.
+has waited, in the same step. A pause of a procedure holds what waits under an alias of it as well.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
@@ -32,6 +32,7 @@ class Gate(NamedTuple):
         by: who asked for it.
         since_ms: since when, milliseconds since 1970 by the clock of Redis.
         until_ms: when it ends by itself, likewise; 0 for never.
+        names: of the procedure, all that it has or had (`aliases=`): what waits may have been put under any.
     """
 
     kind: Kind
@@ -39,6 +40,7 @@ class Gate(NamedTuple):
     by: str
     since_ms: int
     until_ms: int
+    names: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -49,7 +51,9 @@ class Gate(NamedTuple):
 
     def holds(self, queue: str, procedure: str) -> bool:
         """Whether it keeps a process of this procedure in this queue from beginning, unless it descends from a hook."""
-        return self.kind == "all" or self.name == (queue if self.kind == "queue" else procedure)
+        if self.kind == "procedure":
+            return procedure == self.name or procedure in self.names
+        return self.kind == "all" or self.name == queue
 
 
 def pause_queue(
@@ -131,7 +135,9 @@ def paused(server: Server) -> list[Gate]:
 def paused_on(store: Store) -> list[Gate]:
     """Answer the same for whoever has the server's keys only."""
     found = store.command("HGETALL", store.key("paused"))
-    gates = [_read(gate.decode(), text.decode()) for gate, text in zip(found[::2], found[1::2], strict=True)]
+    if not found:
+        return []
+    gates = [_named(store, _read(gate.decode(), text.decode())) for gate, text in _pairs(found)]
     now = store.now_ms()
     return sorted(gate for gate in gates if not gate.until_ms or gate.until_ms > now)
 
@@ -142,7 +148,7 @@ def _shut(server: Server, gate: str, by: str, for_seconds: float | None, *, runn
     store, asks = server.store, by or asked_by(server)
     for_ms = "" if for_seconds is None else max(1, int(for_seconds * 1000))
     since, until, who = store.run("shut_gate", store.nonce(), gate, asks, for_ms)
-    made = _read(gate, f"{since} {until} {who.decode()}")
+    made = _named(store, _read(gate, f"{since} {until} {who.decode()}"))
     for number in _held(server.store, made) if running else ():
         with suppress(ProcessNotFound):  # it has ended meanwhile, and was dropped
             pause(server, number)
@@ -150,7 +156,7 @@ def _shut(server: Server, gate: str, by: str, for_seconds: float | None, *, runn
 
 
 def _open(server: Server, gate: str, *, running: bool) -> bool:
-    store, meant = server.store, _read(gate, "0 0 ")
+    store, meant = server.store, _named(server.store, _read(gate, "0 0 "))
     was = bool(store.run("open_gate", store.nonce(), gate))
     for number in (*_held(store, meant), *_resting(store, meant)) if running else ():
         with suppress(ProcessNotFound):  # as above
@@ -183,6 +189,19 @@ def _read(gate: str, text: str) -> Gate:
     kind, _, name = gate.partition(":")
     since, until, by = text.split(" ", 2)
     return Gate(_KINDS.get(kind, "all"), name, by, int(since), int(until))
+
+
+def _named(store: Store, gate: Gate) -> Gate:
+    """Answer the same with all names of its procedure."""
+    if gate.kind != "procedure":
+        return gate
+    aliases = {alias.decode(): name.decode() for alias, name in _pairs(store.command("HGETALL", store.key("aliases")))}
+    now = aliases.get(gate.name, gate.name)
+    return gate._replace(names=(now, *sorted(alias for alias, name in aliases.items() if name == now)))
+
+
+def _pairs(flat: Sequence[bytes]) -> Iterable[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 def _clock(ms: int) -> str:

@@ -182,6 +182,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("hooks:EPOCH", "hash", "claim_hook, step", "30 days", _timed),
     Key("failure:EPOCH", "string", "fail_epoch", "one day", _timed),
     Key("procedures", "hash", "register", "for ever: a name outlives its workers", _kept),
+    Key("aliases", "hash", "register", "for ever: what was put under an earlier name may wait still", _kept),
     Key("clock", "string", "the test plug-in", "as long as the tests", _kept),
     # members and holders
     Key("members", "zset", "join, beat, leave, bury_member", "while it has members", _kept),
