@@ -34,12 +34,11 @@ GROUPS = {
 RESERVED = {
     "RolesFileError": "privileges", "UnsafeBind": "the admin page", "BadToken": "web and remote sessions",
     "SessionExpired": "web and remote sessions", "PrivilegeDenied": "privileges", "MaintenanceMode": "maintenance",
-    "ConnectionVetoed": "remote sessions", "BackupVetoed": "backups", "BackupCorrupt": "backups",
-    "RestoreRefused": "backups",
+    "ConnectionVetoed": "remote sessions", "BackupVetoed": "backups", "RestoreRefused": "backups",
 }  # fmt: skip
 SECTIONS = {
     "": "The server and its Redis", "member": "Members", "process": "Processes", "storage": "Storage",
-    "worker": "Workers", "hook": "Hooks", "signing": "Signatures", "session": "The session",
+    "worker": "Workers", "hook": "Hooks", "signing": "Signatures", "session": "The session", "backup": "Backups",
 }  # fmt: skip
 #: Tables whose names are the project's own.
 NAMED_TABLES = (

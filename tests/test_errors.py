@@ -158,7 +158,27 @@ EXAMPLES: list[tuple[Any, str]] = [
     (errors.ConnectionVetoed("shop.gate", 7, "full"), "Hook `shop.gate` refused the connection with 7: full."),
     (errors.BadSignature("shop.add", "it is 41 s old", 7), "The message for `shop.add` (#7) was refused: it is 41 s o"),
     (errors.BackupVetoed("shop.guard", 201, "month-end"), "Hook `shop.guard` refused the backup with 201: month-end."),
-    (errors.BackupCorrupt("a.tar", "checksum"), "Archive `a.tar` is damaged: checksum."),
+    (
+        errors.BackupCorrupt("a.onsb", "its SHA-256 is another", "redis/00002.bin"),
+        "Archive `a.onsb` is damaged at `redis/00002.bin`: its SHA-256 is another. Take another one:",
+    ),
+    (errors.BackupCorrupt("a.onsb", "it was cut off"), "Archive `a.onsb` is damaged: it was cut off."),
+    (
+        errors.ArchiveTooNew("a.onsb", 2, 1),
+        "Archive `a.onsb` has form 2; this release reads forms up to 1. Use the release of onserver that wrote it, "
+        "or a newer one.",
+    ),
+    (
+        errors.ArchiveNotWritten("/srv/b/a.onsb", "no space is left on its device", "full"),
+        "Archive `/srv/b/a.onsb` was not written: no space is left on its device. What was begun has been removed. "
+        "Make room there, or set `backup.folder` to a place that has some.",
+    ),
+    (
+        errors.ArchiveSealed("a.onsb", "no identity was given"),
+        "Archive `a.onsb` is sealed, but no identity was given. The key file of one of its recipients opens it; ",
+    ),
+    (errors.SourceFailed("data/shop.db", "it is no SQLite database"), "`data/shop.db`: it is no SQLite database."),
+    (errors.ArchiveNotFound("a.onsb"), "There is no archive `a.onsb`. See all: `onserver backup ls`."),
     (errors.RestoreRefused("a.tar", "workers are up"), "`a.tar` was not restored: workers are up."),
     (
         errors.HookFailed("on_server_startup", "shop.load", "ConnectionError: rates.example refused"),

@@ -16,6 +16,8 @@
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
     │                 ConnectionVetoed 4105 · BadSignature 4106
     ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
+    │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
+    │                 ArchiveNotFound 5208
     └─ HookFailed 5301
     NoWorker 1202 is a warning: the process is kept.
 
@@ -36,11 +38,16 @@ from onserver.errors.asking import (
 )
 from onserver.errors.facts import OnServerError
 from onserver.errors.life import (
+    ArchiveNotFound,
+    ArchiveNotWritten,
+    ArchiveSealed,
+    ArchiveTooNew,
     BackupCorrupt,
     BackupError,
     BackupVetoed,
     HookFailed,
     RestoreRefused,
+    SourceFailed,
 )
 from onserver.errors.processes import (
     AlreadyRunning,
@@ -99,6 +106,10 @@ from onserver.errors.storing import (
 
 __all__ = [
     "AlreadyRunning",
+    "ArchiveNotFound",
+    "ArchiveNotWritten",
+    "ArchiveSealed",
+    "ArchiveTooNew",
     "BackupCorrupt",
     "BackupError",
     "BackupVetoed",
@@ -146,6 +157,7 @@ __all__ = [
     "SessionError",
     "SessionExpired",
     "SignalGone",
+    "SourceFailed",
     "StorageError",
     "SyncInAsyncError",
     "TooLarge",
