@@ -179,6 +179,15 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.SourceFailed("data/shop.db", "it is no SQLite database"), "`data/shop.db`: it is no SQLite database."),
     (errors.ArchiveNotFound("a.onsb"), "There is no archive `a.onsb`. See all: `onserver backup ls`."),
+    (
+        errors.BackupFailed(1409, "no space is left on its device", "/srv/b"),
+        "The backup failed with 1409: no space is left on its device (`/srv/b`). The archives before it are untouched.",
+    ),
+    (
+        errors.BackupRunning(1042, 12.3),
+        "A backup is being made already, by #1042 for 12 s. `onserver ps 1042` shows how far it is.",
+    ),
+    (errors.BackupRunning(0, 3.0), "A backup is being made already, by a program outside of workers for 3 s."),
     (errors.RestoreRefused("a.tar", "workers are up"), "`a.tar` was not restored: workers are up."),
     (
         errors.HookFailed("on_server_startup", "shop.load", "ConnectionError: rates.example refused"),

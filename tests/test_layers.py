@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 0,
     "values": 0,
     "planned": 0,
+    "backup_settings": 0,
     "settings": 0,
     "lazy": 0,
     "crash": 0,
@@ -31,6 +32,7 @@ FLOORS = {
     "project": 4,
     "process": 4,
     "life": 5,
+    "backup": 6,
     "celery_app": 6,
     "cli": 8,
     "testing": 9,
@@ -47,7 +49,7 @@ ALLOWED_BESIDE = {
 #: Beside the floors: what a new project looks like is copied by the command line.
 ALLOWED_ABOVE = {("cli", "scaffold")}
 #: Floor 0 is one floor of small modules, in this order.
-GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "planned", "settings"]
+GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "planned", "backup_settings", "settings"]
 
 CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 #: The only modules that may call the lazy loader, and those that import a project's own modules by name.

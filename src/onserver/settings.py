@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, cast, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta, Struct, field
 
+from onserver.backup_settings import BackupSettings
 from onserver.errors import BadSetting, BadSettingsFile, ProjectNotFound, UnknownSetting
 from onserver.planned import NAMED, QueueSettings, ScheduleSettings, read_named
 
@@ -143,6 +144,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     hook: HookSettings = field(default_factory=HookSettings)
     signing: SigningSettings = field(default_factory=SigningSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
     schedule: Annotated[
         dict[str, ScheduleSettings], Meta(description="what is started at its times: one table for each, by its name")
     ] = field(default_factory=dict[str, ScheduleSettings])
@@ -367,6 +369,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "hook": HookSettings,
     "signing": SigningSettings,
     "session": SessionSettings,
+    "backup": BackupSettings,
 }
 _SECRET: Final = frozenset({"signing.key"})
 #: Variables that begin like settings and are none: where the project is, and switches for tests.

@@ -17,7 +17,7 @@
     │                 ConnectionVetoed 4105 · BadSignature 4106
     ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
     │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
-    │                 ArchiveNotFound 5208
+    │                 ArchiveNotFound 5208 · BackupFailed 5209 · BackupRunning 5210
     └─ HookFailed 5301
     NoWorker 1202 is a warning: the process is kept.
 
@@ -36,6 +36,7 @@ from onserver.errors.asking import (
     ProcedureNotFound,
     ScheduleNotFound,
 )
+from onserver.errors.backups import BackupFailed, BackupRunning
 from onserver.errors.facts import OnServerError
 from onserver.errors.life import (
     ArchiveNotFound,
@@ -112,6 +113,8 @@ __all__ = [
     "ArchiveTooNew",
     "BackupCorrupt",
     "BackupError",
+    "BackupFailed",
+    "BackupRunning",
     "BackupVetoed",
     "BadArguments",
     "BadDeclaration",
