@@ -15,11 +15,12 @@ import pytest
 from onserver import Limit, execute_on_server, procedure, wait_all
 from onserver.celery_app.app import make_app
 from onserver.cli.processes import Seen
+from onserver.cluster.member import Member
 from onserver.errors import BadArguments, BadDeclaration, MemberFenced, NoWorker
 from onserver.life.code import Code
 from onserver.planned import QueueSettings
 from onserver.process import control
-from onserver.process.limits import key_of, rule
+from onserver.process.limits import in_force, key_of, rule
 from onserver.process.put import Sender, read_order
 from onserver.redis.address import Address
 from onserver.server import Server
@@ -543,3 +544,27 @@ def test_whatever_happens_the_cap_holds_and_nothing_is_stuck(floor_of: Open, see
     assert [executor.claim() for executor in executors] == [0] * len(executors)
     assert floor.orphans() == []
     assert floor.store.command("EXISTS", *map(floor.store.key, ("closed", "queues", "q:default"))) == 0
+
+
+# ---- whose word counts
+
+
+def test_the_newest_word_counts_and_who_comes_back_does_not_set_it_back(floor: Floor) -> None:
+    word = {"q:default": rule(QueueSettings(at_once=1), "default")}
+    said = floor.member.set_limits(word)
+    newer = Member.join(floor.store, floor.server.settings, "worker", "newer")
+    floor.advance(1)
+    assert newer.set_limits({"q:default": rule(QueueSettings(at_once=3), "default")}) > said
+    back = Member.join(floor.store, floor.server.settings, "worker", "test")
+    assert back.set_limits(word, said) == said
+    (limit,) = (each for each in in_force(Seen(floor.store).limits()) if each.kind == "queue")
+    assert (limit.name, limit.at_once, limit.rate, limit.keyed) == ("default", 3, 0, False)
+    assert back.set_limits({}) > said  # started anew, with settings that have no such table
+    assert [each for each in in_force(Seen(floor.store).limits()) if each.kind == "queue"] == []
+
+
+def test_each_limit_in_force_is_told_once(floor: Floor) -> None:
+    told = {each.name: each for each in in_force(Seen(floor.store).limits())}
+    assert "limits.former" not in told
+    assert (told["limits.both"].at_once, told["limits.both"].rate, told["limits.both"].per_seconds) == (1, 2, 10.0)
+    assert told["limits.keyed"].keyed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -105,3 +106,30 @@ def test_the_command_reload_waits_for_every_worker(cluster_of: Open) -> None:
         assert done.stderr.count("2 executors new") == 2
     with cluster.as_current():
         assert execute_on_server("jobs.added", 1).result(timeout=60) == 2
+
+
+def test_a_reload_reads_the_limits_of_queues_anew_for_the_whole_cluster(cluster_of: Open) -> None:
+    cluster = cluster_of(2, tasks=OLD)
+    file = cluster.project / "config" / "onserver.toml"
+    without = file.read_text()
+    file.write_text(without + "\n[queue.default]\nat_once = 1\n")
+    cluster.worker(0).signal(12)  # one of the two
+    cluster.wait_for(lambda: limited(cluster) == ["default"])
+    file.write_text(without + "\n[queue.default]\nat_once = -1\n")
+    cluster.worker(0).signal(12)
+    cluster.wait_for(lambda: "the old code goes on" in cluster.worker(0).output)
+    cluster.start(1, ready=False)
+    assert cluster.worker(2).wait() == 2
+    file.write_text(without)
+    assert limited(cluster) == ["default"]
+    cluster.worker(1).signal(12)
+    cluster.wait_for(lambda: not limited(cluster))
+
+
+def limited(cluster: Cluster) -> list[str]:
+    """The queues that have a limit, as `ps --limits` lists them."""
+    command = [sys.executable, "-m", "onserver.cli", "ps", "--limits", "--json"]
+    done = subprocess.run(
+        command, env=cluster.environment(), cwd=cluster.project, capture_output=True, text=True, check=False
+    )
+    return [row["name"] for row in json.loads(done.stdout)["data"] if row["kind"] == "queue"]

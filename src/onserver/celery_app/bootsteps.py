@@ -67,6 +67,7 @@ class Membership(bootsteps.StartStopStep):
         self._changed = threading.Event()
         self._heart: Heart | None = None
         self._epoch = 0
+        self._limits_said: int | None = None
         self._emptying = False
         self._leaving = False
         self._pool_orders = PoolOrders(self._server)
@@ -84,7 +85,7 @@ class Membership(bootsteps.StartStopStep):
         code = Code.of(server, tuple(worker.app.tasks), entries_of(worker.app))
         member = self._member = self._join(str(worker.hostname))
         member.register(code.digest, code.described)
-        member.set_limits(code.limits)
+        self._limits_said = member.set_limits(code.limits, self._limits_said)
         timetable = Timetable(server, server.store, logger.error)
         timetable.plan(code.digest, code.schedules)
         self._sit(worker, member, code)

@@ -106,6 +106,10 @@ class Seen:
         taken, turn_ms = store.pipeline([slots, turn])
         return in_words(rule, name, taken, float(turn_ms) if turn_ms else None, self.now_ms)
 
+    def slots_taken(self, names: Sequence[str]) -> list[int]:
+        """Answer how many slots of each of these limits are taken."""
+        return self.store.pipeline([("SCARD", self.store.key(f"slots:{name}")) for name in names])
+
     def _limits(self) -> dict[str, str]:
         found = self.store.command("HGETALL", self.store.key("limits"))
         return {_text(field): _text(rule) for field, rule in zip(found[::2], found[1::2], strict=True)}

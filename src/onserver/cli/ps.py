@@ -8,6 +8,7 @@ import click
 from onserver.cli import exits
 from onserver.cli.finding import find
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
+from onserver.cli.limits import list_limits
 from onserver.cli.live import INTERVAL, repeat
 from onserver.cli.members import members
 from onserver.cli.processes import Row, Seen
@@ -21,6 +22,7 @@ from onserver.process.record import State
 @click.option("--state", metavar="S", help="Only those in this state; several are joined by commas.")
 @click.option("--procedures", is_flag=True, help="List the procedures instead.")
 @click.option("--members", "list_members", is_flag=True, help="List workers and clients instead.")
+@click.option("--limits", is_flag=True, help="List the limits that are in force instead.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How many at most.")
 @click.option("--watch", is_flag=True, help="Go on, and show every second how it stands.")
 @common_options
@@ -32,6 +34,7 @@ def ps(
     state: str | None,
     procedures: bool,
     list_members: bool,
+    limits: bool,
     limit: int,
     watch: bool,
 ) -> int:
@@ -49,6 +52,8 @@ def ps(
             return _procedures(invocation, pattern)
         if list_members:
             return _members(invocation)
+        if limits:
+            return list_limits(invocation, pattern)
         return _processes(invocation, pattern, limit, states, ended=ended)
 
     return repeat(invocation.screen, show, INTERVAL) if watch else show()

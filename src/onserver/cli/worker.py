@@ -26,7 +26,7 @@ from onserver.process.signing import Signer
 from onserver.project import DEFAULT_WORKER, import_tasks, load_worker, reimport_tasks
 from onserver.redis.checks import check
 from onserver.server import Server
-from onserver.settings import Settings
+from onserver.settings import Settings, load
 
 
 @click.command()
@@ -90,7 +90,7 @@ def run_worker(
         node=node or f"{Path(file).stem}@{socket.gethostname()}",
         executors=server.settings.worker.executors if count is None else count,
         grace_seconds=server.settings.worker.grace_seconds if seconds is None else seconds,
-        load=lambda: Code.of(server, task_names(server), beat_entries(server)),
+        load=lambda: Code.of(server, task_names(server), beat_entries(server), load(folder).queue),
         reload=lambda: _reload(server, folder),
         tracer=LateTracer(server),
         gate=gate,

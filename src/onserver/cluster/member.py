@@ -93,14 +93,21 @@ class Member:
         for start in range(0, len(words), 1000):
             self.store.run("register", code, *words[start : start + 1000])
 
-    def set_limits(self, rules: Mapping[str, str]) -> None:
+    def set_limits(self, rules: Mapping[str, str], said_ms: int | None = None) -> int:
         """Say what limits there are, before an executor is enlisted: for the whole cluster, the newest word counts.
 
         Args:
             rules: field to rule, "" for a procedure that has none; see `onserver.process.limits`. A queue that is not
                 named has none.
         """
-        self.store.run("set_limits", self.number, *(word for pair in rules.items() for word in pair))
+        words = [word for pair in rules.items() for word in pair]
+        said: int = self.store.run("set_limits", self.number, "" if said_ms is None else said_ms, *words)
+        return said
+            said_ms: when the same was said first: who comes back under another number does not set back what others
+                have said since. By default now.
+
+        Returns:
+            When it was said: milliseconds since 1970 by the clock of Redis.
 
     def enlist(self, code: str = "", queues: Sequence[str] = (), places: int = 1) -> str:
         """A new holder of this member, "member.incarnation"; without a code it runs no processes.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from onserver.planned import QueueSettings
 from onserver.process.limits import rules_of
 from onserver.process.procedure import Procedure
 from onserver.process.rules import Limit
@@ -35,7 +36,13 @@ class Code:
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
-    def of(cls, server: Server, tasks: Iterable[str] = (), entries: Iterable[Entry] = ()) -> Code:
+    def of(
+        cls,
+        server: Server,
+        tasks: Iterable[str] = (),
+        entries: Iterable[Entry] = (),
+        queues: Mapping[str, QueueSettings] | None = None,
+    ) -> Code:
         """The code that this program has loaded.
 
         Args:
@@ -43,6 +50,7 @@ class Code:
             tasks: names of Celery's own and other tasks that can be run besides.
             entries: what Celery's beat would start; what has the same name elsewhere takes its place.
 
+            queues: the queues' settings as they are now, where they may have changed since the server was loaded.
         Raises:
             BadDeclaration: ONS-1009, a procedure has a schedule, and cannot be called without arguments.
             BadSetting: ONS-1007, a schedule of the settings cannot be kept.
@@ -53,12 +61,13 @@ class Code:
         for path in _files(server.project):
             digest.update(path.read_bytes())
         planned = {entry.name: entry for entry in (*entries, *schedules_of(server, described))}
+        limits = {name: _limit_of(server, name) for name in described}
         return cls(
             digest=digest.hexdigest()[:12],
             described=described,
             schedules=tuple(planned.values()),
             awaited=frozenset(name for name in server.registry.names() if _is_awaited(server, name)),
-            limits=rules_of({name: _limit_of(server, name) for name in described}, server.settings.queue),
+            limits=rules_of(limits, server.settings.queue if queues is None else queues),
         )
 
     @cached_property

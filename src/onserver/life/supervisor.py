@@ -111,6 +111,7 @@ class Supervisor:
         self.code = load()
 
     # -- the loop
+        self._limits_said: int | None = None
 
     def run(self) -> int:
         """Join, work, leave. Returns the exit status: 1 when the server did not start."""
@@ -219,7 +220,7 @@ class Supervisor:
         for part in (code.plain, code.coroutines):
             if part is not None:
                 self.member.register(part.digest, part.described)
-        self.member.set_limits(code.limits)
+        self._limits_said = self.member.set_limits(code.limits, self._limits_said if code is self.code else None)
 
     def _facts(self) -> Mapping[str, str]:
         stand_ins = self.server.settings.worker.stand_ins

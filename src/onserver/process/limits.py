@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 from uuid import UUID
 
 from onserver.errors import BadArguments, BadDeclaration
@@ -128,6 +128,40 @@ def limit_name(procedure_rule: str, key: str) -> str:
     if keyed == "k":
         return f"p:{name} {key}" if key else ""
     return f"p:{name}"
+
+
+class LimitInForce(NamedTuple):
+    """One limit as the cluster keeps it.
+
+    Attributes:
+        field: where it is kept, and the name of the limit where it has no keys.
+        kind: `procedure` or `queue`.
+        name: of the procedure or queue.
+        at_once: so many run at the same time; 0 for no such limit.
+        rate: so many begin within `per_seconds`; 0 for no such limit.
+        per_seconds: see `rate`.
+        keyed: each key is counted by itself.
+    """
+
+    field: str
+    kind: str
+    name: str
+    at_once: int
+    rate: int
+    per_seconds: float
+    keyed: bool
+
+
+def in_force(rules: Mapping[str, str]) -> list[LimitInForce]:
+    """Read the hash `limits`: of procedures, by name, then of queues; an alias is counted with its procedure."""
+    found: list[LimitInForce] = []
+    for field, text in sorted(rules.items()):
+        at_once, rate, per, keyed, name = text.split(" ", 4)
+        kind, _, own = field.partition(":")
+        if own == name:
+            named = "queue" if kind == "q" else "procedure"
+            found.append(LimitInForce(field, named, name, int(at_once), int(rate), int(per) / 1000, keyed == "k"))
+    return found
 
 
 def in_words(text: str, name: str, taken: int, turn_ms: float | None, now_ms: int) -> str:
