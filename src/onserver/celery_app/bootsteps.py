@@ -66,8 +66,8 @@ class Membership(bootsteps.StartStopStep):
         self._before: Member | None = None
         self._changed = threading.Event()
         self._heart: Heart | None = None
-        self._epoch = 0
         self._limits_said: int | None = None
+        self._epoch = 0
         self._emptying = False
         self._leaving = False
         self._pool_orders = PoolOrders(self._server)

@@ -99,15 +99,15 @@ class Member:
         Args:
             rules: field to rule, "" for a procedure that has none; see `onserver.process.limits`. A queue that is not
                 named has none.
-        """
-        words = [word for pair in rules.items() for word in pair]
-        said: int = self.store.run("set_limits", self.number, "" if said_ms is None else said_ms, *words)
-        return said
             said_ms: when the same was said first: who comes back under another number does not set back what others
                 have said since. By default now.
 
         Returns:
             When it was said: milliseconds since 1970 by the clock of Redis.
+        """
+        words = [word for pair in rules.items() for word in pair]
+        said: int = self.store.run("set_limits", self.number, "" if said_ms is None else said_ms, *words)
+        return said
 
     def enlist(self, code: str = "", queues: Sequence[str] = (), places: int = 1) -> str:
         """A new holder of this member, "member.incarnation"; without a code it runs no processes.
@@ -142,6 +142,15 @@ class Member:
         """Hand back what a holder has claimed and not begun. Returns how many went back."""
         back: int = self.store.run("give", holder, *self._limits, *keep)
         return back
+
+    def take_side(self, code: str) -> tuple[str, Sequence[Any]] | None:
+        """Take one side run: the new holder that has it, and its message; None where none waits that this code can run.
+
+        Args:
+            code: what this worker can run.
+        """
+        answer = self.store.run("take_side", self.store.nonce(), self.number, code)
+        return (answer[0].decode(), answer[1:]) if answer else None
 
     def beat(self, executors: Sequence[tuple[str, str]] = (), *, deadline: float | None = None) -> Beat:
         """Renew the lease of all that this member holds.

@@ -49,8 +49,8 @@ class Code:
             server: the loaded project.
             tasks: names of Celery's own and other tasks that can be run besides.
             entries: what Celery's beat would start; what has the same name elsewhere takes its place.
-
             queues: the queues' settings as they are now, where they may have changed since the server was loaded.
+
         Raises:
             BadDeclaration: ONS-1009, a procedure has a schedule, and cannot be called without arguments.
             BadSetting: ONS-1007, a schedule of the settings cannot be kept.

@@ -109,9 +109,9 @@ class Supervisor:
         self._deadline = 0.0
         self.phase: Phase = "joining"
         self.code = load()
+        self._limits_said: int | None = None
 
     # -- the loop
-        self._limits_said: int | None = None
 
     def run(self) -> int:
         """Join, work, leave. Returns the exit status: 1 when the server did not start."""
