@@ -61,10 +61,9 @@ def turns(store: Store) -> list[str]:
     return [turn.decode() for turn in store.command("ZRANGE", store.key("turns"), 0, -1)]
 
 
-def expired(one: Process[Any]) -> bool:
-    with pytest.raises(
-        ProcessTimeout, match=rf"#{one.number} never began: nobody could run it within its expires of 5 s"
-    ):
+def expired(one: Process[Any], seconds: int = 5) -> bool:
+    text = rf"#{one.number} never began: nobody could run it within its expires of {seconds} s"
+    with pytest.raises(ProcessTimeout, match=text):
         one.result(timeout=0)
     return one.state == "failed"
 
@@ -97,6 +96,21 @@ def test_a_delay_longer_than_it_lets_it_expire(onserver: OnServer) -> None:
     one = soon.options(delay=6)()
     onserver.advance(7)  # both are due now: it has expired first
     assert expired(one)
+
+
+def test_one_start_may_have_its_own(onserver: OnServer) -> None:
+    longer, never = soon.options(delay=6, expires=20)(), soon.options(delay=6, expires=0)()
+    shorter = tries.options(delay=6, expires=2)(1)
+    onserver.advance(7)
+    assert [one.result(timeout=10) for one in (longer, never)] == [0, 0]
+    assert expired(shorter, 2)
+    assert repr(tries.options(expires=2)).endswith(" expires=2>")
+
+
+@pytest.mark.parametrize("seconds", [-1, float("inf"), float("nan")])
+def test_a_start_whose_time_is_none_is_refused(seconds: float) -> None:
+    with pytest.raises(BadDeclaration, match="has expires="):
+        soon.options(expires=seconds)
 
 
 def test_many_starts_and_starts_by_name_keep_it(onserver: OnServer) -> None:

@@ -20,7 +20,7 @@ from onserver.process.current import process
 from onserver.process.handle import Process
 from onserver.process.limits import KeyOf, describe_limit, key_of
 from onserver.process.put import Delay, Order, describe
-from onserver.process.rules import Rules
+from onserver.process.rules import LONGEST_SECONDS, Rules
 from onserver.process.shape import Shape
 from onserver.process.start import start, start_async
 from onserver.registry import name_below_tasks
@@ -123,6 +123,7 @@ class Procedure(Generic[P, R_co]):
         priority: int | None = None,
         delay: Delay = 0.0,
         timeout: float | None = None,
+        expires: float | None = None,
     ) -> "Start[P, R_co]":
         """Say how one start is to be made; the answer is called or passed to `execute_on_server`.
 
@@ -137,6 +138,8 @@ class Procedure(Generic[P, R_co]):
             priority: 0 to 9, 9 goes first; the procedure's by default.
             delay: seconds, a timedelta, or an aware datetime before which it does not run. It waits in Redis.
             timeout: seconds that one run may take, 0 for no limit; the procedure's by default.
+            expires: seconds from now within which it must have begun, else it never does; 0 for no limit. Its `delay`
+                counts too. The procedure's by default.
 
         Raises:
             BadDeclaration: ONS-1009, an option cannot be kept.
@@ -158,6 +161,7 @@ class Procedure(Generic[P, R_co]):
             priority=self.priority if priority is None else priority,
             delay=delay,
             timeout=self.rules.timeout if timeout is None else timeout,
+            expires=self.rules.expires if expires is None else expires,
         )
         _check_order(order)
         return Start(self, order)
@@ -232,7 +236,7 @@ class Start(Generic[P, R_co]):
 
     def __repr__(self) -> str:
         usual = self.procedure.order
-        names = ("name", "unique", "key", "key_window", "queue", "priority", "delay", "timeout")
+        names = ("name", "unique", "key", "key_window", "queue", "priority", "delay", "timeout", "expires")
         said = [(name, getattr(self.order, name)) for name in names]
         shown = [f" {name}={value!r}" for name, value in said if value != getattr(usual, name)]
         return f"<Start of {self.procedure.name}{''.join(shown)}>"
@@ -256,8 +260,9 @@ def _check_order(order: Order) -> None:
     if order.name.startswith("$"):
         problem = f"cannot be started as `{order.name}`: `$` names a local process"
         raise BadDeclaration(order.procedure, problem, "To run it in this program, call it.")
-    if not 0 <= order.timeout < float("inf"):
-        raise BadDeclaration(order.procedure, f"has timeout={order.timeout!r}", "Give seconds, 0 for no limit.")
+    for option, seconds in (("timeout", order.timeout), ("expires", order.expires)):
+        if not 0 <= seconds <= LONGEST_SECONDS:
+            raise BadDeclaration(order.procedure, f"has {option}={seconds!r}", "Give seconds, 0 for no limit.")
     if not order.key_window >= 1:
         raise BadDeclaration(order.procedure, f"has key_window={order.key_window!r}", "Give seconds, 1 or more.")
 

@@ -13,7 +13,7 @@ from onserver.errors import BadDeclaration
 PauseWay = Literal["stop", "checkpoint"]
 Missed = Literal["skip", "once", "all"]
 
-_LONGEST_SECONDS: Final = 366 * 86_400.0
+LONGEST_SECONDS: Final = 366 * 86_400.0
 
 
 class Retry:
@@ -57,11 +57,11 @@ class Retry:
         for problem, good in (
             (f"{list(errors)!r} among its errors", all(map(_is_exception, errors))),
             (f"times={times!r}", self.times >= 1),
-            (f"delay={delay!r}", 0 <= self.delay <= _LONGEST_SECONDS),
+            (f"delay={delay!r}", 0 <= self.delay <= LONGEST_SECONDS),
             (f"backoff={backoff!r}", self.backoff >= 1),
-            (f"longest={longest!r}", 0 < self.longest <= _LONGEST_SECONDS),
+            (f"longest={longest!r}", 0 < self.longest <= LONGEST_SECONDS),
             (f"jitter={jitter!r}", 0 <= self.jitter <= 1),
-            (f"delays={list(delays)!r}", all(0 <= seconds <= _LONGEST_SECONDS for seconds in self.delays)),
+            (f"delays={list(delays)!r}", all(0 <= seconds <= LONGEST_SECONDS for seconds in self.delays)),
         ):
             if not good:
                 raise BadDeclaration("Retry", f"has {problem}", "See `help(onserver.Retry)` for the ranges.")
@@ -138,7 +138,7 @@ class Limit:
             ("neither `at_once` nor `rate`", at_once is not None or rate is not None),
             (f"at_once={at_once!r}", at_once is None or at_once >= 1),
             (f"rate={rate!r}", rate is None or rate >= 1),
-            (f"per={per!r}", 0 < self.per <= _LONGEST_SECONDS),
+            (f"per={per!r}", 0 < self.per <= LONGEST_SECONDS),
         ):
             if not good:
                 raise BadDeclaration("Limit", f"has {problem}", "See `help(onserver.Limit)` for the ranges.")
@@ -185,7 +185,7 @@ class Rules:
             BadDeclaration: ONS-1009.
         """
         for option, seconds in (("timeout", self.timeout), ("grace", self.grace), ("expires", self.expires)):
-            if not (isinstance(cast("object", seconds), int | float) and 0 <= seconds <= _LONGEST_SECONDS):
+            if not (isinstance(cast("object", seconds), int | float) and 0 <= seconds <= LONGEST_SECONDS):
                 raise BadDeclaration(name, f"has {option}={seconds!r}", "Give seconds, 0 for no limit.")
         if self.pause not in {"stop", "checkpoint"}:
             raise BadDeclaration(name, f"has pause={self.pause!r}", "It is `stop` or `checkpoint`.")
