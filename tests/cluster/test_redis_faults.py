@@ -12,9 +12,10 @@ import pytest
 
 from onserver import Process, execute_many, execute_on_server
 from onserver.errors import BrokerUnavailable
+from onserver.redis.answers import OutOfMemory
 from onserver.testing.cluster import LEASE, Cluster, open_cluster
 from onserver.testing.wait import wait_for
-from tests.cluster.jobs import TASKS, overlaps, runs
+from tests.cluster.jobs import TASKS, overlaps, runs, work
 from tests.cluster.redis_program import RedisProgram, redis_program
 
 
@@ -137,3 +138,27 @@ def test_a_worker_that_is_told_to_leave_while_redis_is_away_leaves(cluster: Clus
     assert worker.wait(60) == 0
     redis.start()
     assert execute_on_server("jobs.work", 1).result(timeout=60) == 1
+
+
+def test_a_full_redis_takes_nothing_new_and_what_runs_ends(cluster: Cluster, redis: RedisProgram) -> None:
+    store = cluster.server.store
+    long = execute_on_server("jobs.work", 1, 3.0)
+    stuck = execute_on_server("jobs.work", 2, 600.0)
+    cluster.wait_for(lambda: {str(long.state), str(stuck.state)} == {"running"})
+    later = execute_on_server(work.options(delay=3600), 3)
+    queued = execute_many("jobs.work", [(n, 0.01) for n in range(20)])
+    store.command("CONFIG", "SET", "maxmemory", "1mb")
+
+    with pytest.raises(OutOfMemory, match="maxmemory"):
+        execute_on_server("jobs.work", 4)
+    assert later.abort("no room").level == "removed"
+    assert stuck.abort("no room", force_after=1).state in ("aborted", "running")
+    cluster.wait_for(lambda: stuck.state == "aborted")
+    assert long.result(timeout=60) == 1
+    assert ended(cluster, queued) == {"done"}
+    leaving, staying = cluster.workers
+    assert not leaving.end()
+    assert staying.alive
+
+    store.command("CONFIG", "SET", "maxmemory", "0")
+    assert execute_on_server("jobs.work", 5).result(timeout=60) == 5

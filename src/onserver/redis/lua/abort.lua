@@ -1,4 +1,5 @@
 -- include: prefix once offer accept finish unplace asks
+-- flags: allow-oom
 -- abort: ask that a process stops for good. The order is in its record before anything is done about it, so it is not run
 -- again, whatever dies. Keys: p:N, where it waits, orders:M, once:NONCE.
 -- ARGV: nonce, number, who asks, why, ms after which it may be killed ('' never), keep_failed_s

@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- await: be told of the end of a process, or hear at once that it has ended. Keys: p:N, w:N (one day, or until it ends).
 -- ARGV: number, "CLIENT TOKEN" of the inbox. Answer: as `result`
 local k = T .. 'p:' .. ARGV[1]

@@ -1,4 +1,5 @@
 -- include: prefix offer accept finish asks duties
+-- flags: allow-oom
 -- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, turns, x:HOLDER, p:N.
 -- ARGV: member, lease_ms, deliveries, keep_failed_s, worker 0 or 1, then holder, number seen at the head of its hand-off
 --       list at the last beat ('' none) for each executor

@@ -1,4 +1,5 @@
 -- include: prefix offer accept finish bury
+-- flags: allow-oom
 -- bury: declare one holder dead, by its own member. Keys: live, h:HOLDER, held:HOLDER, burying, p:N, locks:HOLDER.
 -- ARGV: member, holder, numbers begun, as in '5,8', counted 0 or 1, deliveries, keep_failed_s, where (a name for people)
 -- Answer: how many it still holds: call again until 0

@@ -1,4 +1,5 @@
 -- include: prefix offer accept finish bury
+-- flags: allow-oom
 -- bury_member: declare a member dead: its number is refused from here on, and what it held falls, in chunks.
 -- Keys: members, member:M, workers, m:M, orders:M and those of `bury`.
 -- ARGV: member, deliveries, keep_failed_s, why (for people), silent_ms ('' buries on proof; else only if so long silent)

@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- celery_results: how tasks stand, by their ids; and, with a token, be told when one ends.
 -- Keys: p:N, id:UUID, note:UUID, w:N (one day, or until the end), wu:UUID (one minute: waits for an id that nobody put).
 -- ARGV: client of the inbox or '', then id, token or '' for each. An id is a UUID or '#N'.

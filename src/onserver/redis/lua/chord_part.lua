@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- chord_part: one part of a chord has ended. Parts are a set of ids: one that runs twice counts once.
 -- Keys: chord:GROUP (keep_s). ARGV: group, "ID:INDEX" of the part, its outcome, keep_s
 -- Answer: {parts that ended, parts in all or -1 while unknown, 1 when this part is to send the callback}

@@ -1,4 +1,5 @@
 -- include: prefix taking
+-- flags: allow-oom
 -- claim_hook: run one hook of an epoch once in the cluster: it is a process, and its record says who runs it.
 -- Keys: server, hooks:EPOCH (kept 30 days), numbers, p:N, held:HOLDER, live.
 -- ARGV: holder, epoch, hook, then field, value … of the record

@@ -1,4 +1,5 @@
 -- include: prefix once offer accept
+-- flags: allow-oom
 -- delay: how long a process that sleeps, or waits for its time, still does so from now on. Keys: p:N, sl:N, due, and the
 -- queues of `offer`, once:NONCE. ARGV: nonce, number, ms (0: no longer)
 -- Answer: 1 when it slept or was delayed, else 0

@@ -1,4 +1,5 @@
 -- include: prefix offer duties serving expire
+-- flags: allow-oom
 -- due: what has waited for its time is offered, up to 100 a call, by the leader; limits whose turn has come are opened,
 -- pauses that are over end, and what ought to have begun by now never does. Keys: due, turns, paused, p:N, the queues of `offer`.
 -- ARGV: member, keep_failed_s. Answer: ms until the next of these, 0 when more are due now, -1 when none waits

@@ -1,4 +1,5 @@
 -- include: prefix once
+-- flags: allow-oom
 -- enlist: a new holder of a member: one life of one executor, or what a client holds things in.
 -- Keys: numbers, live, m:M, h:HOLDER, serve:QUEUE, codes, code:CODE.
 -- ARGV: nonce, member, code ('' for what runs no processes), how many it runs at a time, queues …

@@ -1,4 +1,5 @@
 -- include: prefix crew
+-- flags: allow-oom
 -- fail_epoch: a start-up hook failed: no worker of this start may stay. Keys: server, failure:EPOCH (one day), workers, orders:M.
 -- ARGV: epoch, failure (bytes of the error value). Answer: the state
 local s = T .. 'server'

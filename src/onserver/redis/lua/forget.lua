@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- forget: drop the result of a task, and with it the record of a process that has ended.
 -- Keys: p:N, vars:N, log:N, id:UUID, note:UUID, ended, failed, dead. ARGV: id (a UUID or '#N'). Answer: 1 when something was dropped
 local id = ARGV[1]

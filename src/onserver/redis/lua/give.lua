@@ -1,4 +1,5 @@
 -- include: prefix offer accept finish
+-- flags: allow-oom
 -- give: a holder hands back what it has claimed and not begun. Keys: held:HOLDER, x:HOLDER, p:N, the queues of `offer`.
 -- ARGV: holder, deliveries, keep_failed_s, numbers to keep …  Answer: how many went back
 local e, keep, back = ARGV[1], {}, 0

@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- greet: the first words on a new connection. Redis may have forgotten its last second (a crash with everysec, a
 -- fail-over): when its run id is not the one that was stored, numbers move on, so that none is given twice; a stop of
 -- the embedded Redis in good order left a stamp as its last write, and loses nothing.

@@ -1,4 +1,5 @@
 -- include: prefix once
+-- flags: allow-oom
 -- join: become a member. Keys: numbers, members, member:M.
 -- ARGV: nonce, kind (worker or client), then field, value … of member:M (node, host, pid, start, boot, space, info)
 -- Answer: the member's number, never used again

@@ -1,4 +1,5 @@
 -- include: prefix once unplace box finish
+-- flags: allow-oom
 -- kill_box: a mailbox forgets the calls that wait, and its process ends after the present one. Keys: boxes, box:NAME, p:N,
 -- where it waits, once:NONCE. ARGV: nonce, name ('' by number), number, keep_s. Answer: 1; 0 when there is no such process
 local nonce, box, n = ARGV[1], ARGV[2], ARGV[3]

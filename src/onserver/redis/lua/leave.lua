@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- leave: a member goes in good order, after its holders are buried. The last worker of a server that is stopping, and
 -- whose shutdown hooks were run, closes its epoch.
 -- Keys: members, member:M, m:M, orders:M, workers, leaving, drained, server.

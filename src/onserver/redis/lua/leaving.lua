@@ -1,4 +1,5 @@
 -- include: prefix crew
+-- flags: allow-oom
 -- leaving: a worker is about to go. The last one turns the server to `stopping`, and its shutdown hooks run; a start
 -- that nobody is left to finish was no life. Keys: server, workers, leaving. ARGV: member. Answer: the state
 local m, s = ARGV[1], T .. 'server'

@@ -1,4 +1,5 @@
 -- include: prefix crew
+-- flags: allow-oom
 -- open_epoch: a worker that has joined opens a new epoch, or joins the one that is. Keys: server, workers, hooks:EPOCH.
 -- ARGV: member, id of the new epoch's session, storage.keep 0 or 1
 -- Answer: {opened, joined or wait (it is stopping), epoch, previous, session, emptying 0 or 1, state}

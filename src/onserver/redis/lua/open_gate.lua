@@ -1,5 +1,6 @@
 -- include: prefix once serving
 -- late: names_now gates
+-- flags: allow-oom
 -- open_gate: end a pause of a queue, a procedure (under whatever name) or everything. Keys: paused, aliases, server, turns,
 -- once:NONCE, and those of `offer`: what waited is handed to idle executors at once. ARGV: nonce, gate
 -- Answer: 1 when it was paused

@@ -1,4 +1,5 @@
 -- include: prefix once offer accept finish unplace asks
+-- flags: allow-oom
 -- pause: ask that a process pauses; it is remembered until `resume`. Keys: p:N, where it waits, orders:M, once:NONCE.
 -- ARGV: nonce, number, who asks
 -- Answer: {how, state, holder}; how: unknown, ended, aborting, paused (it had not begun), asked

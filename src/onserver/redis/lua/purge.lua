@@ -1,4 +1,5 @@
 -- include: prefix offer accept finish
+-- flags: allow-oom
 -- purge: abort what waits in a queue, up to 100 a call. Keys: q:QUEUE, line:LINE, keys:…, p:N. ARGV: queue, keep_s.
 -- Answer: how many
 local q, gone = ARGV[1], 0

@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- reach: its holder says how far what was asked of a process has come. Keys: p:N.
 -- ARGV: holder, number, state or '' (as it is; 'resumed': as before its pause), why, level or '' (as it is)
 -- Answer: 1, or 0 when it holds it no longer

@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- register: say which procedures a code has. Keys: code:CODE (kept while a holder has it, else one hour), procedures,
 -- aliases. ARGV: code, then name, description (JSON) for each procedure; a name with '' is runnable but not described,
 -- one with '=NAME' is an alias of that procedure. Answer: how many words were read

@@ -1,4 +1,5 @@
 -- include: prefix once offer accept finish
+-- flags: allow-oom
 -- replay: a process that has failed, was lost or is dead runs again under its number, with its signature. Deliveries and
 -- attempts begin anew. Keys: p:N, vars:N, log:N, id:UUID, name:NAME, failed, dead, where it waits, once:NONCE.
 -- ARGV: nonce, number, who asks

@@ -1,4 +1,5 @@
 -- include: prefix once offer accept finish unplace asks
+-- flags: allow-oom
 -- resume: a paused process goes on: where it was, or from its place in the queue. Keys: p:N, where it waits, orders:M,
 -- once:NONCE. ARGV: nonce, number, keep_failed_s
 -- Answer: {how, state, holder}; how: unknown, ended, running (it was not paused), queued (it had not begun), asked

@@ -1,4 +1,5 @@
 -- include: prefix idle
+-- flags: allow-oom
 -- retire: a holder takes nothing more; what it holds it may finish. Keys: idle:QUEUE:CODE, serve:QUEUE, x:HOLDER, h:HOLDER.
 -- ARGV: holder. A 'wake' message lets it look up from its waiting. Answer: how many it holds
 local e = ARGV[1]

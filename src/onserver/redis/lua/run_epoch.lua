@@ -1,4 +1,5 @@
 -- include: prefix crew
+-- flags: allow-oom
 -- run_epoch: the start-up hooks have ended well: work may begin. Keys: server, workers, m:M, x:HOLDER, idle:QUEUE:CODE.
 -- ARGV: epoch. Answer: the state
 local s = T .. 'server'

@@ -1,4 +1,5 @@
 -- include: prefix serving
+-- flags: allow-oom
 -- set_limits: what a worker's code and settings say of limits; the newest word counts. What runs is counted, and what
 -- was closed is looked at anew. Keys: limits, server, slots:LIMIT, closed, live, held:HOLDER, p:N, those of `offer`.
 -- ARGV: member, when this was said first or '' for now, then 'p:PROCEDURE' or 'q:QUEUE', its rule ('' for none) …; a queue

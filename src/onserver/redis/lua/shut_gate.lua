@@ -1,4 +1,5 @@
 -- include: prefix once turns
+-- flags: allow-oom
 -- shut_gate: pause a queue, a procedure or everything, until somebody resumes it or the time is over.
 -- Keys: paused, server, turns, once:NONCE. ARGV: nonce, gate (all, q:QUEUE, p:PROCEDURE), who asks, for how many ms or ''
 -- Answer: {at ms, until ms or 0, who}, as it is now

@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- silent: which members are to be buried: silent for a lease that could have been heard, or half buried.
 -- Keys: members, server, burying. ARGV: member that asks, lease_ms. Answer: member numbers
 if not redis.call('ZSCORE', T .. 'members', ARGV[1]) then return redis.error_reply('FENCED ' .. ARGV[1]) end

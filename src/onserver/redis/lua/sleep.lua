@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- sleep: a run goes to sleep, or looks whether it still may. Keys: live, p:N, sl:N (a minute longer than it sleeps).
 -- sl:N has 'SERIAL UNTIL ADDRESS' for each sleeper: each change of its time has another serial; until 0: it is woken.
 -- ARGV: holder, number, sleeper, serial that it has seen, "CLIENT TOKEN", ms to sleep

@@ -1,4 +1,5 @@
 -- include: prefix crew
+-- flags: allow-oom
 -- stop_epoch: somebody asked for the end of the server. Keys: server, workers, orders:M.
 -- ARGV: grace_ms or ''. Answer: {state, workers}
 local s = T .. 'server'

@@ -1,4 +1,5 @@
 -- include: prefix offer accept finish unplace
+-- flags: allow-oom
 -- take: another broker has delivered a message, and its task is about to run: its process is taken out of where it waits,
 -- in the name of this holder. What was lost with its worker is taken again: that broker has kept its message.
 -- Keys: p:N, id:UUID, where it waits, held:HOLDER, failed.

@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- trim: drop the oldest of the history, up to 100 of each kind a call. Keys: ended, failed, dead, p:N, vars:N, log:N, id:UUID.
 -- ARGV: how many are kept of each kind, keep_s (of those that ended well), keep_failed_s (of all others)
 -- Answer: 1 when there is more to drop

@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- wait_over: a run waits for the other process no longer. Keys: waits, p:N. ARGV: owner (m.e/N.d). Answer: 1
 local holder, n = string.match(ARGV[1], '^([^/]+)/(%d+)%.')
 local no = guard(holder) if no then return no end

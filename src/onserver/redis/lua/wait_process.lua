@@ -1,5 +1,6 @@
 -- include: prefix circle full
 -- late: full_limit slots
+-- flags: allow-oom
 -- wait_process: a run says that it waits for the end of another process. Keys: live, p:N, p:M, waits, serve:QUEUE,
 -- h:HOLDER, member:MEMBER. ARGV: owner (m.e/N.d), number of the other
 -- Answer: {waits}; {ended}; {deadlock, what the last in the circle waits for, owner, what it waits for, …}; or
