@@ -81,6 +81,10 @@ EXAMPLES: list[tuple[Any, str]] = [
         "There is no schedule `nightli`. Did you mean `nightly`? See all: `onserver schedule ls`.",
     ),
     (
+        errors.BadEvent("worker.dead", "that name is onserver's own"),
+        "Event `worker.dead` was not told: that name is onserver's own.",
+    ),
+    (
         errors.BadArguments("add", "misses `y`", "add(x: int, y: int) -> int"),
         "`add()` misses `y`: its signature is `add(x: int, y: int) -> int`. Nothing was sent.",
     ),

@@ -17,6 +17,7 @@ from onserver.lazy import module_getattr
 if TYPE_CHECKING:
     from onserver import errors as errors
     from onserver.life.epoch import server_epoch as server_epoch
+    from onserver.life.events import system_event as system_event
     from onserver.life.hooks import on_server_shutdown as on_server_shutdown
     from onserver.life.hooks import on_server_startup as on_server_startup
     from onserver.life.worker import Worker as Worker
@@ -82,6 +83,7 @@ _NAMES: Final = {
     "server_epoch": "onserver.life.epoch:server_epoch",
     "session": "onserver.session.context:session",
     "signal": "onserver.process.signals:signal",
+    "system_event": "onserver.life.events:system_event",
     "unregister_client": "onserver.process.clients:unregister_client",
     "wait_all": "onserver.process.waiting:wait_all",
 }
@@ -117,6 +119,7 @@ __all__ = [
     "server_epoch",
     "session",
     "signal",
+    "system_event",
     "unregister_client",
     "wait_all",
 ]

@@ -7,7 +7,7 @@
     │                 UnsafeRedis 1204 · UnsafeBind 6001
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
-    │                 ScheduleNotFound 1107
+    │                 ScheduleNotFound 1107 · BadEvent 1108
     ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcedureFailed 2201 · ProcessTimeout 2202
     │                 ProcessAborted 2203 · ProcessLost 2204 · ProcessDead 2205 · VariableTimeout 2206
     │                 DeadlockDetected 2301 · SyncInAsyncError 2302 · SignalGone 2003
@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from onserver.errors.asking import (
     BadArguments,
+    BadEvent,
     CallError,
     NotSendable,
     NoWorker,
@@ -118,6 +119,7 @@ __all__ = [
     "BackupVetoed",
     "BadArguments",
     "BadDeclaration",
+    "BadEvent",
     "BadSetting",
     "BadSettingsFile",
     "BadSignature",

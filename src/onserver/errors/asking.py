@@ -50,6 +50,18 @@ class ScheduleNotFound(CallError, LookupError):
         return f"{near}See all: `onserver schedule ls`."
 
 
+class BadEvent(CallError, ValueError):
+    """An event cannot be told so; `problem` continues the sentence that begins with its name."""
+
+    code = 1108
+    name: str
+    problem: str
+
+    @property
+    def message(self) -> str:
+        return f"Event `{self.name}` was not told: {self.problem}."
+
+
 class BadArguments(CallError, TypeError):
     """The arguments do not fit the signature; `problem` continues the sentence that begins with the name."""
 

@@ -183,6 +183,9 @@ CATALOGUE: tuple[Key, ...] = (
     Key("failure:EPOCH", "string", "fail_epoch", "one day", _timed),
     Key("procedures", "hash", "register", "for ever: a name outlives its workers", _kept),
     Key("aliases", "hash", "register", "for ever: what was put under an earlier name may wait still", _kept),
+    Key("events", "stream", "tell_events, and whatever ends or moves something", "the last 1,000", _kept),
+    Key("marks", "hash", "tell_events, silent", "until what is over its mark is under it again", _kept),
+    Key("told:WHAT", "string", "tell_events", "a few beats", _timed),
     Key("clock", "string", "the test plug-in", "as long as the tests", _kept),
     # members and holders
     Key("members", "zset", "join, beat, leave, bury_member", "while it has members", _kept),

@@ -1,4 +1,5 @@
 -- include: prefix offer accept finish asks duties
+-- late: note_of event
 -- flags: allow-oom
 -- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, turns, x:HOLDER, p:N.
 -- ARGV: member, lease_ms, deliveries, keep_failed_s, worker 0 or 1, then holder, number seen at the head of its hand-off
@@ -17,6 +18,10 @@ local led = leader and tonumber(redis.call('ZSCORE', T .. 'members', leader) or 
 if ARGV[5] == '1' and not (led and t - led < lease) then   -- a leader that is silent leads no longer: it is to be buried
   leader = m
   redis.call('HSET', T .. 'server', 'leader', m)
+  if leader ~= s[3] then   -- one that was silent and is back may have led before
+    local name = redis.call('HGET', T .. 'member:' .. m, 'node') or ''
+    note_of(104, 'leader.changed', {member = tonumber(m), worker = name, before = tonumber(s[3] or 0)}, m)
+  end
 end
 local heads, asks = {}, {}
 for i = 6, #ARGV, 2 do

@@ -1,5 +1,6 @@
 -- include: prefix offer accept finish bury
 -- flags: allow-oom
+-- late: note_of event
 -- bury_member: declare a member dead: its number is refused from here on, and what it held falls, in chunks.
 -- Keys: members, member:M, workers, m:M, orders:M and those of `bury`.
 -- ARGV: member, deliveries, keep_failed_s, why (for people), silent_ms ('' buries on proof; else only if so long silent)
@@ -17,6 +18,11 @@ if beat then
   redis.call('DEL', T .. 'orders:' .. m)
   redis.call('HSET', T .. 'member:' .. m, 'dead', now(), 'why', ARGV[4])
   redis.call('EXPIRE', T .. 'member:' .. m, tonumber(ARGV[3]))
+  local v = redis.call('HMGET', T .. 'member:' .. m, 'kind', 'node', 'host')
+  if v[1] == 'worker' then
+    local facts = {member = tonumber(m), worker = v[2] or '', host = v[3] or '', why = ARGV[4]}
+    note_of(103, 'worker.dead', facts, m)
+  end
   first = 1
 end
 local holders = redis.call('SMEMBERS', T .. 'm:' .. m)

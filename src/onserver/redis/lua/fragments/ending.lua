@@ -1,3 +1,4 @@
+-- late: note_mishap mishap
 -- What an end leaves.
 local FINAL = {done = true, failed = true, aborted = true, lost = true, dead = true}
 -- tell whoever waits: the program that asked (its inbox) and those that registered with `await`
@@ -18,6 +19,7 @@ local HISTORY = {done = 'ended', failed = 'failed', aborted = 'failed', lost = '
 -- what every ended process leaves: its place in the history, lifetimes, a free name
 local function close_record(n, state, keep, name, uuid)
   local k = T .. 'p:' .. n
+  if state ~= 'done' and state ~= 'aborted' then note_mishap(n, state) end
   redis.call('ZADD', T .. HISTORY[state], now(), n)
   redis.call('EXPIRE', k, keep)
   redis.call('EXPIRE', T .. 'vars:' .. n, keep)
