@@ -1,8 +1,11 @@
+-- late: marking mark
 -- T: the prefix of all keys of this server, `{onserver:NAME}:`. The fragment `now` is part of this one.
 -- fenced(holder) -> true when the holder is not, or no longer, among the living.
 -- guard(holder) -> nil, or the refusal to answer with. Every script that writes in a holder's name begins so:
 --   local no = guard(holder) if no then return no end
 local T = KEYS[1]
+local redis = redis
+if redis.call('EXISTS', T .. 'cut') == 1 then redis = marking() end
 local function fenced(holder) return redis.call('SISMEMBER', T .. 'live', holder) == 0 end
 local function guard(holder)
   if fenced(holder) then return redis.error_reply('FENCED ' .. holder) end
