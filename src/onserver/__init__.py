@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from onserver.process.procedure import Start as Start
     from onserver.process.rules import Limit as Limit
     from onserver.process.rules import Retry as Retry
+    from onserver.process.maintenance import begin_maintenance as begin_maintenance
+    from onserver.process.maintenance import end_maintenance as end_maintenance
+    from onserver.process.maintenance import maintenance as maintenance
     from onserver.process.semaphores import semaphore as semaphore
     from onserver.process.signals import Signal as Signal
     from onserver.process.signals import signal as signal
@@ -74,12 +77,15 @@ _NAMES: Final = {
     "mailbox": "onserver.process.mailbox:mailbox",
     "on_server_shutdown": "onserver.life.hooks:on_server_shutdown",
     "on_server_startup": "onserver.life.hooks:on_server_startup",
+    "begin_maintenance": "onserver.process.maintenance:begin_maintenance",
     "procedure": "onserver.process.declare:procedure",
+    "end_maintenance": "onserver.process.maintenance:end_maintenance",
     "process": "onserver.process.current:process",
     "process_activity": "onserver.process.activity:process_activity",
     "register_client": "onserver.process.clients:register_client",
     "registered_clients": "onserver.process.clients:registered_clients",
     "semaphore": "onserver.process.semaphores:semaphore",
+    "maintenance": "onserver.process.maintenance:maintenance",
     "server_epoch": "onserver.life.epoch:server_epoch",
     "session": "onserver.session.context:session",
     "signal": "onserver.process.signals:signal",
@@ -114,12 +120,15 @@ __all__ = [
     "process",
     "process_activity",
     "register_client",
+    "begin_maintenance",
     "registered_clients",
+    "end_maintenance",
     "semaphore",
     "server_epoch",
     "session",
     "signal",
     "system_event",
+    "maintenance",
     "unregister_client",
     "wait_all",
 ]

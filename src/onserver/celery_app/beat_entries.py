@@ -13,7 +13,7 @@ from typing import Any, Final
 from celery import beat, schedules
 from celery.utils.log import get_logger
 
-from onserver.errors import BadDeclaration, ReachError
+from onserver.errors import BadDeclaration, MaintenanceMode, ReachError
 from onserver.process.schedule import Entry
 from onserver.process.tick import at_time
 from onserver.process.timing import BadTiming, Timing
@@ -93,7 +93,7 @@ def _send(sender: Any, theirs: Any, time: int) -> str:
             producer = sender.app.amqp.Producer(connection, auto_declare=False)
             sender.apply_async(theirs, producer=producer, advance=False)
     except beat.SchedulingError as error:
-        if isinstance(error.__context__, ReachError):
+        if isinstance(error.__context__, ReachError | MaintenanceMode):
             raise error.__context__ from error
         raise BadDeclaration(theirs.name, f"cannot be started: {error}") from error
     return tick.how

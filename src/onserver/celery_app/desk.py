@@ -59,7 +59,9 @@ class Desk:
         """The server's settings."""
         return self.server.settings
 
-    def put(self, queue: str, message: Stored, *, flags: str = "", deadline: float | None = None) -> int:
+    def put(
+        self, queue: str, message: Stored, *, flags: str = "", deadline: float | None = None, sent: bool = False
+    ) -> int:
         """Make the process of a task message, signed in the name of whoever sends it.
 
         An id that exists names one process: sending it again changes nothing, but for a retry of what is held.
@@ -69,24 +71,29 @@ class Desk:
             message: what goes into the record.
             flags: letters of the record besides those of the procedure.
             deadline: seconds, if not those of the settings.
+            sent: the message has arrived already, whoever sent it: it is not refused in maintenance.
 
         Returns:
             Its number.
+
+        Raises:
+            MaintenanceMode: ONS-4104, the server takes no new work now.
         """
+        writer = "!" if sent else ""
         try:
-            number, how = self._put(queue, message, flags, deadline)
+            number, how = self._put(queue, message, flags, deadline, writer)
         except ScriptRefused as refused:
             age = age_ms(refused)
             if age is None:
                 raise
             self.store.correct_clock(age)  # a clock was changed since this program asked for the time
-            number, how = self._put(queue, message, flags, deadline)
+            number, how = self._put(queue, message, flags, deadline, writer)
         tick = current_tick()
         if tick is not None:
             tick.how = how.decode()
         return number
 
-    def _put(self, queue: str, message: Stored, flags: str, deadline: float | None) -> tuple[int, bytes]:
+    def _put(self, queue: str, message: Stored, flags: str, deadline: float | None, writer: str) -> tuple[int, bytes]:
         store, run = self.store, current_run()
         nonce, made_ms = store.nonce(), store.now_ms()
         fields: list[Word] = ["t", message.procedure, "b", message.body]
@@ -114,7 +121,7 @@ class Desk:
         if tick is not None:
             fields += schedule_fields(tick.schedule, tick.at_ms)
         number, how, _served = store.run(
-            "put", nonce, run.holder if run is not None else "", made_ms, queue, message.priority, message.due_ms,
+            "put", nonce, run.holder if run is not None else writer, made_ms, queue, message.priority, message.due_ms,
             "", "", ("+" if message.retries else "") + self.key_of(message.task_id), "", 0, *fields,
             deadline=deadline,
         )  # fmt: skip

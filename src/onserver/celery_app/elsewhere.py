@@ -61,8 +61,12 @@ class _Patience:
         logger.warning("onserver: tasks have no records for %g s: %s", AWAY_SECONDS, error)
 
 
-def put(desk: Desk, headers: Mapping[str, Any], queue: str, priority: object = None) -> None:
-    """Make the record of a message that is about to be sent."""
+def put(desk: Desk, headers: Mapping[str, Any], queue: str, priority: object = None, *, sent: bool = False) -> None:
+    """Make the record of a message that is about to be sent, or was `sent` without one.
+
+    Raises:
+        MaintenanceMode: ONS-4104, the server takes no new work now.
+    """
     patience = desk.server.part(_Patience)
     if "task" not in headers or "id" not in headers or patience.away:
         return
@@ -78,7 +82,7 @@ def put(desk: Desk, headers: Mapping[str, Any], queue: str, priority: object = N
         timeout_ms=0,
     )
     try:
-        desk.put(PREFIX + queue, stored, flags="R", deadline=TRIP_SECONDS)
+        desk.put(PREFIX + queue, stored, flags="R", deadline=TRIP_SECONDS, sent=sent)
     except BrokerUnavailable as error:
         patience.note(error)
 
@@ -98,7 +102,7 @@ def take(desk: Desk, headers: Mapping[str, Any], queue: str, token: str) -> Take
     try:
         answer = _asked(desk, str(headers["id"]), token)
         if answer[0] == b"unknown":  # sent by a program that is not attached
-            put(desk, headers, queue)
+            put(desk, headers, queue, sent=True)
             answer = _asked(desk, str(headers["id"]), token)
     except BrokerUnavailable as error:
         patience.note(error)

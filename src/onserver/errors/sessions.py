@@ -68,6 +68,10 @@ class MaintenanceMode(SessionError):
     def message(self) -> str:
         return f"The server is in maintenance{f': {self.text}' if self.text else ''}."
 
+    @property
+    def hint(self) -> str:
+        return "What runs goes on; `onserver maintenance status` tells until when."
+
 
 class ConnectionVetoed(SessionError):
     """A hook refused this connection with a code."""

@@ -16,7 +16,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple, ParamSpec, overload
 
-from onserver.errors import BadArguments, BrokerUnavailable, MemberFenced, ProcedureNotFound
+from onserver.errors import BadArguments, BrokerUnavailable, MaintenanceMode, MemberFenced, ProcedureNotFound
 from onserver.interrupt import Interrupted
 from onserver.process.execute import order_of
 from onserver.process.procedure import Procedure, Start
@@ -58,6 +58,7 @@ def register_client(name: str) -> bool:
 
     Raises:
         BadArguments: ONS-1105, no name.
+        MaintenanceMode: ONS-4104, the server takes no new connections now.
 
     Example:
         >>> register_client("front desk")
@@ -219,7 +220,7 @@ class _Client(threading.Thread):
                         self.register()
                     with self._waits:
                         request = b"" if self._ended.is_set() else self._next(link)
-                except (BrokerUnavailable, MemberFenced, LinkError):
+                except (BrokerUnavailable, MemberFenced, LinkError, MaintenanceMode):
                     link.close()
                     self._ended.wait(_LOOK_SECONDS)
                     continue

@@ -96,6 +96,7 @@ class Mailbox:
             BadArguments: ONS-1105, they do not fit the signature; nothing was sent.
             NotSendable: ONS-1106, one of them cannot be sent; nothing was sent.
             ProcedureNotFound: ONS-1104.
+            MaintenanceMode: ONS-4104, the server takes no new work now; nothing was sent.
             BrokerUnavailable: ONS-1201; whether it is in the box is not known.
 
         Warns:

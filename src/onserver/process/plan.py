@@ -87,8 +87,8 @@ def hold(store: Store, name: str, by: str) -> bool:
 
 
 def start_by_hand(server: Server, entry: Entry) -> Process[Any]:
-    """Start what a schedule starts, now, whatever its times are."""
-    order = replace(server.part(Names).order(entry.procedure), schedule=entry.name)
+    """Start what a schedule starts, now, whatever its times are, and in maintenance too: an operator asks."""
+    order = replace(server.part(Names).order(entry.procedure), schedule=entry.name, operator=True)
     return server.part(Sender).put(order, entry.args, entry.kwargs)
 
 

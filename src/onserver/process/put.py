@@ -60,6 +60,7 @@ class Order:
         schedule: the schedule for which it is started, or empty.
         scheduled_ms: the time of that schedule for which it is, 0 for a start by hand; each time starts one process.
         limit_key: how the key of its limit is found; None where that has none, or nobody knows here.
+        operator: an operator starts it: it is not refused in maintenance.
     """
 
     procedure: str
@@ -78,6 +79,7 @@ class Order:
     schedule: str = ""
     scheduled_ms: int = 0
     limit_key: KeyOf | None = None
+    operator: bool = False
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -283,7 +285,7 @@ class Sender:
 def _context(order: Order, run: Run | None) -> tuple[str, tuple[str, ...]]:
     """Answer in whose name is written, and the fields that do not depend on the arguments."""
     if run is None:
-        return "", order.fields
+        return "!" if order.operator else "", order.fields
     return run.holder, order.fields if run.root is None else (*order.fields, "x", str(run.root))
 
 

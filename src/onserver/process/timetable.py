@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Final
 
 from onserver.crash import crash_point
-from onserver.errors import OnServerError, ReachError
+from onserver.errors import MaintenanceMode, OnServerError, ReachError
 from onserver.process.execute import Names
 from onserver.process.put import Sender
 from onserver.process.schedule import MANY, Entry
@@ -27,6 +27,8 @@ from onserver.server import Server
 
 #: For how many leases a time is late and not missed: a leader may have died, and its heir started after a lease.
 LATE_LEASES: Final = 6
+#: How soon it is tried again in maintenance, which holds schedules back; its end is told at once, where it is ended.
+_CLOSED_MS: Final = 2000
 
 
 class Timetable:
@@ -104,6 +106,8 @@ class Timetable:
                 how = entry.send(time) if entry.send is not None else self._put(entry, time)
             except ReachError:
                 raise
+            except MaintenanceMode:
+                return [now + _CLOSED_MS]
             except OnServerError as error:
                 if self._told.get(entry.name) != time:  # it is tried again at each turn
                     self._told[entry.name] = time

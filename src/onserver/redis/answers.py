@@ -7,7 +7,7 @@ False where nothing was heard or it is not known whether the command was carried
 
 from __future__ import annotations
 
-from onserver.errors import BrokerUnavailable, MemberFenced
+from onserver.errors import BrokerUnavailable, MaintenanceMode, MemberFenced
 from onserver.redis.resp import ErrorReply
 
 
@@ -151,6 +151,8 @@ def translate(reply: ErrorReply, address: str) -> Exception:
         return _WORDS[word](address, 1, 0.0, f"answered {text.rstrip('.')}")
     if word == "FENCED":
         return MemberFenced(rest)
+    if word == "ONS" and rest[:4] == "4104":
+        return MaintenanceMode(rest[5:])
     if word == "NOSCRIPT":
         return NoScript(text)
     if word == "MOVED":

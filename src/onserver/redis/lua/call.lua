@@ -1,4 +1,5 @@
 -- include: prefix once box finish
+-- late: closed maintenance
 -- call: put a call into a mailbox; its process is made, or given the call, if it has none. Keys: numbers, boxes, box:NAME,
 -- p:N, the queues of `offer`, once:NONCE.
 -- ARGV: nonce, holder of the writer or '', made_ms, number of the writer or '', name ('' by number), number, keep_failed_s,
@@ -9,7 +10,7 @@ local nonce, box, n = ARGV[1], ARGV[5], ARGV[6]
 local kept = answered(nonce)
 if kept then return kept end
 if ARGV[2] ~= '' then local no = guard(ARGV[2]) if no then return no end end
-local no = too_old(ARGV[3]) if no then return no end
+local no = too_old(ARGV[3]) or closed(ARGV[2]) if no then return no end
 if box == '' then box = redis.call('HGET', T .. 'p:' .. n, 'mb') or '' end
 local mine = redis.call('HGET', T .. 'boxes', box)
 local none = {0, ''}

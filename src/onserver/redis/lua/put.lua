@@ -1,20 +1,21 @@
 -- include: prefix once offer accept schedule
+-- late: closed maintenance
 -- put: make a process. Keys: numbers, p:N, name:NAME, id:UUID, key:KEY, once:NONCE, the queues of `offer`, due,
 --       schedule:NAME where the fields name one (sk).
--- ARGV: nonce, holder of the writer or '', made_ms, queue, priority, due_ms or 0, name or '', unique '' or '1',
---       uuid or '', key or '', key_ms, then field, value … of the record (t and b among them)
+-- ARGV: nonce, holder of the writer ('' a client, '!' an operator), made_ms, queue, priority, due_ms or 0, name or '',
+--       unique '' or '1', uuid or '', key or '', key_ms, then field, value … of the record (t and b among them)
 -- Answer: {number, how, served}; how: new, live (a process of that name lives), key (this key's process),
 --         other (the key belongs to other arguments), again (a retry, uuid with a '+' in front: the process of that id,
 --         which is held, is queued again once released), same (an id names one process: it exists). A uuid '#N' is the
 --         derived id of process N. Of a time of a schedule: ticked, early, paused, gone, and nothing was started
-local nonce, holder, q, due, name, key = ARGV[1], ARGV[2], ARGV[4], ARGV[6], ARGV[7], ARGV[10]
+local nonce, holder, q, due, name, key, f = ARGV[1], ARGV[2], ARGV[4], ARGV[6], ARGV[7], ARGV[10], {}
 local retry, uuid = string.match(ARGV[9], '^(%+?)(.*)$')
 local kept = answered(nonce)
 if kept then return kept end
-if holder ~= '' then local no = guard(holder) if no then return no end end
+if holder ~= '' and holder ~= '!' then local no = guard(holder) if no then return no end end
 local no = too_old(ARGV[3]) if no then return no end
-local f = {}
 for i = 12, #ARGV, 2 do f[ARGV[i]] = ARGV[i + 1] end
+if not f.x and retry == '' then local no = closed(holder) if no then return no end end
 local no = passed(f) if no then return answer(nonce, no) end
 if key ~= '' then
   local n = redis.call('GET', T .. 'key:' .. key)

@@ -1,4 +1,5 @@
 -- include: prefix once offer accept
+-- late: closed maintenance
 -- put_many: make many processes of one procedure; their numbers are consecutive. Keys: as `put`.
 -- ARGV: nonce, holder or '', made_ms, queue, priority, count of common texts, common field, value …,
 --       then body, signed caller, inbox, key of its limit ('' none) for each process
@@ -6,7 +7,7 @@
 local kept = answered(ARGV[1])
 if kept then return kept end
 if ARGV[2] ~= '' then local no = guard(ARGV[2]) if no then return no end end
-local no = too_old(ARGV[3]) if no then return no end
+local no = too_old(ARGV[3]) or closed(ARGV[2]) if no then return no end
 local q, width = ARGV[4], tonumber(ARGV[6])
 local common, t, x, ex = {}, nil, '', nil
 for i = 7, 6 + width do common[#common + 1] = ARGV[i] end
