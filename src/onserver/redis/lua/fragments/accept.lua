@@ -19,7 +19,7 @@ end
 -- n waits for its time; the leader is told when nobody is due earlier
 local function delay(n, due)
   local first = redis.call('ZRANGE', T .. 'due', 0, 0, 'WITHSCORES')
-  redis.call('HSET', T .. 'p:' .. n, 's', 'delayed')
+  redis.call('HSET', T .. 'p:' .. n, 's', 'delayed', 'du', due)
   redis.call('ZADD', T .. 'due', due, n)
   if not first[1] or tonumber(first[2]) > tonumber(due) then tell_leader('due') end
 end

@@ -9,7 +9,7 @@ local function marking()
     'server numbers hooks failure procedures aliases p boxes box vars log key rate paused schedules schedule note ' ..
     'chord group mq bind st:e sg:e', '%S+') do SAVED[word] = true end
   for word in string.gmatch(
-    'EXISTS GET HEXISTS HGET HGETALL HKEYS HLEN HMGET HVALS HSTRLEN INFO LINDEX LLEN LRANGE MEMORY PEXPIRETIME PTTL ' ..
+    'COPY EXISTS GET HEXISTS HGET HGETALL HKEYS HLEN HMGET HVALS HSTRLEN INFO LINDEX LLEN LRANGE MEMORY PEXPIRETIME PTTL ' ..
     'PUBLISH SCARD SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER TIME TYPE XLEN XRANGE XREVRANGE ZCARD ZCOUNT ZRANGE ' ..
     'ZRANK ZSCORE', '%S+') do READS[word] = true end
   local SEVERAL = {DEL = true, UNLINK = true, RENAME = true}
