@@ -38,7 +38,7 @@ RESERVED = {
 }  # fmt: skip
 SECTIONS = {
     "": "The server and its Redis", "member": "Members", "process": "Processes", "storage": "Storage",
-    "worker": "Workers", "hook": "Hooks", "signing": "Signatures", "session": "The session", "backup": "Backups",
+    "worker": "Workers", "hook": "Hooks", "events": "Events", "signing": "Signatures", "session": "The session", "backup": "Backups",
 }  # fmt: skip
 #: Tables whose names are the project's own.
 NAMED_TABLES = (

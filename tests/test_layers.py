@@ -19,6 +19,7 @@ FLOORS = {
     "values": 0,
     "planned": 0,
     "backup_settings": 0,
+    "event_settings": 0,
     "settings": 0,
     "lazy": 0,
     "crash": 0,
@@ -49,7 +50,8 @@ ALLOWED_BESIDE = {
 #: Beside the floors: what a new project looks like is copied by the command line.
 ALLOWED_ABOVE = {("cli", "scaffold")}
 #: Floor 0 is one floor of small modules, in this order.
-GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "planned", "backup_settings", "settings"]
+GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "planned"]
+GROUND += ["backup_settings", "event_settings", "settings"]
 
 CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 #: The only modules that may call the lazy loader, and those that import a project's own modules by name.

@@ -21,6 +21,7 @@ from msgspec import Meta, Struct, field
 
 from onserver.backup_settings import BackupSettings
 from onserver.errors import BadSetting, BadSettingsFile, ProjectNotFound, UnknownSetting
+from onserver.event_settings import EventSettings
 from onserver.planned import NAMED, QueueSettings, ScheduleSettings, read_named
 
 FILE: Final = "config/onserver.toml"
@@ -142,6 +143,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     storage: StorageSettings = field(default_factory=StorageSettings)
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     hook: HookSettings = field(default_factory=HookSettings)
+    events: EventSettings = field(default_factory=EventSettings)
     signing: SigningSettings = field(default_factory=SigningSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
@@ -367,6 +369,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "storage": StorageSettings,
     "worker": WorkerSettings,
     "hook": HookSettings,
+    "events": EventSettings,
     "signing": SigningSettings,
     "session": SessionSettings,
     "backup": BackupSettings,

@@ -133,7 +133,7 @@ def _kinds() -> tuple[Kind, ...]:
             },
         ),
         of(
-            "worker", 126, "shutdown.asked", "a worker is to end: by its supervisor (SIGTERM), or its machine shuts down",
+            "worker", 126, "shutdown.asked", "a worker is to end: SIGTERM, or its machine shuts down",
             {"by": (str, "`SIGTERM` or `logind`"), "grace_seconds": (float, "what runs may finish within it")},
         ),
         of("cluster", 131, "process.failed", "a process has failed, and is not tried again", _PROCESS),
@@ -149,7 +149,10 @@ def _kinds() -> tuple[Kind, ...]:
         ),
         of(
             "cluster", 141, "maintenance.on", "the server takes no new work",
-            {"message": (str, "for whoever is refused"), "by": (str, "who said so"), "until_ms": (int, "till when, or 0")},
+            {
+                "message": (str, "for whoever is refused"), "by": (str, "who said so"),
+                "until_ms": (int, "till when, or 0"),
+            },
         ),
         of("cluster", 142, "maintenance.off", "the server takes new work again", {"by": (str, "who, or empty")}),
         of(
