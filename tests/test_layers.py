@@ -57,11 +57,15 @@ CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 #: The only modules that may call the lazy loader, and those that import a project's own modules by name.
 LAZY_USERS = {
     "onserver",
+    "onserver.backup.bucket",
+    "onserver.backup.packing",
+    "onserver.backup.seal",
     "onserver.cli.command",
     "onserver.cli.compat",
     "onserver.cli.version",
     "onserver.cli.celery_side",
     "onserver.process.procedure",
+    "onserver.process.side",
     "onserver.server",
     "onserver.values",
 }
