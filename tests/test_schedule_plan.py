@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from onserver.errors import ScheduleNotFound
+from onserver.process.added import remove_schedule
 from onserver.process.plan import hold, plan_of, planned
 from onserver.process.schedule import Entry
 from onserver.process.timing import Timing
@@ -117,3 +118,41 @@ def test_a_schedule_that_nobody_planned_starts_nothing(store: Store) -> None:
     assert put(store, "never", 1) == "gone"
     with pytest.raises(ScheduleNotFound, match="There is no schedule `never`"):
         planned(store, "never")
+
+
+def test_what_is_added_stays_whichever_code_is_up_and_goes_when_it_is_removed(store: Store) -> None:
+    def add(one: Entry) -> int:
+        return int(store.run("add_schedule", store.nonce(), one.name, one.written(), one.timing.name))
+
+    assert add(entry("mine")) == 1
+    assert add(entry("mine", "30 * * * *")) == 0
+    plan(store, "code", entry("hourly"))
+    assert sorted(row[0] for row in store.run("timetable", "code")[1:]) == [b"hourly", b"mine"]
+    plan(store, "newer")
+    assert [one.entry.name for one in plan_of(store)] == ["mine"]
+    assert not planned(store, "mine").alive, "no worker is up"
+    assert remove_schedule(store, "mine")
+    with pytest.raises(ScheduleNotFound):
+        remove_schedule(store, "mine")
+    assert put(store, "mine", 1) == "gone"
+    assert not find_orphans(store)
+
+
+def test_a_declared_schedule_takes_the_place_of_one_that_was_added(store: Store) -> None:
+    store.run("add_schedule", store.nonce(), "a", entry("a").written(), entry("a").timing.name)
+    plan(store, "code", entry("a", "30 * * * *"))
+    assert planned(store, "a").entry.timing.text == "30 * * * *"
+    assert not remove_schedule(store, "a")
+    plan(store, "code")
+    assert plan_of(store) == []
+
+
+def test_a_lost_reply_adds_and_removes_once(proxy: Proxy, store: Store) -> None:
+    one = entry("mine")
+    with Store(proxy.address, store.name, testing=True) as far:
+        far.command("PING")
+        proxy.swallow_reply(matching=lambda words: words[0] == b"EVALSHA" and b"mine" in words)
+        assert far.run("add_schedule", far.nonce(), one.name, one.written(), one.timing.name) == 1
+        proxy.swallow_reply(matching=lambda words: words[0] == b"EVALSHA" and b"mine" in words)
+        assert remove_schedule(far, "mine")
+    assert proxy.broken == 2

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import pytest
 from onserver.process.handle import Process
 from onserver.process.plan import plan_of
 from onserver.process.timing import Timing
-from onserver.testing.cluster import Cluster
+from onserver.redis.keys import find_orphans
+from onserver.testing.cluster import Cluster, open_cluster
 from tests.cluster.conftest import Open
 
 TASKS = (Path(__file__).parent / "schedule_project.py").read_text()
@@ -322,3 +324,64 @@ def test_the_verbs(cluster_of: Open) -> None:
         assert status == 4
         assert said["error"]["code"] == "ONS-1107"
         assert "Did you mean `jobs.hourly_once`?" in said["error"]["hint"]
+
+
+def test_a_schedule_that_is_added_runs_and_outlives_every_restart(cluster_of: Open) -> None:
+    cluster = cluster_of(0, tasks=only("def hourly()"))
+    full = (int(now(cluster)) // HOUR + 1) * HOUR
+    set_clock(cluster, full - 20 * 60)
+    row = data(cluster, "schedule", "add", "*/30 * * * *", "greet", "ann", "times=3", "--name", "half")  # nobody is up
+    assert (row["name"], row["procedure"], row["source"], row["alive"]) == ("half", "jobs.greet", "added", False)
+    (worker,) = cluster.start(executors=1)
+    set_clock(cluster, full - 1)
+    cluster.wait_for(lambda: cluster.ledger.of("greet"))
+    assert [(int(words[1]), *words[3:]) for words in cluster.ledger.of("greet")] == [(full, "ann", "3")]
+    worker.signal(signal.SIGTERM)
+    worker.wait()
+    (cluster.project / "tasks" / "jobs.py").write_text(only("def hourly()") + "\n# newer\n")
+    cluster.start(executors=1)
+    rows = {row["name"]: row for row in data(cluster, "schedule", "ls")}
+    assert (rows["half"]["alive"], "@" in rows["half"]["added_by"]) == (True, True)
+    assert (rows["jobs.hourly"]["source"], rows["jobs.hourly"]["added_by"]) == ("code", None)
+    set_clock(cluster, full + 30 * 60 - 1)
+    cluster.wait_for(lambda: len(cluster.ledger.of("greet")) == 2)
+    assert data(cluster, "schedule", "rm", "half") == {"name": "half"}
+    set_clock(cluster, full + HOUR - 1)
+    have_run(cluster, "hourly", [full, full + HOUR])
+    settled(cluster)
+    assert started(cluster, "greet") == [full, full + 30 * 60]
+    assert find_orphans(cluster.server.store) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "problem"),
+    [
+        (("0 6 * *", "greet", "ann"), 2, "wrong number of fields"),
+        (("0 6 * * *", "greet", "ann", "--timezone", "Mars"), 2, "`Mars` is no time zone"),
+        (("every 0.1s", "greet", "ann"), 2, "too often"),
+        (("0 6 * * *", "greet"), 2, "misses `whom`"),
+        (("0 6 * * *", "gret", "ann"), 4, "No procedure `gret`"),
+        (("0 6 * * *", "greet", "ann", "--name", "a b"), 2, "no blanks"),
+        (("0 6 * * *", "hourly"), 8, "There is a schedule `jobs.hourly` already"),
+    ],
+)
+def test_a_schedule_that_cannot_be_added(served: Cluster, given: tuple[str, ...], status: int, problem: str) -> None:
+    found, said = run(served, "schedule", "add", *given)
+    assert found == status, said
+    assert problem in said["error"]["message"] + said["error"]["hint"]
+    assert [row["name"] for row in data(served, "schedule", "ls")] == ["jobs.hourly"]
+
+
+def test_a_declared_schedule_is_not_removed(served: Cluster) -> None:
+    status, said = run(served, "schedule", "rm", "hourly")
+    assert status == 3
+    assert "is declared (code)" in said["error"]["message"]
+    assert run(served, "schedule", "rm", "hurly")[0] == 4
+
+
+@pytest.fixture(scope="module")
+def served(onserver_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A cluster that no test changes."""
+    with open_cluster(onserver_redis, tmp_path_factory.mktemp("served"), tasks=only("def hourly()")) as cluster:
+        cluster.start(executors=1)
+        yield cluster

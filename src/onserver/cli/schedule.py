@@ -1,4 +1,4 @@
-"""`onserver schedule`: what is started at its times: when next, by hand, not for now."""
+"""`onserver schedule`: what is started at its times: when next, by hand, not for now; and what an operator adds."""
 
 import getpass
 import socket
@@ -7,18 +7,20 @@ from typing import Any
 
 import click
 
-from onserver.cli import exits
+from onserver.cli import exits, words
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns, duration
+from onserver.process.added import add_schedule, remove_schedule
 from onserver.process.plan import Planned, hold, plan_of, planned, start_by_hand
+from onserver.process.rules import Missed
 
-_NONE = "nothing is scheduled: `@procedure(schedule=…)` or [schedule] in config/onserver.toml, and a worker that has it"
+_NONE = "nothing is scheduled: `@procedure(schedule=…)`, [schedule] in config/onserver.toml, or `onserver schedule add`"
 
 
 @click.group()
 @common_options
 def schedule() -> None:
-    """List schedules, start, pause and resume them."""
+    """List schedules, add some, start, pause and resume them."""
 
 
 @schedule.command()
@@ -32,7 +34,7 @@ def ls(invocation: Invocation) -> int:
     store = invocation.server().store
     now = store.now_ms()
     rows = [_row(one, now) for one in plan_of(store)]
-    heads = ("next", "name", "times", "in", "last", "state")
+    heads = ("next", "name", "times", "in", "last", "from", "state")
     invocation.screen.result(rows, columns(heads, [_cells(row) for row in rows]) if rows else _NONE)
     return exits.DONE
 
@@ -55,6 +57,71 @@ def coming(invocation: Invocation, name: str, count: int) -> int:
     rows = [{"time": at.isoformat(), "name": who, "in_seconds": (time - now) / 1000} for time, who, at in times]
     cells = [{"time": _moment(at), "name": who, "in": duration((time - now) / 1000)} for time, who, at in times]
     invocation.screen.result(rows, columns(("time", "name", "in"), cells) if rows else "nothing is to come")
+    return exits.DONE
+
+
+@schedule.command(context_settings={"ignore_unknown_options": True})
+@click.argument("times", metavar="CRON")
+@click.argument("procedure", metavar="PROC")
+@click.argument("arguments", nargs=-1, metavar="[ARG…] [key=value…]")
+@click.option("--name", metavar="NAME", default="", help="Its name; that of the procedure by default.")
+@click.option("--timezone", metavar="ZONE", default="UTC", show_default=True, help="In which CRON is read.")
+@click.option("--missed", type=click.Choice(["skip", "once", "all"]), default="once", show_default=True,
+              help="What becomes of times that pass while no worker is up.")  # fmt: skip
+@common_options
+@pass_invocation
+def add(
+    invocation: Invocation,
+    times: str,
+    procedure: str,
+    arguments: tuple[str, ...],
+    name: str,
+    timezone: str,
+    missed: Missed,
+) -> int:
+    """Start PROC at the times of CRON from now on: `0 2 * * *`, or `every 5m`. It is kept in Redis, until `rm`.
+
+    Each ARG is read as JSON where it is JSON, else as text; `key=value` is passed by name.
+
+    Exit status: 0 done, 2 wrong times or arguments, 4 no such procedure, 6 cannot reach Redis, 8 there is a schedule of
+    that name.
+    """
+    server = invocation.server()
+    if not server.store.command("EXISTS", server.store.key("procedures")):
+        server.load_tasks()  # no worker has ever come to say what there is: the project's files do
+    args, kwargs = words.arguments(arguments)
+    entry, new = add_schedule(
+        server, times, procedure, args, kwargs, name=name, timezone=timezone, missed=missed, by=_here()
+    )
+    if not new:
+        invocation.screen.complaint(
+            f"There is a schedule `{entry.name}` already.",
+            "`--name` gives this one another name; `onserver schedule ls` lists all.",
+        )
+        return exits.CONFLICT
+    row = _row(planned(server.store, entry.name), server.store.now_ms())
+    invocation.screen.result(row, f"{entry.name}: {row['words']}, next {_cells(row)['next']}")
+    return exits.DONE
+
+
+@schedule.command()
+@click.argument("name")
+@common_options
+@pass_invocation
+def rm(invocation: Invocation, name: str) -> int:
+    """Take NAME out, which was added. One that the project declares goes when its code or settings do; see `pause`.
+
+    Exit status: 0 done, 3 the project declares it, 4 there is no such schedule, 6 cannot reach Redis.
+    """
+    store = invocation.server().store
+    entry = planned(store, name).entry
+    if not remove_schedule(store, entry.name):
+        invocation.screen.complaint(
+            f"`{entry.name}` is declared ({entry.source}), and would be there again with the next worker.",
+            f"`onserver schedule pause {entry.name}` lets its times pass.",
+        )
+        return exits.REFUSED
+    invocation.screen.result({"name": entry.name}, f"{entry.name}: removed")
     return exits.DONE
 
 
@@ -88,7 +155,7 @@ def pause(invocation: Invocation, name: str) -> int:
 
     Exit status: 0 done, or it was paused already; 4 there is no such schedule; 6 cannot reach Redis.
     """
-    return _hold(invocation, name, f"{getpass.getuser()}@{socket.gethostname()}")
+    return _hold(invocation, name, _here())
 
 
 @schedule.command()
@@ -101,6 +168,10 @@ def resume(invocation: Invocation, name: str) -> int:
     Exit status: 0 done, or it was not paused; 4 there is no such schedule; 6 cannot reach Redis.
     """
     return _hold(invocation, name, "")
+
+
+def _here() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
 def _hold(invocation: Invocation, name: str, by: str) -> int:
@@ -127,6 +198,7 @@ def _row(one: Planned, now: int) -> dict[str, Any]:
         "words": entry.timing.words,
         "missed": entry.missed,
         "source": entry.source,
+        "added_by": entry.by or None,
         "next": entry.timing.moment(times[0]).isoformat() if times else None,
         "in_seconds": (times[0] - now) / 1000 if times else None,
         "process": one.number or None,
@@ -143,6 +215,7 @@ def _cells(row: dict[str, Any]) -> dict[str, str]:
         "times": row["words"],
         "in": duration(row["in_seconds"]) if row["next"] else "",
         "last": f"#{row['process']}" if row["process"] else "",
+        "from": f"added by {row['added_by']}" if row["added_by"] else row["source"],
         "state": state,
     }
 

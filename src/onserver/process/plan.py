@@ -94,10 +94,11 @@ def start_by_hand(server: Server, entry: Entry) -> Process[Any]:
 
 def _planned(name: str, facts: list[Any], alive: set[str]) -> Planned:
     what, last, paused, number, codes = facts
+    had = set((codes or b"").decode().split())
     return Planned(
         entry=Entry.read(name, what),
         last_ms=int(last),
         paused=(paused or b"").decode(),
         number=int(number or 0),
-        alive=bool(alive & set((codes or b"").decode().split())),
+        alive=bool(alive & had or (alive and "+" in had)),
     )

@@ -4,7 +4,8 @@
     def invoices() -> None: …                                      procedure = "shop.invoices"
                                                                    cron = "0 2 * * *"
 
-A schedule of the settings takes the place of one in the code that has the same name, which is the procedure's.
+A schedule of the settings takes the place of one in the code that has the same name, which is the procedure's. Those
+that an operator adds are kept in Redis alone: see `added.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from onserver.registry import find_name
 from onserver.server import Server
 from onserver.values import decode, encode
 
-Source = Literal["code", "settings", "celery"]
+Source = Literal["code", "settings", "celery", "added"]
 
 #: How many times of one schedule are started in one turn: a long backlog does not keep a worker from its other duties.
 MANY: Final = 100
@@ -39,7 +40,8 @@ class Entry:
         missed: what becomes of times that passed while nobody was there to start them.
         args: arguments by position.
         kwargs: arguments by name.
-        source: where it is declared.
+        source: where it is declared; `added` for one that is kept in Redis only.
+        by: who added it, for people.
         send: starts it at a time, given in ms, and answers as `put` does; None for what `put` itself starts.
     """
 
@@ -50,6 +52,7 @@ class Entry:
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict[str, Any])
     source: Source = "code"
+    by: str = ""
     send: Callable[[int], str] | None = field(default=None, compare=False, repr=False)
 
     def due(self, last: int, now: int, late: int) -> list[int]:
@@ -77,7 +80,7 @@ class Entry:
         facts = {
             "procedure": self.procedure, "text": self.timing.text, "timezone": self.timing.timezone,
             "weekdays": sorted(self.timing.weekdays), "missed": self.missed, "args": list(self.args),
-            "kwargs": dict(self.kwargs), "source": self.source,
+            "kwargs": dict(self.kwargs), "source": self.source, "by": self.by,
         }  # fmt: skip
         return encode(facts, f"Schedule {self.name}")
 
@@ -94,6 +97,7 @@ class Entry:
             args=facts["args"],
             kwargs=facts["kwargs"],
             source=facts["source"],
+            by=facts.get("by", ""),
         )
 
 

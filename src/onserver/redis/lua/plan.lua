@@ -1,6 +1,7 @@
 -- include: prefix tell_leader
 -- plan: say which schedules a code has. One that is new, or has other times than before, begins now; one that no code
--- has any more, of those that are alive, is taken out, and its last time kept for 30 days.
+-- has any more, of those that are alive, is taken out, and its last time kept for 30 days. One that was added (its code is
+-- '+') stays until a code declares it.
 -- Keys: schedules, schedule:NAME, codes, orders of the leader.
 -- ARGV: code, then name, what it is (values), its times in words for each. Answer: how many there are now
 local mine = {}
@@ -15,7 +16,8 @@ end
 for _, name in ipairs(redis.call('SMEMBERS', T .. 'schedules')) do
   local k, codes = T .. 'schedule:' .. name, {}
   for code in string.gmatch(redis.call('HGET', k, 'codes') or '', '%S+') do
-    if code ~= ARGV[1] and redis.call('HEXISTS', T .. 'codes', code) == 1 then codes[#codes + 1] = code end
+    local alive = code ~= ARGV[1] and redis.call('HEXISTS', T .. 'codes', code) == 1
+    if alive or (code == '+' and not mine[name]) then codes[#codes + 1] = code end
   end
   if mine[name] then codes[#codes + 1] = ARGV[1] end
   redis.call('HSET', k, 'codes', table.concat(codes, ' '))
