@@ -18,8 +18,17 @@ if TYPE_CHECKING:
     from onserver import errors as errors
     from onserver.life.epoch import server_epoch as server_epoch
     from onserver.life.events import system_event as system_event
+    from onserver.life.hook_arguments import Backup as Backup
+    from onserver.life.hook_arguments import BackupResult as BackupResult
+    from onserver.life.hook_arguments import Connection as Connection
+    from onserver.life.hook_arguments import SystemEvent as SystemEvent
     from onserver.life.hooks import on_server_shutdown as on_server_shutdown
     from onserver.life.hooks import on_server_startup as on_server_startup
+    from onserver.life.occasions import on_backup_shutdown as on_backup_shutdown
+    from onserver.life.occasions import on_backup_startup as on_backup_startup
+    from onserver.life.occasions import on_server_close_connection as on_server_close_connection
+    from onserver.life.occasions import on_server_open_connection as on_server_open_connection
+    from onserver.life.occasions import on_system_event as on_system_event
     from onserver.life.worker import Worker as Worker
     from onserver.process.activity import process_activity as process_activity
     from onserver.process.caller import Caller as Caller
@@ -56,7 +65,10 @@ __version__ = "0.1.0"
 
 #: The public names, and where each is.
 _NAMES: Final = {
+    "Backup": "onserver.life.hook_arguments:Backup",
+    "BackupResult": "onserver.life.hook_arguments:BackupResult",
     "Caller": "onserver.process.caller:Caller",
+    "Connection": "onserver.life.hook_arguments:Connection",
     "Limit": "onserver.process.rules:Limit",
     "Procedure": "onserver.process.procedure:Procedure",
     "Process": "onserver.process.handle:Process",
@@ -66,6 +78,7 @@ _NAMES: Final = {
     "Signal": "onserver.process.signals:Signal",
     "Start": "onserver.process.procedure:Start",
     "Storage": "onserver.session.storage:Storage",
+    "SystemEvent": "onserver.life.hook_arguments:SystemEvent",
     "Worker": "onserver.life.worker:Worker",
     "as_completed": "onserver.process.waiting:as_completed",
     "as_server": "onserver.process.caller:as_server",
@@ -75,8 +88,13 @@ _NAMES: Final = {
     "execute_on_client": "onserver.process.clients:execute_on_client",
     "execute_on_server": "onserver.process.execute:execute_on_server",
     "mailbox": "onserver.process.mailbox:mailbox",
+    "on_backup_shutdown": "onserver.life.occasions:on_backup_shutdown",
+    "on_backup_startup": "onserver.life.occasions:on_backup_startup",
+    "on_server_close_connection": "onserver.life.occasions:on_server_close_connection",
+    "on_server_open_connection": "onserver.life.occasions:on_server_open_connection",
     "on_server_shutdown": "onserver.life.hooks:on_server_shutdown",
     "on_server_startup": "onserver.life.hooks:on_server_startup",
+    "on_system_event": "onserver.life.occasions:on_system_event",
     "begin_maintenance": "onserver.process.maintenance:begin_maintenance",
     "procedure": "onserver.process.declare:procedure",
     "end_maintenance": "onserver.process.maintenance:end_maintenance",
@@ -95,7 +113,10 @@ _NAMES: Final = {
 }
 
 __all__ = [
+    "Backup",
+    "BackupResult",
     "Caller",
+    "Connection",
     "Limit",
     "Procedure",
     "Process",
@@ -105,6 +126,7 @@ __all__ = [
     "Signal",
     "Start",
     "Storage",
+    "SystemEvent",
     "Worker",
     "as_completed",
     "as_server",
@@ -114,8 +136,13 @@ __all__ = [
     "execute_on_client",
     "execute_on_server",
     "mailbox",
+    "on_backup_shutdown",
+    "on_backup_startup",
+    "on_server_close_connection",
+    "on_server_open_connection",
     "on_server_shutdown",
     "on_server_startup",
+    "on_system_event",
     "procedure",
     "process",
     "process_activity",

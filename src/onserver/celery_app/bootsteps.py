@@ -35,7 +35,8 @@ from onserver.cluster.sweep import bury_gone
 from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life import epoch as epochs
 from onserver.life.code import Code
-from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookRun
+from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_of
+from onserver.life.hook_turns import HookRun
 from onserver.life.narrate import failed_start, failure_value
 from onserver.process.claim import read_claim
 from onserver.process.runner import out_of_time
@@ -146,8 +147,7 @@ class Membership(bootsteps.StartStopStep):
     def _run_hooks(self, kind: str, *, stop_at_failure: bool) -> bool:
         """Run the hooks of a kind that nobody runs, and wait for the others. False when one failed."""
         store = self._server.store
-        hooks = [hook for hook in self._server.registry.all(kind) if isinstance(hook, Hook)]
-        sequence = HookRun(store, self._epoch, hooks)
+        sequence = HookRun(store, self._epoch, hooks_of(self._server, kind))
         while True:
             if kind == STARTUP:
                 state = "failed" if epochs.failure(store, self._epoch) else epochs.read(store).state

@@ -16,7 +16,7 @@ from onserver.celery_app.attach import load_application
 from onserver.errors import ProcedureNotFound
 from onserver.interrupt import TIME_IS_UP, Interrupted, interrupt
 from onserver.life.executor import Executor
-from onserver.life.hooks import Hook
+from onserver.life.hook import Hook
 from onserver.life.kinship import die_with_parent
 from onserver.life.page import Page
 from onserver.life.running_hook import run_hook

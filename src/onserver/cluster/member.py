@@ -39,6 +39,7 @@ class Beat:
         heads: first number in the hand-off list of each holder, "" where it is empty.
         asks: all that is asked of what these holders have.
         now_ms: what the clock of Redis said.
+        sides: whether a side run waits that this worker may take.
     """
 
     epoch: int
@@ -48,6 +49,7 @@ class Beat:
     heads: tuple[str, ...]
     asks: tuple[Ask, ...]
     now_ms: int
+    sides: bool
 
 
 class Member:
@@ -162,7 +164,7 @@ class Member:
         """
         lease = self.settings.member.lease_seconds
         words = [word for pair in executors for word in pair]
-        epoch, state, leader, due, heads, asks, now = self.store.run(
+        epoch, state, leader, due, heads, asks, now, sides = self.store.run(
             "beat", self.number, int(lease * 1000), *self._limits, int(self.kind == "worker"), *words,
             deadline=lease / 5 if deadline is None else deadline,
         )  # fmt: skip
@@ -174,6 +176,7 @@ class Member:
             heads=tuple(head.decode() for head in heads),
             asks=tuple(_asks(asks)),
             now_ms=int(now),
+            sides=bool(sides),
         )
 
     def note_spare(self, count: int) -> None:
@@ -192,7 +195,7 @@ class Member:
         Args:
             hooks_run: the shutdown hooks have ended, so that the last worker to leave closes the epoch.
         """
-        _, state = self.store.run("leave", self.number, int(hooks_run))
+        _, state = self.store.run("leave", self.number, int(hooks_run), self._limits[1])
         return str(state.decode())
 
 

@@ -1,4 +1,4 @@
-"""A child of the supervisor: an executor, or the runner of one hook."""
+"""A child of the supervisor: an executor, or the runner of one hook or side run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from onserver.life.output import Emit, Pipe, Spoken, writer
 from onserver.life.page import Page
 from onserver.process.log import Source
 
-Role: TypeAlias = Literal["executor", "async", "hook"]
+Role: TypeAlias = Literal["executor", "async", "hook", "side"]
 #: Why a child was ended by its supervisor: Redis was silent, its time was up, the server stops, its run was aborted.
 Ended = Literal["", "silence", "time", "stop", "abort"]
 
@@ -28,7 +28,7 @@ class Child:
     """One forked child with its page and its pipes, as the supervisor sees it.
 
     Attributes:
-        role: `executor`, `async` for one that runs coroutines, or `hook`.
+        role: `executor`, `async` for one that runs coroutines, `hook`, or `side` for one that runs a side run.
         holder: "member.incarnation".
         draining: it was told to finish and exit.
         ended: why its supervisor ended it, or what it runs, "" if it did not.
@@ -91,9 +91,9 @@ class Child:
         self.interrupted_at = monotonic()
         self.interrupt_run()
 
-    def interrupt_run(self, *, for_time: bool = False) -> None:
-        """Raise `Interrupted` in what it runs now; what comes after that is not disturbed."""
-        self.page.interrupt(for_time=for_time)
+    def interrupt_run(self, *, for_time: bool = False, run: float | None = None) -> None:
+        """Raise `Interrupted` in what it runs now, or in the run that began then; what comes after is not disturbed."""
+        self.page.interrupt(for_time=for_time, run=run)
         os.kill(self.pid, signal.SIGUSR1)
 
     def goes_on(self) -> None:
@@ -120,7 +120,7 @@ def fork(
     Called from the main thread only: PR_SET_PDEATHSIG is tied to the thread that forks.
 
     Args:
-        role: `executor`, `async` for one that runs coroutines, or `hook`.
+        role: `executor`, `async` for one that runs coroutines, `hook`, or `side`.
         holder: "member.incarnation", enlisted for it.
         page: shared with it.
         lease_seconds: after 0.8 of these without a good beat it ends itself.

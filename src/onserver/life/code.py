@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from onserver.life.hook import described_sides
 from onserver.planned import QueueSettings
 from onserver.process.limits import rules_of
 from onserver.process.procedure import Procedure
@@ -64,7 +65,7 @@ class Code:
         limits = {name: _limit_of(server, name) for name in described}
         return cls(
             digest=digest.hexdigest()[:12],
-            described=described,
+            described=described | described_sides(server),
             schedules=tuple(planned.values()),
             awaited=frozenset(name for name in server.registry.names() if _is_awaited(server, name)),
             limits=rules_of(limits, server.settings.queue if queues is None else queues),

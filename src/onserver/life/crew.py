@@ -18,6 +18,7 @@ from onserver.cluster.member import Member
 from onserver.crash import crash_point
 from onserver.life.child import Child, Role, fork
 from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executor, Tracer
+from onserver.life.hook_records import note_late
 from onserver.life.kinship import kill_orphans
 from onserver.life.page import Page
 from onserver.life.recycling import is_worn
@@ -144,6 +145,11 @@ class Crew:
         page = Page()
         return self.add("hook", holder, page, lambda: body(Executor(self._server, holder, page, "", (), self._tracer)))
 
+    def run_side(self, holder: str, body: Callable[[Executor], int]) -> Child:
+        """Fork a child beside the executors for what this holder has taken."""
+        page = Page()
+        return self.add("side", holder, page, lambda: body(Executor(self._server, holder, page, "", (), self._tracer)))
+
     @property
     def may_fork(self) -> bool:
         """Whether it is time to fork: where children die at once, there is a pause."""
@@ -181,11 +187,12 @@ class Crew:
                 self._end_late(child)
 
     def _end_late(self, child: Child) -> None:
+        run = child.page.run_began  # before its limit is read: the next run is another
         if child.page.over_time:
             child.overdue = child.page.overdue
             child.kill("time")
         elif child.page.late and not child.page.is_out_of_time:
-            child.interrupt_run(for_time=True)
+            child.interrupt_run(for_time=True, run=run)
 
     def next_deadline(self) -> float | None:
         """Seconds until something may become overdue, or None."""
@@ -289,6 +296,7 @@ class Crew:
         keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
         claim = read_claim(self._member.store, death.begun[0])
         if claim is not None:
+            note_late(self._server, death.child.holder, claim)
             ended = out_of_time(claim, self._server)
             self._member.store.run("step", death.child.holder, 0, 0, *keep, "", 0, *ended)
 

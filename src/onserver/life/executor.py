@@ -19,6 +19,7 @@ from typing import Protocol
 from onserver.crash import crash_point
 from onserver.errors import MemberFenced
 from onserver.interrupt import TIME_IS_UP, Interrupted, forget, interrupt
+from onserver.life import in_place
 from onserver.life.board import ABORT
 from onserver.life.heeding import Heeding
 from onserver.life.page import Page
@@ -106,6 +107,7 @@ class Executor:
     def run(self) -> int:
         """Claim and run until the page says to drain. Returns the exit status."""
         self._heeding.begin()
+        in_place.limit_by(self.page)
         self._traced = self._tracer is not None and self._tracer.begin()
         try:
             while not self.page.draining:
@@ -126,6 +128,7 @@ class Executor:
     def run_one(self, claim: Claim) -> int:
         """Run one claimed process and settle it: what a child for a hook does. Returns the exit status."""
         self._heeding.begin()
+        in_place.limit_by(self.page)
         try:
             self._perform(claim)
             self._step(0)
@@ -192,7 +195,7 @@ class Executor:
             witness.begins(claim, self.holder)
         registry = self.server.registry
         ours = not self._traced and registry.find(claim.procedure, PROCEDURE) is not None
-        if claim.lean and (claim.hook or ours):
+        if claim.lean and (claim.hook or claim.side or ours):
             ended = run(claim, self.server, self.holder)
             self.settle(*(out_of_time(claim, self.server) if self.page.is_out_of_time else ended))
         elif self._tracer is not None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from onserver import values
 from onserver.errors import HookFailed
-from onserver.life.hooks import Hook
+from onserver.life.hook import Hook
 
 
 def hook_line(hook: Hook, epoch: int) -> str:

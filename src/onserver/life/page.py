@@ -22,6 +22,7 @@
 | 496 | double | supervisor | which run is to be interrupted: the time at which it began, as at 40 |
 | 504 | unsigned | supervisor | 1: that run, because its time is up |
 | 512 | board | supervisor | what is asked of what it runs (see `board`) |
+| 3728 | unsent | executor | what has ended and was not said yet (see `unsent`) |
 
 Each field is written by one side only and read whole, so no lock is needed. "Begun" is written before the process is,
 and the generation is looked at after that: in this order nothing is both handed back and begun.
@@ -33,9 +34,12 @@ import mmap
 import resource
 import struct
 import sys
+from math import inf, nextafter
 from time import monotonic
+from typing import NamedTuple
 
 from onserver.life.board import Board
+from onserver.life.unsent import Unsent
 from onserver.life.voice import Voice
 
 _VOICE_AT = 128
@@ -43,9 +47,16 @@ _VOICE_AT = 128
 _KILOBYTES = 1024 if sys.platform == "darwin" else 1
 #: Between interruption and kill where the process says nothing: hooks.
 _GRACE_MS = 2000
-_BOARD_AT = 512
+_BOARD_AT, _UNSENT_AT = 512, 3728
 _UNSIGNED = struct.Struct("=Q")
 _DOUBLE = struct.Struct("=d")
+
+
+class Narrow(NamedTuple):
+    """What a page says before a part of its run gets a limit: its own, and whether that of the part is up first."""
+
+    limit: int
+    own: bool
 
 
 class Page:
@@ -59,6 +70,7 @@ class Page:
         self._memory = mmap.mmap(-1, size)
         self.voice = Voice(self._memory, _VOICE_AT)
         self.board = Board(self._memory, _BOARD_AT)
+        self.unsent = Unsent(self._memory, _UNSENT_AT)
         self._halted_at = 0.0
         self.stamp(monotonic())
 
@@ -89,6 +101,29 @@ class Page:
         _UNSIGNED.pack_into(self._memory, 48, timeout_ms)
         _UNSIGNED.pack_into(self._memory, 32, finish)
         _UNSIGNED.pack_into(self._memory, 0, number)
+
+    def narrow(self, seconds: float) -> Narrow:
+        """Give a part of the present run a time limit of its own (executor). Answers what `widen` restores.
+
+        A limit of the run that is up before stays. The part counts as a run of its own: an interruption that comes late
+        is that of nothing.
+        """
+        limit = int(_UNSIGNED.unpack_from(self._memory, 48)[0])
+        part = max(1, int((self._ran() + seconds) * 1000))
+        own = not limit or part < limit
+        if own:
+            self._renew_run()
+            _UNSIGNED.pack_into(self._memory, 48, part)
+        return Narrow(limit, own)
+
+    def widen(self, before: Narrow) -> None:
+        """That part has ended (executor); may be said again."""
+        if before.own:
+            _UNSIGNED.pack_into(self._memory, 48, before.limit)
+            self._renew_run()
+
+    def _renew_run(self) -> None:
+        _DOUBLE.pack_into(self._memory, 40, nextafter(self.run_began, inf))
 
     def end(self) -> None:
         """Say that nothing runs (executor)."""
@@ -134,13 +169,23 @@ class Page:
         began, stopped, halted = (_DOUBLE.unpack_from(self._memory, at)[0] for at in (40, 80, 120))
         return float(monotonic() - began - stopped - halted)
 
-    def interrupt(self, *, for_time: bool) -> None:
-        """Say that the run which is under way now is to be interrupted (supervisor): then it is told by a signal."""
+    @property
+    def run_began(self) -> float:
+        """When the run that is under way began, monotonic: it tells one run from the next."""
+        return float(_DOUBLE.unpack_from(self._memory, 40)[0])
+
+    def interrupt(self, *, for_time: bool, run: float | None = None) -> None:
+        """Say that a run is to be interrupted (supervisor): then it is told by a signal.
+
+        Args:
+            for_time: because its time is up.
+            run: when the run that is meant began; None for the one that is under way now.
+        """
         if not (for_time or self.is_out_of_time):  # what its time is up for is not forgotten
             _UNSIGNED.pack_into(self._memory, 504, 0)
         elif for_time:
             _UNSIGNED.pack_into(self._memory, 504, 1)
-        _DOUBLE.pack_into(self._memory, 496, _DOUBLE.unpack_from(self._memory, 40)[0])
+        _DOUBLE.pack_into(self._memory, 496, self.run_began if run is None else run)
 
     @property
     def is_interrupted(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from onserver import values
 from onserver.crash import crash_point
 from onserver.life.executor import Executor
-from onserver.life.hooks import Hook
+from onserver.life.hook import Hook
 from onserver.process.claim import Claim
 from onserver.process.signing import sign_now
 
@@ -16,11 +16,10 @@ NOT_MINE = 0
 def run_hook(executor: Executor, epoch: int, hook: Hook) -> int:
     """Run a hook of an epoch, unless another worker does."""
     server = executor.server
-    timeout = hook.timeout if hook.timeout is not None else server.settings.hook.timeout_seconds
     nothing: list[object] = [[], {}]
     body = values.encode(nothing)
     signed = sign_now(server, hook.name, body, server.store.nonce(), server.store.now_ms())
-    words = ("t", hook.name, "b", body, "c", signed, "to", int(timeout * 1000))
+    words = ("t", hook.name, "b", body, "c", signed, "to", int(hook.seconds(server) * 1000))
     how, *message = server.store.run("claim_hook", executor.holder, epoch, hook.field, *words)
     if how != b"mine":
         return NOT_MINE

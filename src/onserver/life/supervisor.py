@@ -29,13 +29,15 @@ from onserver.life.child import Child
 from onserver.life.code import Code
 from onserver.life.crew import Crew, describe_end
 from onserver.life.executor import Tracer
-from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, HookRun
+from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_of
+from onserver.life.hook_turns import HookRun
 from onserver.life.kinship import become_subreaper
 from onserver.life.loops import Loops
 from onserver.life.narrate import failed_start, failure_value, hook_line
 from onserver.life.orders import Orders
 from onserver.life.output import Spoken
 from onserver.life.running_hook import run_hook
+from onserver.life.side_runs import Sides
 from onserver.life.watching import Watching
 from onserver.life.worker import Worker
 from onserver.process.log import Source
@@ -45,6 +47,9 @@ from onserver.redis.answers import LinkError
 from onserver.redis.store import Store
 from onserver.server import SPACE, Server
 from onserver.session.storage import empty_storage
+
+#: Children that run what waits in queues.
+_SEATED = ("executor", "async")
 
 Phase = Literal["joining", "waiting", "starting", "running", "stopping", "draining", "last", "gone"]
 
@@ -184,7 +189,7 @@ class Supervisor:
         """Holder, pid and running process (0 for none) of each executor, for whoever looks from another thread."""
         crew = getattr(self, "crew", None)
         children = list(crew.children.values()) if isinstance(crew, Crew) else []
-        return [(child.holder, child.pid, child.page.current) for child in children if child.role != "hook"]
+        return [(child.holder, child.pid, child.page.current) for child in children if child.role in _SEATED]
 
     # -- joining
 
@@ -209,6 +214,7 @@ class Supervisor:
         self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watch_child, self._forget_child)
         self._loops = Loops(self.server, self.member, self.crew, self._worker, self._tracer)
         self._asks = Asks(self.server, self.crew)
+        self._sides = Sides(self.server, self.member, self.crew)
         self._orders = Orders(self._store, self.member.number, self._lease / 5)
         self._next_beat = monotonic()
         self.phase = "waiting"
@@ -233,8 +239,7 @@ class Supervisor:
         self._hooks = self._sequence(STARTUP)
 
     def _sequence(self, kind: str) -> HookRun:
-        hooks = [hook for hook in self.server.registry.all(kind) if isinstance(hook, Hook)]
-        return HookRun(self._store, self.epoch, hooks)
+        return HookRun(self._store, self.epoch, hooks_of(self.server, kind))
 
     # -- beats, orders, signals
 
@@ -256,6 +261,7 @@ class Supervisor:
 
     def _heed(self, beat: Beat) -> None:
         self._sweep = beat.leader
+        self._sides.waiting = beat.sides
         self._due_at = monotonic() + beat.due_seconds if beat.leader and beat.due_seconds is not None else None
         self._tick_at = self._timetable.heed(beat.leader and beat.state == "running", beat.now_ms)
         self._look = True
@@ -299,7 +305,7 @@ class Supervisor:
                 self._timetable.look()
                 self._next_beat = monotonic()
             else:
-                self._next_beat = monotonic()  # `running`, `stop`, `failed`, `asked`: the beat reads what is so
+                self._next_beat = monotonic()  # `running`, `stop`, `failed`, `asked`, `side`: the beat reads what is so
 
     def _take_signals(self) -> None:
         while self._watching.signals:
@@ -341,6 +347,8 @@ class Supervisor:
             self._due_at = None if left is None else monotonic() + left
         if self._tick_at is not None and monotonic() >= self._tick_at:
             self._tick_at = self._timetable.turn()
+        if self.phase != "waiting":
+            self._sides.take(self.code.plain.digest)
         if self._sweep:
             self._sweep = False
             for number in sweep(self.member):
@@ -366,7 +374,7 @@ class Supervisor:
                 self._begin_drain()
         elif self.phase == "draining":
             self._drain()
-        elif self.phase == "last" and self._run_hooks(stop_at_failure=False) == "done":
+        elif self.phase == "last" and self._run_hooks(stop_at_failure=False) == "done" and not self.crew.children:
             self._go()
 
     def _start(self) -> None:

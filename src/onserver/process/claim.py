@@ -7,6 +7,7 @@ headers. Everything else came through Celery and is run by Celery's tracer.
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+from onserver.process.side import PREFIX
 from onserver.redis.store import Store
 
 #: What is said of a process that ended: number, kind (`end`, `retry`, …), state, payload, extra. See `lua/step.lua`.
@@ -60,6 +61,11 @@ class Claim(NamedTuple):
     def lean(self) -> bool:
         """Whether it was put by `execute_on_server` and not by Celery."""
         return not self.headers
+
+    @property
+    def side(self) -> bool:
+        """Whether it is a side run, of the framework or of a hook, and no procedure of the project."""
+        return self.queue.startswith(PREFIX)
 
     @property
     def begun(self) -> bool:

@@ -22,6 +22,7 @@ from onserver.process.limits import KeyOf, describe_limit, key_of
 from onserver.process.put import Delay, Order, describe
 from onserver.process.rules import LONGEST_SECONDS, Rules
 from onserver.process.shape import Shape
+from onserver.process.side import PREFIX
 from onserver.process.start import start, start_async
 from onserver.registry import name_below_tasks
 
@@ -270,5 +271,7 @@ def _check_order(order: Order) -> None:
 def _check_words(name: str, queue: str, priority: int) -> None:
     if not queue or any(letter.isspace() for letter in queue):
         raise BadDeclaration(name, f"cannot wait in queue {queue!r}", "A queue's name has letters and no blanks.")
+    if queue.startswith(PREFIX):
+        raise BadDeclaration(name, f"cannot wait in queue {queue!r}", f"`{PREFIX}` is for the framework's own queues.")
     if type(cast("object", priority)) is not int or not 0 <= priority <= 9:
         raise BadDeclaration(name, f"has priority {priority!r}", "It is 0 to 9; 9 goes first.")

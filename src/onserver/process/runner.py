@@ -13,6 +13,7 @@ this thread (see `coroutines`).
 """
 
 import asyncio
+import inspect
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import time
@@ -27,6 +28,7 @@ from onserver.process.current import ThisProcess
 from onserver.process.failure import error_of
 from onserver.process.procedure import AsyncProcedure, Procedure
 from onserver.process.record import State
+from onserver.process.side import BUILT_INS, find_side
 from onserver.process.signing import Signer
 from onserver.registry import PROCEDURE, Declared
 from onserver.server import Server
@@ -123,7 +125,9 @@ def prepare(claim: Claim, server: Server) -> Call | Raised | Uncounted:
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a message is how its process ends
         return Raised(error)
     pass_process = isinstance(found, Procedure) and found.pass_process
-    return Call(found.name, found.function, args, kwargs, caller, pass_process, isinstance(found, AsyncProcedure))
+    hook = claim.hook and inspect.iscoroutinefunction(found.function)
+    coroutine = isinstance(found, AsyncProcedure) or bool(hook)
+    return Call(found.name, found.function, args, kwargs, caller, pass_process, coroutine)
 
 
 def missing_key(claim: Claim, server: Server, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
@@ -209,7 +213,7 @@ def out_of_time(claim: Claim, server: Server, cut: BaseException | None = None) 
 
 def _next_attempt(claim: Claim, server: Server, outcome: Raised) -> str:
     """Answer what is said of it if it is run again because of what it raised, else nothing."""
-    found = server.registry.find(claim.procedure) if outcome.by_body and not claim.hook else None
+    found = server.registry.find(claim.procedure) if outcome.by_body and not (claim.hook or claim.side) else None
     if not isinstance(found, Procedure):
         return ""
     return next_attempt(found.rules.retry, claim.attempts, outcome.error)
@@ -237,6 +241,11 @@ def _run_of(call: Call, claim: Claim, server: Server, holder: str) -> Run:
 
 
 def _found(claim: Claim, server: Server) -> Declared:
+    if claim.side:
+        side = find_side(claim.procedure)
+        if side is None:
+            raise ProcedureNotFound(claim.procedure, (), len(BUILT_INS))
+        return side
     if claim.hook:
         kind, _, name = claim.hook.partition(" ")[2].rpartition(" ")
     else:

@@ -28,7 +28,8 @@ from onserver.cluster.member import Member
 from onserver.cluster.sweep import release_due
 from onserver.life.code import Code
 from onserver.life.epoch import open_epoch, run_epoch
-from onserver.life.hooks import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP
+from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, hooks_of
+from onserver.process import coroutines
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.handle import Process
 from onserver.process.procedure import Procedure
@@ -99,9 +100,12 @@ class OnServer:
     def fire(self, event: Literal["server_startup", "server_shutdown"]) -> None:
         """Run the hooks of an event here, in the stored-procedure session; what one raises is raised."""
         for kind in _HOOKS[event]:
-            for hook in self.server.registry.all(kind):
+            for hook in hooks_of(self.server, kind):
                 with entered(self._hook_run(hook.name)):
-                    hook.function()
+                    if hook.awaited:
+                        coroutines.run(hook.function())
+                    else:
+                        hook.function()
 
     def run_waiting(self) -> None:
         """Claim and run, here and now, until nothing can be claimed: after a start by Celery's own `.delay`, say."""

@@ -4,7 +4,8 @@
 -- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, turns, x:HOLDER, p:N.
 -- ARGV: member, lease_ms, deliveries, keep_failed_s, worker 0 or 1, then holder, number seen at the head of its hand-off
 --       list at the last beat ('' none) for each executor
--- Answer: {epoch, state, leader 0 or 1, ms until something is due or -1, {heads …}, what is asked (see asks)}
+-- Answer: {epoch, state, leader 0 or 1, ms until something is due or -1, {heads …}, what is asked (see asks), the time,
+--          how many of the queues of side runs that this worker serves have any}
 -- Silence counts only while it could have been heard: when nobody was heard for half a lease, Redis (or everybody's
 -- link) stood still, and all get a full lease from now on before anyone may be declared dead.
 local m, lease, t = ARGV[1], tonumber(ARGV[2]), now()
@@ -36,4 +37,5 @@ for i = 6, #ARGV, 2 do
   heads[#heads + 1] = head or ''
   asks_of(ARGV[i], asks)
 end
-return {tonumber(s[1] or 0), s[2] or 'none', leader == m and 1 or 0, due_in(), heads, asks, t}
+local sides = ARGV[5] == '1' and redis.call('EXISTS', T .. 'r:!once', T .. 'r:!' .. m) or 0
+return {tonumber(s[1] or 0), s[2] or 'none', leader == m and 1 or 0, due_in(), heads, asks, t, sides}

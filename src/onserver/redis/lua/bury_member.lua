@@ -1,8 +1,8 @@
--- include: prefix offer accept finish bury
+-- include: prefix offer accept finish bury drop_sides
 -- flags: allow-oom
 -- late: note_of event
 -- bury_member: declare a member dead: its number is refused from here on, and what it held falls, in chunks.
--- Keys: members, member:M, workers, m:M, orders:M and those of `bury`.
+-- Keys: members, member:M, workers, m:M, orders:M, r:!M and those of `bury`.
 -- ARGV: member, deliveries, keep_failed_s, why (for people), silent_ms ('' buries on proof; else only if so long silent)
 -- Answer: {1 when this call declared it dead, how much is left: call again until 0}
 local m, first = ARGV[1], 0
@@ -36,4 +36,5 @@ for _, e in ipairs(redis.call('HKEYS', T .. 'burying')) do
     left = left + bury_holder(e, '', '0', tonumber(ARGV[2]), tonumber(ARGV[3]), where)
   end
 end
+if left == 0 then drop_sides(m, tonumber(ARGV[3]), where) end
 return {first, left}

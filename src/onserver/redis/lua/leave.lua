@@ -1,10 +1,10 @@
--- include: prefix
+-- include: prefix offer accept drop_sides
 -- flags: allow-oom
 -- late: note_of event
 -- leave: a member goes in good order, after its holders are buried. The last worker of a server that is stopping, and
 -- whose shutdown hooks were run, closes its epoch.
--- Keys: members, member:M, m:M, orders:M, workers, leaving, drained, server.
--- ARGV: member, hooks run 0 or 1. Answer: {1 when it was a member, state of the server}
+-- Keys: members, member:M, m:M, orders:M, workers, leaving, drained, server, r:!M.
+-- ARGV: member, hooks run 0 or 1, keep_failed_s. Answer: {1 when it was a member, state of the server}
 local m, s = ARGV[1], T .. 'server'
 local worker = redis.call('SREM', T .. 'workers', m)
 redis.call('SREM', T .. 'leaving', m)
@@ -13,6 +13,7 @@ local v = redis.call('HMGET', T .. 'member:' .. m, 'kind', 'node', 'host')
 if v[1] == 'worker' then
   note_of(102, 'worker.left', {member = tonumber(m), worker = v[2] or '', host = v[3] or ''}, m)
 end
+drop_sides(m, tonumber(ARGV[3]), redis.call('HGET', T .. 'member:' .. m, 'node') or m)
 redis.call('DEL', T .. 'orders:' .. m, T .. 'member:' .. m, T .. 'm:' .. m)
 if redis.call('HGET', s, 'leader') == m then redis.call('HDEL', s, 'leader') end
 if ARGV[2] == '1' then redis.call('HSET', s, 'closing', '1') end

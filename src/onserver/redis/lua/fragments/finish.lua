@@ -1,4 +1,5 @@
 -- include: ending offer accept
+-- late: note_cut hook_runs
 -- late: leave_box box
 -- late: vacate limits
 -- late: pass_slots serving
@@ -42,11 +43,12 @@ end
 -- was silent). A process of rerun=False that had begun is lost; one that was begun too often is dead.
 local function send_back(n, begun, counted, limit, keep_failed, where)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 't', 'v', 'y', 'ab')
+  local v = redis.call('HMGET', k, 't', 'v', 'y', 'ab', 'hk', 'hn', 'g')
   redis.call('HDEL', k, 'o', 'g', 'y')
   if not v[1] then return end
   if begun then redis.call('HSET', k, 'v', 'E' .. (string.gsub(v[2] or '', 'E', ''))) end
   local d = counted and redis.call('HINCRBY', k, 'd', 1) or tonumber(redis.call('HGET', k, 'd') or 0)
+  if begun and (v[5] or v[6]) then note_cut(n, v[5], v[6], v[7], counted and d or d + 1, counted, where) end
   if not v[4] then
     local facts = {number = tonumber(n), deliveries = d, worker = where, at_ms = now()}
     if begun and string.find(v[2] or '', 'R', 1, true) then

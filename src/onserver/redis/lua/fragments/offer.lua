@@ -2,6 +2,7 @@
 -- late: spec_of limits
 -- late: paused gates
 -- late: serve serving
+-- late: tell_side sides
 -- Offering: n goes straight to an idle holder that may begin it, else it waits.
 local function place(n, q, z, t, x, limited)
   local key = limited and limited.keyed and redis.call('HGET', T .. 'p:' .. n, 'lk') or ''
@@ -33,5 +34,6 @@ local function offer(n, q, z, t, x)
   end
   place(n, q, z, t, x, own)
   if limited then serve(q) end
+  if string.byte(q) == 33 then tell_side(q) end
   return nil, known
 end

@@ -6,6 +6,7 @@
 -- late: wait_again finish
 -- late: goes_on box
 -- late: leave_box box
+-- late: note_end hook_runs
 -- late: vacate limits
 -- late: pass_slots serving
 -- Settling: what the holder says of a process that it holds. True when accepted, or when it was accepted before.
@@ -30,6 +31,7 @@ local function release(e, n, v, keep, keep_failed, state, payload, written)
   if v[7] then
     local epoch, hook = string.match(v[7], '^(%S+) (.+)$')
     redis.call('HSET', T .. 'hooks:' .. epoch, hook, (state == 'done' and 'ok ' or 'failed ') .. n)
+    note_end(n, e, v[7], state, payload)
   end
   tell(n, state, payload, v[3], v[8])
   if v[10] then leave_box(n, v[10]) end

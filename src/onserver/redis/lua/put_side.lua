@@ -1,0 +1,10 @@
+-- include: prefix once put_side
+-- flags: allow-oom
+-- put_side: make a side run (see the fragment). Keys: numbers, p:N, r:QUEUE, line:LINE, orders:M, once:NONCE.
+-- ARGV: nonce, holder of the writer or '', made_ms, 'once' or a member's number, then field, value … of the record
+-- Answer: its number; 0 when that member is gone
+local kept = answered(ARGV[1])
+if kept then return kept end
+if ARGV[2] ~= '' then local no = guard(ARGV[2]) if no then return no end end
+local no = too_old(ARGV[3]) if no then return no end
+return answer(ARGV[1], put_side(ARGV[4], unpack(ARGV, 5)))

@@ -1,0 +1,19 @@
+-- include: prefix once claim
+-- flags: allow-oom
+-- take_side: a worker takes one side run, in the name of a new holder for the child that it forks.
+-- Keys: members, r:QUEUE and line:LINE of '!M' and '!once', p:N, numbers, live, m:M, h:HOLDER, held:HOLDER, once:NONCE.
+-- ARGV: nonce, member, code
+-- Answer: nothing, or holder, message …
+local m, code = ARGV[2], ARGV[3]
+local kept = answered(ARGV[1])
+if kept then return kept end
+if not redis.call('ZSCORE', T .. 'members', m) then return redis.error_reply('FENCED ' .. m) end
+look()
+CLOSED = 0
+local n = next_of('!' .. m, code) or next_of('!once', code)
+if not n then return {} end
+local e = m .. '.' .. redis.call('HINCRBY', T .. 'numbers', 'incarnation', 1)
+redis.call('SADD', T .. 'live', e)
+redis.call('SADD', T .. 'm:' .. m, e)
+redis.call('HSET', T .. 'h:' .. e, 'member', m, 'code', '', 'queues', '')
+return answer(ARGV[1], {e, unpack(take(n, e))})
