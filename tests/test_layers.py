@@ -36,6 +36,7 @@ FLOORS = {
     "backup": 6,
     "celery_app": 6,
     "cli": 8,
+    "django_app": 9,
     "testing": 9,
     "scaffold": 9,
 }
@@ -166,6 +167,15 @@ def test_only_celery_app_imports_celery() -> None:
         str(found)
         for found in IMPORTS
         if found.target.split(".")[0] in CELERY and group(found.importer) != "celery_app"
+    ]
+    assert not offenders, "\n".join(offenders)
+
+
+def test_only_django_app_imports_django() -> None:
+    offenders = [
+        str(found)
+        for found in IMPORTS
+        if found.target.split(".")[0] == "django" and group(found.importer) != "django_app"
     ]
     assert not offenders, "\n".join(offenders)
 

@@ -217,6 +217,46 @@ def test_compat_tells_what_holds(joined: tuple[Shop, Cluster]) -> None:
         assert not held["higher priority goes first"]
 
 
+def test_the_verbs_are_verbs_of_manage_py(joined: tuple[Shop, Cluster], tmp_path: Path) -> None:
+    shop, cluster = joined
+    settings = shop.folder / "proj/settings.py"
+    before = settings.read_text()
+    settings.write_text(before.replace('["shop"]', '["onserver.django_app", "shop"]'))
+    try:
+        manage = [sys.executable, str(shop.folder / "manage.py")]
+        environment = cluster.environment() | shop.variables
+        del environment["ONSERVER_PROJECT"]  # found by BASE_DIR, wherever it is called
+
+        def run(*words: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [*manage, *words],
+                cwd=tmp_path,
+                env=environment,
+                text=True,
+                capture_output=True,
+                check=False,
+                timeout=60,
+            )
+
+        assert run("onserver", "storage", "set", "fruit", '"pear"').returncode == 0
+        found = run("onserver", "storage", "get", "fruit", "--json")
+        assert json.loads(found.stdout)["data"] == "pear", found.stderr
+        assert run("onserver", "abort", "123456789").returncode == 4
+        wrong = run("onserver", "pss")
+        assert wrong.returncode == 2
+        assert "Did you mean `ps`?" in wrong.stderr
+        assert "onserver" in run("help").stdout
+        called = """
+from django.core.management import CommandError, call_command
+call_command("onserver", "storage", "get", "fruit")
+try: call_command("onserver", "abort", "123456789")
+except CommandError as error: print(error.returncode)
+"""
+        assert run("shell", "-c", called).stdout.split()[-2:] == ["pear", "4"]
+    finally:
+        settings.write_text(before)
+
+
 def test_without_the_two_lines_nothing_is_left(onserver_redis: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "shop", django_shop.FILES)
     shop = Shop(folder, onserver_redis, "keep")
