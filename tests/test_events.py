@@ -236,3 +236,77 @@ def test_who_follows_gets_all_in_their_order(store: Store) -> None:
     while len(got) < 3:
         got += next(feed)
     assert [event.payload["n"] for event in got] == [0, 1, 2]
+
+
+# ---- what the leader looks at
+
+
+def survey(member: Member, memory: int = 0, wait_ms: int = 0) -> list[Event]:
+    before = read_events(member.store)
+    member.store.run("silent", member.number, 10_000, memory, wait_ms)
+    return [event for event in read_events(member.store) if event not in before]
+
+
+def start(store: Store, queue: str = "default", *, priority: int = 5, due: int = 0) -> int:
+    """Put one process, and answer its number."""
+    words = (queue, priority, due, "", "", "", "", 0, "t", "jobs.work", "b", b"")
+    number: int = store.run("put", store.nonce(), "", store.now_ms(), *words)[0]
+    return number
+
+
+def advance(store: Store, seconds: float) -> None:
+    store.command("INCRBY", store.key("clock"), int(seconds * 1000))
+    store.correct_clock(int(seconds * 1000))
+
+
+def test_memory_over_its_mark_is_told_once_and_again_when_it_is_under(store: Store) -> None:
+    member = joined(store)
+    store.command("HSET", store.key("marks"), "memory", "1")
+    (under,) = survey(member, memory=100)
+    assert checked(under.name, under.payload) == 116
+    assert not under.payload["over"]
+    assert 0 <= under.payload["percent"] < 98
+    limit = under.payload["limit_bytes"]
+    assert limit > under.payload["used_bytes"] > 100_000
+    assert survey(member, memory=100) == []
+    assert survey(member) == []
+
+
+def test_a_queue_whose_first_has_waited_too_long_is_told_once_and_again_when_none_waits(store: Store) -> None:
+    member = joined(store)
+    first = start(store, "slow")
+    start(store, "fast")
+    assert survey(member, wait_ms=60_000) == []
+    advance(store, 61)
+    start(store, "slow")
+    told = survey(member, wait_ms=60_000)
+    assert sorted(event.payload["queue"] for event in told) == ["fast", "slow"]
+    slow = next(event for event in told if event.payload["queue"] == "slow")
+    assert checked(slow.name, slow.payload) == 134
+    assert slow.payload["over"]
+    assert slow.payload["number"] == first
+    assert slow.payload["seconds"] >= 61
+    assert survey(member, wait_ms=60_000) == []
+    store.command("DEL", store.key("line:q slow jobs.work"))
+    (under,) = survey(member, wait_ms=60_000)
+    assert under.payload == {"over": False, "queue": "slow", "number": 0, "seconds": 0}
+
+
+def test_what_has_waited_for_its_time_has_not_waited_in_the_queue(store: Store) -> None:
+    member = joined(store)
+    start(store, due=store.now_ms() + 300_000)
+    advance(store, 301)
+    store.run("due", member.number, 600)
+    assert survey(member, wait_ms=60_000) == []
+    advance(store, 61)
+    assert [event.name for event in survey(member, wait_ms=60_000)] == ["queue.waits"]
+
+
+def test_of_several_priorities_the_oldest_counts(store: Store) -> None:
+    member = joined(store)
+    low = start(store, priority=1)
+    advance(store, 61)
+    start(store, priority=9)
+    start(store, priority=0)
+    (event,) = survey(member, wait_ms=60_000)
+    assert event.payload["number"] == low

@@ -65,6 +65,8 @@ class Member:
         self.kind = kind
         self.number = number
         self.node = node
+        #: When the leader looks at what has marks again, by the monotonic clock.
+        self.survey_at = 0.0
         self._limits = (settings.process.deliveries, int(settings.process.keep_failed_seconds))
 
     @classmethod

@@ -6,6 +6,8 @@ and is itself safe to leave unfinished.
 
 from __future__ import annotations
 
+from time import monotonic
+
 from onserver.cluster.identity import Identity
 from onserver.cluster.member import Member
 from onserver.crash import crash_point
@@ -18,10 +20,19 @@ def sweep(member: Member) -> list[int]:
     store, settings = member.store, member.settings
     lease_ms = int(settings.member.lease_seconds * 1000)
     crash_point("in_sweep")
-    silent = [int(number) for number in store.run("silent", member.number, lease_ms)]
+    silent = [int(number) for number in store.run("silent", member.number, lease_ms, *_marks(member))]
     dead = [number for number in silent if bury_member(store, settings, number, "was silent for a lease", lease_ms)]
     trim(store, settings)
     return dead
+
+
+def _marks(member: Member) -> tuple[int, int]:
+    """What is to be looked at now, with its marks: once a lease, since it changes slowly."""
+    settings, now = member.settings, monotonic()
+    if now < member.survey_at:
+        return 0, 0
+    member.survey_at = now + settings.member.lease_seconds
+    return settings.events.redis_memory_percent, int(settings.events.queue_wait_seconds * 1000)
 
 
 def trim(store: Store, settings: Settings) -> None:

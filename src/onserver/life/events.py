@@ -90,7 +90,7 @@ class News:
     counts: str = ""
 
 
-def tell_events(store: Store, news: Sequence[News], *, member: int = 0, who: str = "") -> list[str]:
+def tell_events(store: Store, news: Sequence[News], *, member: int = 0, who: str = "", nonce: str = "") -> list[str]:
     """Write events into the feed, in one script.
 
     Args:
@@ -98,6 +98,7 @@ def tell_events(store: Store, news: Sequence[News], *, member: int = 0, who: str
         news: what was seen, the oldest first.
         member: number of the member that says so; 0 for none.
         who: its name for people; that of the member's record when empty.
+        nonce: of an earlier try, of which it is not known whether it was done.
 
     Returns:
         The id of each, "" for one that did not count.
@@ -111,7 +112,8 @@ def tell_events(store: Store, news: Sequence[News], *, member: int = 0, who: str
     for one in news:
         code, ago = checked(one.name, one.payload), max(0, int((now - one.seen) * 1000))
         words += (code, one.name, encode(dict(one.payload), "payload"), ago, one.counts)
-    return [identity.decode() for identity in store.run("tell_events", store.nonce(), member, who, *words)]
+    told = store.run("tell_events", nonce or store.nonce(), member, who, *words)
+    return [identity.decode() for identity in told]
 
 
 def tell_event(store: Store, name: str, payload: Mapping[str, object], *, member: int = 0, who: str = "") -> str:

@@ -14,7 +14,7 @@ if v[1] == 'delayed' then
   if ms > 0 then
     delay(n, at)
   else
-    redis.call('HSET', T .. 'p:' .. n, 's', 'queued')
+    redis.call('HSET', T .. 'p:' .. n, 's', 'queued', 'qs', now())
     offer(n, v[2], v[3], v[4], v[5] or '')
   end
 end

@@ -18,7 +18,7 @@ for _, n in ipairs(redis.call('ZRANGE', T .. 'due', '-inf', now(), 'BYSCORE', 'L
   redis.call('ZREM', T .. 'due', n)
   local v = redis.call('HMGET', T .. 'p:' .. n, 'q', 'z', 't', 'x', 's')
   if v[5] == 'delayed' then
-    redis.call('HSET', T .. 'p:' .. n, 's', 'queued')
+    redis.call('HSET', T .. 'p:' .. n, 's', 'queued', 'qs', now())
     offer(n, v[1], v[2], v[3], v[4] or '')
   end
 end

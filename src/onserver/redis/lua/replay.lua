@@ -29,7 +29,7 @@ redis.call(
 )
 -- E: it may begin at any time. Y: Celery's count of retries begins anew. What was a call of a mailbox runs by itself
 local flags = string.gsub(v[9] or '', '[EY]', '')
-redis.call('HSET', k, 's', 'queued', 'v', 'EY' .. (string.gsub(flags, 'M%d+$', '')), 'rb', ARGV[3], 'ra', now(), 'why', '')
+redis.call('HSET', k, 's', 'queued', 'qs', now(), 'v', 'EY' .. (string.gsub(flags, 'M%d+$', '')), 'rb', ARGV[3], 'ra', now(), 'why', '')
 redis.call('HINCRBY', k, 'rc', 1)
 local _, known = offer(n, v[3], v[4], v[2], v[5] or '')
 return answer(ARGV[1], {'queued', redis.call('HGET', k, 's'), served(v[3], known)})

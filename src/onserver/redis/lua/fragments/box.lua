@@ -18,7 +18,7 @@ local function load_call(n, box)
   local z = tonumber(score(m[2], tonumber(redis.call('HGET', T .. 'numbers', 'process')))) + 0.5
   redis.call('HSET', k, 'q', m[1], 'z', string.format('%.1f', z), 'a', m[3], unpack(m, 4))
   local serial = redis.call('HINCRBY', k, 'mi', 1)
-  redis.call('HSET', k, 'v', (redis.call('HGET', k, 'v') or '') .. 'M' .. serial, 's', 'queued', 'why', '')
+  redis.call('HSET', k, 'v', (redis.call('HGET', k, 'v') or '') .. 'M' .. serial, 's', 'queued', 'qs', now(), 'why', '')
   return true
 end
 -- a new process for a box: what it starts with, if that was said, goes before the calls. It is still to be offered

@@ -36,7 +36,7 @@ local function wait_again(n, due, keep_failed)
     return
   end
   if due and due ~= '0' then return delay(n, due) end
-  redis.call('HSET', k, 's', 'queued')
+  redis.call('HSET', k, 's', 'queued', 'qs', now())
   if not v[5] then offer(n, v[1], v[2], v[3], v[4] or '') end
 end
 -- n is nobody's: it waits again. counted: a begun run ended with its holder; begun: it had begun (uncounted where Redis
