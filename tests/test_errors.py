@@ -168,6 +168,15 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.BackupCorrupt("a.onsb", "it was cut off"), "Archive `a.onsb` is damaged: it was cut off."),
     (
+        errors.CutLost("it was not read to its end"),
+        "The copy of the server's keys was given up: it was not read to its",
+    ),
+    (
+        errors.CutNeverEnds(40, 25000, 3000000),
+        "After 40 passes over the server's keys, 25,000 of them (3,000,000 bytes) had changed again: they are written "
+        "faster than they are copied. Make the backup when less is written",
+    ),
+    (
         errors.ArchiveTooNew("a.onsb", 2, 1),
         "Archive `a.onsb` has form 2; this release reads forms up to 1. Use the release of onserver that wrote it, "
         "or a newer one.",

@@ -18,6 +18,7 @@
     ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
     │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
     │                 ArchiveNotFound 5208 · BackupFailed 5209 · BackupRunning 5210
+    │                 CutLost 5221 · CutNeverEnds 5222
     └─ HookFailed 5301
     NoWorker 1202 is a warning: the process is kept.
 
@@ -38,6 +39,7 @@ from onserver.errors.asking import (
     ScheduleNotFound,
 )
 from onserver.errors.backups import BackupFailed, BackupRunning
+from onserver.errors.cuts import CutLost, CutNeverEnds
 from onserver.errors.facts import OnServerError
 from onserver.errors.life import (
     ArchiveNotFound,
@@ -128,6 +130,8 @@ __all__ = [
     "CallError",
     "ConfigError",
     "ConnectionVetoed",
+    "CutLost",
+    "CutNeverEnds",
     "DeadlockDetected",
     "DuplicateName",
     "HookFailed",
