@@ -3,18 +3,16 @@
 The step `Membership` stands between Celery's pool and its consumer: the pool is there, and nothing was taken yet. A
 thread beats, because Celery's main loop may be busy; it shares the interpreter with the pool's threads, so C code that
 keeps the interpreter lock for a whole lease makes this member dead, and what it then says is refused. Hooks run in a
-program of their own (`hook_program`), since a worker's main process runs no tasks.
+program of their own (`own_programs`), and so do side runs, since a worker's main process runs no tasks.
 
     start:  join → open or join the epoch → start-up hooks end → the consumer may begin
     stop:   consumer closed → shutdown hooks, if the server ends with this worker → the pool drains → leave
 """
 
 import os
-import subprocess
 import sys
 import threading
 from contextlib import suppress
-from time import monotonic
 from typing import Any
 
 from celery import bootsteps, signals
@@ -26,7 +24,7 @@ from onserver.celery_app.configuring import QUEUE
 from onserver.celery_app.desk import Desk
 from onserver.celery_app.elsewhere import PREFIX
 from onserver.celery_app.heart import Heart, report_cut
-from onserver.celery_app.holding import Remote
+from onserver.celery_app.own_programs import SidePrograms, bury, run_program
 from onserver.celery_app.pool_orders import PoolOrders
 from onserver.celery_app.procedures import register_procedures
 from onserver.celery_app.seat import Seat
@@ -38,8 +36,6 @@ from onserver.life.code import Code
 from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_of
 from onserver.life.hook_turns import HookRun
 from onserver.life.narrate import failed_start, failure_value
-from onserver.process.claim import read_claim
-from onserver.process.runner import out_of_time
 from onserver.process.timetable import Timetable
 from onserver.server import SPACE, Server
 from onserver.session.storage import empty_storage
@@ -48,8 +44,6 @@ logger = get_logger(__name__)
 
 #: Seconds between two looks at what another worker does.
 _LOOK_SECONDS = 0.1
-#: Seconds after the time limit of a hook at which its program, which should have ended itself, is killed.
-_DEAF_SECONDS = 60.0
 
 
 class Membership(bootsteps.StartStopStep):
@@ -67,6 +61,7 @@ class Membership(bootsteps.StartStopStep):
         self._before: Member | None = None
         self._changed = threading.Event()
         self._heart: Heart | None = None
+        self._sides: SidePrograms | None = None
         self._limits_said: int | None = None
         self._epoch = 0
         self._emptying = False
@@ -91,6 +86,7 @@ class Membership(bootsteps.StartStopStep):
         timetable.plan(code.digest, code.schedules)
         self._sit(worker, member, code)
         logger.info("onserver: member %s, holder %s", member.number, self._holder)
+        self._sides = SidePrograms(server, member, code.digest)
         self._heart = Heart(worker, self._desk, member, self._pool_orders, self._heed, timetable)
         self._heart.start()
         signals.worker_shutdown.connect(self._leave, weak=False, dispatch_uid=f"onserver.leave.{id(self)}")
@@ -172,27 +168,16 @@ class Membership(bootsteps.StartStopStep):
         if member is None:
             return
         holder = member.enlist()
-        limit = hook.timeout if hook.timeout is not None else server.settings.hook.timeout_seconds
         words = [str(server.project or ""), holder, str(self._epoch), hook.kind, hook.name, hook.function.__module__]
-        command = [sys.executable, "-m", "onserver.celery_app.hook_program", *words]
-        began = monotonic()
-        with subprocess.Popen(command, env=os.environ.copy(), stdin=subprocess.DEVNULL) as program:
-            while program.poll() is None:
-                if monotonic() - began > limit + _DEAF_SECONDS:
-                    program.kill()  # it ends itself when its time is up, unless it cannot
-                self._changed.wait(0.02)
-        field = f"hooks:{self._epoch}"
-        stand = server.store.command("HGET", server.store.key(field), hook.field)
-        begun = int(stand) if stand is not None and stand.isdigit() else 0
-        late = program.returncode < 0 and monotonic() - began > limit
-        claim = read_claim(server.store, begun) if late and begun else None
-        if claim is not None:
-            Remote(server.store, server.settings, holder).settle(*out_of_time(claim, server))
-        member.bury(holder, begun, counted=True)
+        late = run_program("hook_program", words, hook.seconds(server))
+        stand = server.store.command("HGET", server.store.key(f"hooks:{self._epoch}"), hook.field)
+        bury(server, member, holder, int(stand) if stand is not None and stand.isdigit() else 0, late=late)
 
     def _heed(self, beat: Beat) -> None:
         self._changed.set()
         self._changed.clear()
+        if self._sides is not None and self._epoch:
+            self._sides.heed(waiting=beat.sides)
         if beat.state == "stopping" and beat.epoch == self._epoch and not self._leaving:
             self._leaving = True
             os.kill(os.getpid(), 15)  # SIGTERM: a warm shutdown
@@ -229,6 +214,8 @@ class Membership(bootsteps.StartStopStep):
                     self._run_hooks(SHUTDOWN_DRAINED, stop_at_failure=False)
                     self._member = None
                 hooks_run = True
+            if self._sides is not None:
+                self._sides.join()
             self._end_heart()
             member.bury(self._holder, 0, False)
             member.leave(hooks_run=hooks_run)
