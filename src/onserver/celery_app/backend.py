@@ -253,20 +253,17 @@ class Backend(BaseBackend):
 
     def _save_group(self, group_id: str, result: Any) -> Any:
         text = dumps({"result": result.as_tuple()})
-        self.desk.store.command("SET", self._group_key(group_id), text, "EX", self._keep(states.SUCCESS))
+        self.desk.store.run("save_group", group_id, text, self._keep(states.SUCCESS))
         return result
 
     def _restore_group(self, group_id: str) -> dict[str, Any] | None:
-        text = self.desk.store.command("GET", self._group_key(group_id))
+        text = self.desk.store.command("GET", self.desk.store.key(f"group:{group_id}"))
         if text is None:
             return None
         return {"result": result_from_tuple(loads(text)["result"], self.app)}
 
     def _delete_group(self, group_id: str) -> None:
-        self.desk.store.command("DEL", self._group_key(group_id))
-
-    def _group_key(self, group_id: str) -> str:
-        return self.desk.store.key(f"group:{group_id}")
+        self.desk.store.run("forget_group", group_id)
 
     # -- chords
 

@@ -160,16 +160,9 @@ CATALOGUE: tuple[Key, ...] = (
     # Celery
     Key("note:UUID", "hash", "note", "process.keep_seconds", timed, "processes"),
     Key("chord:GROUP", "hash", "chord_open, chord_part, chord_close", "process.keep_seconds", timed, "processes"),
-    Key("group:GROUP", "string", "the result backend", "process.keep_seconds", timed, "processes"),
-    Key(
-        "mq:QUEUE",
-        "list",
-        "the transport, for what is no task",
-        "the queue's x-expires, or one hour",
-        timed,
-        "processes",
-    ),
-    Key("bind:EXCHANGE", "set", "the transport", "one week", timed, "processes"),
+    Key("group:GROUP", "string", "save_group, forget_group", "process.keep_seconds", timed, "processes"),
+    Key("mq:QUEUE", "list", "the transport, for what is no task", "the queue's x-expires, or one hour", timed),
+    Key("bind:EXCHANGE", "set", "the transport", "one week", timed),
     # the storage of the server
     Key("st:index", "set", "commit, add, empty_storage", "while it has entries", kept, "derived"),
     Key(

@@ -7,10 +7,10 @@ local function marking()
   local plain, T, SAVED, READS = redis, KEYS[1], {}, {}
   for word in string.gmatch(
     'server numbers hooks failure procedures aliases p boxes box vars log key rate paused schedules schedule note ' ..
-    'chord group mq bind st:e sg:e', '%S+') do SAVED[word] = true end
+    'chord group st:e sg:e', '%S+') do SAVED[word] = true end
   for word in string.gmatch(
-    'COPY EXISTS GET HEXISTS HGET HGETALL HKEYS HLEN HMGET HVALS HSTRLEN INFO LINDEX LLEN LRANGE MEMORY PEXPIRETIME PTTL ' ..
-    'PUBLISH SCARD SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER TIME TYPE XLEN XRANGE XREVRANGE ZCARD ZCOUNT ZRANGE ' ..
+    'COPY EXISTS GET HEXISTS HGET HGETALL HKEYS HLEN HMGET HVALS HSTRLEN INFO LINDEX LLEN LRANGE MEMORY ' ..
+    'PEXPIRETIME PTTL PUBLISH SCARD SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER TIME TYPE XLEN XRANGE XREVRANGE ZCARD ZCOUNT ZRANGE ' ..
     'ZRANK ZSCORE', '%S+') do READS[word] = true end
   local SEVERAL = {DEL = true, UNLINK = true, RENAME = true}
   local function mark(command, ...)
