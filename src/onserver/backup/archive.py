@@ -81,7 +81,7 @@ class Writer:
         self._outlet = seal.SealedOutlet(outlet, keys) if keys else outlet
         self._packed = Packed(self._outlet, compression)
         self._members: list[Member] = []
-        self._names: set[str] = set()
+        self.names: set[str] = set()
         self._sources: list[Source] = []
         self._problems: list[Problem] = []
         self._done = False
@@ -155,10 +155,10 @@ class Writer:
         return manifest
 
     def _add(self, header: Header, chunks: Iterable[bytes]) -> None:
-        wrong = unsafe(header.name) or ("there is one already" if header.name in self._names else "")
+        wrong = unsafe(header.name) or ("there is one already" if header.name in self.names else "")
         if wrong:
             raise ValueError(f"{header.name!r} cannot be a member: {wrong}")
-        self._names.add(header.name)
+        self.names.add(header.name)
         self._packed.write(head(header))
         digest = hashlib.sha256()
         for chunk in chunks:
