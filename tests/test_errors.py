@@ -206,6 +206,7 @@ EXAMPLES: list[tuple[Any, str]] = [
         errors.HookFailed("on_server_startup", "shop.load", "ConnectionError: rates.example refused"),
         "`on_server_startup` hook `shop.load` raised ConnectionError: rates.example refused. The server did not start.",
     ),
+    (errors.HookNotFound("guard", ["shop.guard"]), "There is no one hook `guard`. Did you mean `shop.guard`? See"),
     (
         errors.NoWorker(1051, "reports", ("default",)),
         "Kept as #1051, but no worker listens on queue `reports`. Queues with workers: default.",

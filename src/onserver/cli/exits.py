@@ -30,6 +30,7 @@ _STATUS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.ProcedureNotFound, NOT_FOUND),
     (errors.ProcessNotFound, NOT_FOUND),
     (errors.ScheduleNotFound, NOT_FOUND),
+    (errors.HookNotFound, NOT_FOUND),
     (errors.AlreadyRunning, CONFLICT),
     (errors.DeadlockDetected, CONFLICT),
     (errors.ProcessTimeout, TIMED_OUT),

@@ -19,7 +19,7 @@
     │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
     │                 ArchiveNotFound 5208 · BackupFailed 5209 · BackupRunning 5210
     │                 CutLost 5221 · CutNeverEnds 5222
-    └─ HookFailed 5301
+    └─ HookFailed 5301 · HookNotFound 5302
     NoWorker 1202 is a warning: the process is kept.
 
 An error is its facts. A class lists them as annotated attributes, in the order in which they are passed; the text is
@@ -50,6 +50,7 @@ from onserver.errors.life import (
     BackupError,
     BackupVetoed,
     HookFailed,
+    HookNotFound,
     RestoreRefused,
     SourceFailed,
 )
@@ -135,6 +136,7 @@ __all__ = [
     "DeadlockDetected",
     "DuplicateName",
     "HookFailed",
+    "HookNotFound",
     "ImportFailed",
     "LockLost",
     "LockTimeout",

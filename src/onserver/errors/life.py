@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from onserver.errors.facts import OnServerError
 
 
@@ -150,4 +152,21 @@ class HookFailed(OnServerError):
     @property
     def message(self) -> str:
         stop = "" if self.error.endswith((".", "!", "?")) else "."
-        return f"`{self.event}` hook `{self.hook}` raised {self.error}{stop} {self.outcome}"
+        return f"`{self.event}` hook `{self.hook}` raised {self.error}{stop} {self.outcome}".rstrip()
+
+
+class HookNotFound(OnServerError, LookupError):
+    """There is no hook of this name; `near` holds names that resemble it, or the kinds that have one, best first."""
+
+    code = 5302
+    name: str
+    near: Sequence[str] = ()
+
+    @property
+    def message(self) -> str:
+        return f"There is no one hook `{self.name}`."
+
+    @property
+    def hint(self) -> str:
+        near = f"Did you mean {' or '.join(f'`{name}`' for name in self.near)}? " if self.near else ""
+        return f"{near}See all: `onserver hooks ls`."

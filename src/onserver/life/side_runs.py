@@ -27,6 +27,7 @@ from onserver.life.hook import Hook, side_name
 from onserver.process.claim import Claim
 from onserver.process.signing import sign_now
 from onserver.redis.resp import Word
+from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.session.context import current_run
 
@@ -161,3 +162,9 @@ def run_side(executor: Executor, claim: Claim) -> int:
     """Run one side run, in the child that was forked for it. Returns the exit status."""
     crash_point("in_side")
     return executor.run_one(claim)
+
+
+def runnable_aside(store: Store, side: str) -> bool:
+    """Whether a worker that lives can run this: a built-in procedure, or a hook (see `side_name`)."""
+    codes = store.command("HKEYS", store.key("codes"))
+    return any(store.pipeline([("SISMEMBER", store.key(f"code:{code.decode()}"), side) for code in codes]))
