@@ -65,6 +65,7 @@ LAZY_USERS = {
     "onserver.cli.compat",
     "onserver.cli.version",
     "onserver.cli.celery_side",
+    "onserver.life.duties",
     "onserver.process.procedure",
     "onserver.process.side",
     "onserver.server",

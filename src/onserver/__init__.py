@@ -16,6 +16,7 @@ from onserver.lazy import module_getattr
 
 if TYPE_CHECKING:
     from onserver import errors as errors
+    from onserver.backup.asking import backup as backup
     from onserver.life.epoch import server_epoch as server_epoch
     from onserver.life.events import system_event as system_event
     from onserver.life.hook_arguments import Backup as Backup
@@ -82,6 +83,7 @@ _NAMES: Final = {
     "Worker": "onserver.life.worker:Worker",
     "as_completed": "onserver.process.waiting:as_completed",
     "as_server": "onserver.process.caller:as_server",
+    "backup": "onserver.backup.asking:backup",
     "caller": "onserver.process.caller:caller",
     "errors": "onserver.errors",
     "execute_many": "onserver.process.execute:execute_many",
@@ -130,6 +132,7 @@ __all__ = [
     "Worker",
     "as_completed",
     "as_server",
+    "backup",
     "caller",
     "errors",
     "execute_many",

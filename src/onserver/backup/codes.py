@@ -7,7 +7,6 @@ or the shutdown hooks cannot tell them apart.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import Final
 
 from onserver.errors import (
@@ -18,42 +17,43 @@ from onserver.errors import (
     BackupCorrupt,
     BackupFailed,
     ConfigError,
+    CutNeverEnds,
     OnServerError,
     ProcessAborted,
 )
 from onserver.interrupt import Interrupted
 
 
-class Code(IntEnum):
+class Code:
     """How a backup ended."""
 
-    DONE = 0
-    LOG_LOST = 1274
-    TOO_MANY_ATTEMPTS = 1401
-    NO_LOG = 1403
-    IN_USE_BLOCK = 1404
-    NEVER_QUIET = 1405
-    CANCELLED = 1406
-    BAD_DESTINATION = 1407
-    LOG_NOT_SAVED = 1408
-    NOT_SAVED = 1409
-    NO_ARCHIVE = 1410
-    NOT_VERIFIED = 1411
-    NO_LOG_ARCHIVE = 1412
-    LOG_NOT_VERIFIED = 1413
-    NO_SERVER = 1414
-    LOG_BUSY = 1415
-    FOREIGN_LOG = 1416
-    RESTORING = 1417
-    LOG_NOT_INTEGRATED = 1420
-    NOT_HERE = 1421
-    HOOK_FAILED = 5301
-    MISSED = 5211
+    DONE: Final = 0
+    LOG_LOST: Final = 1274
+    TOO_MANY_ATTEMPTS: Final = 1401
+    NO_LOG: Final = 1403
+    IN_USE_BLOCK: Final = 1404
+    NEVER_QUIET: Final = 1405
+    CANCELLED: Final = 1406
+    BAD_DESTINATION: Final = 1407
+    LOG_NOT_SAVED: Final = 1408
+    NOT_SAVED: Final = 1409
+    NO_ARCHIVE: Final = 1410
+    NOT_VERIFIED: Final = 1411
+    NO_LOG_ARCHIVE: Final = 1412
+    LOG_NOT_VERIFIED: Final = 1413
+    NO_SERVER: Final = 1414
+    LOG_BUSY: Final = 1415
+    FOREIGN_LOG: Final = 1416
+    RESTORING: Final = 1417
+    LOG_NOT_INTEGRATED: Final = 1420
+    NOT_HERE: Final = 1421
+    HOOK_FAILED: Final = 5301
+    MISSED: Final = 5211
 
 
 #: What each number means here. Those of the specification that cannot occur are explained in `docs/why.md`.
-MEANINGS: Final[Mapping[Code, str]] = {
-    Code.DONE: "it ended well",
+MEANINGS: Final[Mapping[int, str]] = {
+    Code.DONE: "",
     Code.LOG_LOST: "the log of changes cannot be written: changes are refused until it can, and a backup was made",
     Code.TOO_MANY_ATTEMPTS: "so many attempts in a row failed that none is started by schedule for now",
     Code.NO_LOG: "the server works without a log of changes",
@@ -84,6 +84,8 @@ def number_of(error: BaseException) -> int:
         return error.number
     if isinstance(error, ArchiveNotWritten):
         return Code.BAD_DESTINATION if error.kind in ("denied", "missing") else Code.NOT_SAVED
+    if isinstance(error, CutNeverEnds):
+        return Code.NEVER_QUIET
     if isinstance(error, ArchiveNotFound):
         return Code.NO_ARCHIVE
     if isinstance(error, BackupCorrupt | ArchiveTooNew | ArchiveSealed):

@@ -36,7 +36,8 @@ class Operation(Struct, frozen=True, kw_only=True):
         seconds: how long it took.
         code: how it ended, 0 is well (see `onserver.backup.codes`).
         reason: the same in words.
-        trigger: `hand`, `schedule`, `retry` or `restore`.
+        hook: which refused it; empty for none.
+        trigger: `hand`, `schedule`, `retry`, `missed` or `restore`.
         asked_by: who asked for it by hand.
         forced_by: who had it made against a refusal.
         label: given by who asked.
@@ -52,6 +53,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     code: int = 0
     reason: str = ""
+    hook: str = ""
     trigger: str = "hand"
     asked_by: str = ""
     forced_by: str = ""

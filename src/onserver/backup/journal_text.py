@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,12 @@ class JournalText:
 
     def turn(self) -> None:
         """Begin the next number if the present one is full."""
+        try:
+            self._turn()
+        except OSError as error:
+            sys.stderr.write(f"the backup journal cannot be numbered up: {error}\n")
+
+    def _turn(self) -> None:
         number = self._present()
         present = self._folder / _name(number)
         if present.exists() and present.stat().st_size > self._full:
@@ -50,12 +57,17 @@ class JournalText:
             os.utime(following, ns=(later, max(later, following.stat().st_mtime_ns)))
 
     def write(self, text: str, *, detail: bool = False) -> None:
-        """Add a line, with the time; a detail only where they are wanted."""
+        """Add a line, with the time; a detail only where they are wanted. Where it cannot be, it is said instead."""
         if detail and not self._verbose:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
         words = " ".join(text.split())
-        line = f"{datetime.now(UTC).isoformat(timespec='milliseconds')}  {words}\n".encode()
+        try:
+            self._append(f"{datetime.now(UTC).isoformat(timespec='milliseconds')}  {words}\n".encode())
+        except OSError as error:
+            sys.stderr.write(f"the backup journal cannot be written ({error}): {words}\n")
+
+    def _append(self, line: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.write(descriptor, line)  # in one piece: others may write to it

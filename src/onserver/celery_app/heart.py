@@ -33,6 +33,7 @@ from onserver.cluster.member import Beat, Member
 from onserver.cluster.sweep import release_due, sweep
 from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life.asks import LOOK_SECONDS
+from onserver.life.duties import make_duties
 from onserver.life.executor import CUT_SHARE, FENCED_STATUS
 from onserver.life.orders import Orders
 from onserver.process.timetable import Timetable
@@ -74,6 +75,7 @@ class Heart:
         self._orders = orders
         self._heed = heed
         self._timetable = timetable
+        self._others = make_duties(desk.server, desk.store, logger.error)
         self._settings = desk.settings.member
         self._stop = threading.Event()
         self._heard = monotonic()
@@ -137,6 +139,8 @@ class Heart:
         return False
 
     def _duties(self, beat: Beat) -> float | None:
+        for duty in self._others:
+            duty.heard(beat)
         tick = self._timetable.heed(beat.leader and beat.state == "running", beat.now_ms)
         if tick is not None and monotonic() >= tick:
             tick = self._timetable.turn()

@@ -28,6 +28,7 @@ from onserver.life.asks import LOOK_SECONDS, Asks
 from onserver.life.child import Child
 from onserver.life.code import Code
 from onserver.life.crew import Crew, describe_end
+from onserver.life.duties import make_duties
 from onserver.life.executor import Tracer
 from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_of
 from onserver.life.hook_turns import HookRun
@@ -101,6 +102,7 @@ class Supervisor:
         self._next_beat = 0.0
         self._due_at: float | None = None
         self._timetable = Timetable(server, self._store, say)
+        self._others = make_duties(server, self._store, say)
         self._tick_at: float | None = None
         self._heard = True
         self._look = True
@@ -264,6 +266,8 @@ class Supervisor:
         self._sides.waiting = beat.sides
         self._due_at = monotonic() + beat.due_seconds if beat.leader and beat.due_seconds is not None else None
         self._tick_at = self._timetable.heed(beat.leader and beat.state == "running", beat.now_ms)
+        for duty in self._others:
+            duty.heard(beat)
         self._look = True
         if beat.epoch != (self.epoch or beat.epoch) or beat.state == "none":
             if self.phase == "starting" and epochs.failure(self._store, self.epoch):

@@ -18,7 +18,10 @@ from onserver.lazy import load
 #: First letter of the queues of side runs: `!once` for any worker, `!7` for member 7.
 PREFIX: Final = "!"
 #: The built-in procedures: name to the function that runs. Users cannot declare names that begin like these.
-BUILT_INS: Final[Mapping[str, str]] = {}
+BUILT_INS: Final[Mapping[str, str]] = {
+    "onserver.backup": "onserver.backup.run:run_backup",
+    "onserver.system_events": "onserver.life.passing_on:hear",
+}
 #: What runs one hook as a side run; its first argument is the hook's name here.
 _ONE_HOOK: Final = "onserver.life.hook_call:run_side_hook"
 
