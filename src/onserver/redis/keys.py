@@ -77,9 +77,6 @@ CATALOGUE: tuple[Key, ...] = (
     # backups
     Key("backup", "hash", "backup_begin, backup_close, backup_plan", "for ever", kept),
     Key("backup:run", "hash", "backup_begin, backup_note, backup_close", "until its end was told", kept),
-    # backups
-    Key("backup", "hash", "backup_begin, backup_close, backup_plan", "for ever", kept),
-    Key("backup:run", "hash", "backup_begin, backup_note, backup_close", "until its end was told", kept),
     # members and holders
     Key("members", "zset", "join, beat, leave, bury_member", "while it has members", kept),
     Key("member:M", "hash", "join, bury_member", "the member, then process.keep_failed_seconds", of_member),
