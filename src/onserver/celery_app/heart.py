@@ -45,7 +45,7 @@ logger = get_logger(__name__)
 VARIABLE: Final = "ONSERVER_CUT"
 #: Seconds between two looks at what another worker does.
 _LOOK_SECONDS: Final = 0.1
-_SIGQUIT, _SIGKILL = 3, 9
+_SIGQUIT, _SIGKILL, _SIGTERM = 3, 9, 15
 
 
 class Heart:
@@ -134,6 +134,8 @@ class Heart:
             elif select.select([descriptor], [], [], slice_)[0] and (ordered := orders.read()):
                 if "schedule" in ordered:
                     self._timetable.look()
+                if "drain" in ordered:
+                    os.kill(os.getpid(), _SIGTERM)  # a warm shutdown
                 return True
         orders.close()
         return False

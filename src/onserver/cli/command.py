@@ -21,6 +21,7 @@ VERBS = {
     "worker": ("onserver.cli.worker:worker", "Run a worker of the project."),
     "reload": ("onserver.cli.reload:reload", "Have workers take new code; the epoch goes on."),
     "stop": ("onserver.cli.stop:stop", "Stop the whole server, drained."),
+    "drain": ("onserver.cli.drain:drain", "Let one worker leave; the epoch goes on."),
     "maintenance": ("onserver.cli.maintenance:maintenance", "Close the server for new work, and open it again."),
     "call": ("onserver.cli.call:call", "Run a procedure on the server and print its result."),
     "ps": ("onserver.cli.ps:ps", "List processes, procedures or members."),

@@ -51,7 +51,8 @@ def worker(
 ) -> int:
     """Run a worker: `workers/FILE.py` of the project, `server` by default.
 
-    SIGTERM or Ctrl-C lets it finish what runs and leave, a second one ends it at once. SIGUSR2 takes new code.
+    SIGTERM or Ctrl-C lets it finish what runs and leave; what it had claimed and not begun, others have at once. A
+    second one interrupts what runs, a third one kills it. SIGUSR2 takes new code.
 
     Exit status: 0 left, 1 the server did not start, 2 the project cannot be loaded, 6 cannot reach Redis.
     """

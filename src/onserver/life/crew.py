@@ -203,12 +203,15 @@ class Crew:
     # -- ending
 
     def drain(self, children: Iterable[Child]) -> None:
-        """Let these finish what they run and exit."""
+        """Let these finish what they run and exit; what they have claimed and not begun, others have at once."""
         for child in children:
             if not child.draining:
                 child.draining = True
                 child.page.drain()
                 self._member.retire(child.holder)
+                if child.role == "executor":
+                    child.page.renew()  # from now on it begins nothing that it had not begun
+                    self._member.give(child.holder, (*child.page.begun, *child.page.unsent.numbers))
 
     def stop(self) -> None:
         """Interrupt what still runs; it is killed soon after."""

@@ -141,16 +141,18 @@ class Executor:
         if not self._settlements:
             self._unsent_since = monotonic()
         self._settlements.append((number, kind, state, payload, extra))
+        self.page.unsent.add(number)
         for witness in witnesses:
             aborted = kind == "back" or state == "failed"
             aborted = aborted and bool(self.page.board.asked(number) & ABORT)
             witness.settled(number, kind, "aborted" if aborted else state, payload)
-        if kind not in ("end", "free", "retry"):
+        if kind not in ("end", "free", "retry") or self.page.unsent.full:
             self._step(0)
 
     def _perform(self, claim: Claim) -> bool:
         """Run one process. False when it must not begin here: the lease is in doubt, or it was handed back."""
         if self.page.draining:
+            self._look_for_renewal()
             return False
         if self.page.beat_age > self._cut_seconds:
             self._await_beat()
@@ -168,8 +170,7 @@ class Executor:
             grace_ms=claim.grace_ms,
             by_checkpoint=by_checkpoint,
         )
-        if self.page.generation != self._generation:
-            self._generation, self._resume = self.page.generation, True
+        if self._look_for_renewal():
             self.page.end()
             return False
         if self.page.board.asked(claim.number):
@@ -188,6 +189,13 @@ class Executor:
             self.page.voice.pauses()
             forget()
         return True
+
+    def _look_for_renewal(self) -> bool:
+        """Whether what had not begun was handed back by the supervisor: what is still ours is asked for, then."""
+        renewed = self.page.generation != self._generation
+        if renewed:
+            self._generation, self._resume = self.page.generation, True
+        return renewed
 
     def _run(self, claim: Claim) -> None:
         crash_point("before_run")
@@ -244,6 +252,7 @@ class Executor:
                 for settlement in self._settlements:
                     self._recent.note(settlement[0])
                 self._settlements.clear()
+                self.page.unsent.clear()
             for number in refused:
                 sys.stderr.write(f"#{number} was given to another meanwhile: what it did here is not accepted\n")
             self._resume = False

@@ -22,6 +22,7 @@
 | 496 | double | supervisor | which run is to be interrupted: the time at which it began, as at 40 |
 | 504 | unsigned | supervisor | 1: that run, because its time is up |
 | 512 | board | supervisor | what is asked of what it runs (see `board`) |
+| 3728 | unsent | executor | what has ended and was not said yet (see `unsent`) |
 
 Each field is written by one side only and read whole, so no lock is needed. "Begun" is written before the process is,
 and the generation is looked at after that: in this order nothing is both handed back and begun.
@@ -38,6 +39,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from onserver.life.board import Board
+from onserver.life.unsent import Unsent
 from onserver.life.voice import Voice
 
 _VOICE_AT = 128
@@ -45,7 +47,7 @@ _VOICE_AT = 128
 _KILOBYTES = 1024 if sys.platform == "darwin" else 1
 #: Between interruption and kill where the process says nothing: hooks.
 _GRACE_MS = 2000
-_BOARD_AT = 512
+_BOARD_AT, _UNSENT_AT = 512, 3728
 _UNSIGNED = struct.Struct("=Q")
 _DOUBLE = struct.Struct("=d")
 
@@ -68,6 +70,7 @@ class Page:
         self._memory = mmap.mmap(-1, size)
         self.voice = Voice(self._memory, _VOICE_AT)
         self.board = Board(self._memory, _BOARD_AT)
+        self.unsent = Unsent(self._memory, _UNSENT_AT)
         self._halted_at = 0.0
         self.stamp(monotonic())
 

@@ -7,6 +7,8 @@ and looks whether its phase has come to an end:
 
 `stopping` is the time of the shutdown hooks, `last` that of those with `when="drained"`. A worker that leaves while
 others stay goes from running to draining at once. Declared dead, it drops everything and joins under a new number.
+Draining, it hands back at once what it had claimed and not begun, and gives what runs its grace time. A second signal
+ends that time: what runs is interrupted, and killed 2 s later; a third one kills it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from onserver.life.asks import LOOK_SECONDS, Asks
 from onserver.life.child import Child
 from onserver.life.code import Code
 from onserver.life.crew import Crew, describe_end
+from onserver.life.drain import ordered_grace
 from onserver.life.duties import make_duties
 from onserver.life.executor import Tracer
 from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_of
@@ -304,6 +307,8 @@ class Supervisor:
             elif order == "reload":
                 self._reload()
             elif order == "drain":
+                given = ordered_grace(self.member)
+                self._grace = self._grace if given is None else given
                 self._leave()
             elif order == "schedule":
                 self._timetable.look()
@@ -317,8 +322,10 @@ class Supervisor:
             if number == signal.SIGUSR2:
                 self._reload()
             elif number in (signal.SIGTERM, signal.SIGINT):
-                if self._asked or self._stopping or self.phase in ("joining", "waiting"):
+                if self._forced or self.phase in ("joining", "waiting") or (self._asked and not self._heard):
                     self._force()
+                elif self._asked:
+                    self._hurry()
                 else:
                     self._asked = monotonic()
         if self._asked and self.phase in ("starting", "running"):
@@ -448,7 +455,7 @@ class Supervisor:
         self.phase, self._look = "draining", True
         self._deadline = monotonic() + self._grace
         running = sum(len(child.page.begun) for child in self.crew.children.values())
-        self._say(f"{self.node} takes no more work, {running} processes running")
+        self._say(f"{self.node} takes no more work, {running} {'process' if running == 1 else 'processes'} running")
         self._drain_all()
 
     def _drain_all(self) -> None:
@@ -458,7 +465,7 @@ class Supervisor:
         if not self.crew.children:
             if self.crew.deaths:
                 self._look = True
-            elif self._stopping and epochs.drained(self.member) == 0:
+            elif self._stopping and not self._forced and epochs.drained(self.member) == 0:
                 self.phase, self._look = "last", True
                 self._hooks = self._sequence(SHUTDOWN_DRAINED)
             else:
@@ -474,8 +481,14 @@ class Supervisor:
         self._say(f"epoch {self.epoch} closed" if state == "stopped" else f"{self.node} left")
         self.phase = "gone"
 
+    def _hurry(self) -> None:
+        """Asked twice: the grace time is over, and no hook begins any more; what is interrupted runs elsewhere."""
+        self._forced, self._grace = True, 0.0
+        self._say("interrupting what runs")
+        self._begin_drain()
+
     def _force(self) -> None:
-        """Asked twice: end what runs now; it is run again by whoever comes."""
+        """Asked again: end what runs now; it is run again by whoever comes."""
         self._forced = True
         self._say("ending at once")
         self.crew.kill()
