@@ -63,6 +63,7 @@ class BucketOutlet:
     def commit(self) -> None:
         """Complete the upload."""
         try:
+            self._require_free()  # the library can be asked nothing while it asks us for more
             self._pushed.close()
         except (OSError, Abandoned, obstore().exceptions.BaseError) as error:
             raise self._bucket.not_written(self._name, error) from error
@@ -82,7 +83,6 @@ class BucketOutlet:
             yield data
         if self._abandoned:
             raise Abandoned
-        self._require_free()
 
     def _require_free(self) -> None:
         if self._bucket.has(self._name):
@@ -117,7 +117,7 @@ class Bucket:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+        self._url = url if url.endswith("/") else f"{url}/"
         try:
             self.store = load("obstore.store", "backup").from_url(url)
         except (ValueError, obstore().exceptions.BaseError) as error:
@@ -129,7 +129,7 @@ class Bucket:
 
     def path_of(self, name: str) -> str:
         """Answer the URL of an object."""
-        return f"{self._url}/{name}"
+        return f"{self._url}{name}"
 
     def writing(self, name: str) -> BucketOutlet:
         """Begin an object."""

@@ -220,12 +220,13 @@ class Folder:
         return [part.name[1:].rsplit(".", 2)[0] for part in parts if _remove_dead(part)]
 
     def _be_there(self, name: str) -> None:
-        if self._make:
-            try:
+        try:
+            if self._make:
                 self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            except OSError as error:
-                raise not_written(self.path_of(name), error) from error
-        if not self.path.is_dir():
+            there = self.path.is_dir()
+        except OSError as error:
+            raise not_written(self.path_of(name), error) from error
+        if not there:
             raise ArchiveNotWritten(self.path_of(name), f"there is no folder `{self.path}`", "missing")
 
 

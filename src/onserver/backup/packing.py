@@ -19,9 +19,10 @@ from onserver.lazy import load
 
 #: How hard zstd tries. "none" is as good as stored; "compact" takes about twenty times as long as "fast".
 LEVELS: Final = {"none": -50, "fast": 3, "compact": 19}
-_TRAILER: Final = struct.Struct("<IIQ32s")
+_TRAILER: Final = struct.Struct("<IIQ")
 _MAGIC: Final = 0x184D2A50  # a skippable frame
-_TRAILER_SIZE: Final = _TRAILER.size
+_DIGEST_SIZE: Final = 32
+_TRAILER_SIZE: Final = _TRAILER.size + _DIGEST_SIZE
 #: No archive needs a window above 128 MiB, and none may ask for one.
 _WINDOW_LOG: Final = 27
 ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -60,7 +61,8 @@ class Packed:
     def close(self) -> None:
         """Write the end; nothing may follow."""
         self._pass_on(self._packer.flush(self._packer.FLUSH_FRAME))
-        self._outlet.write(_TRAILER.pack(_MAGIC, _TRAILER_SIZE - 8, self._frame, self._digest.digest()))
+        self._pass_on(_TRAILER.pack(_MAGIC, _TRAILER_SIZE - 8, self._frame))
+        self._outlet.write(self._digest.digest())
 
     def _pass_on(self, data: bytes) -> None:
         if data:
@@ -117,10 +119,10 @@ class Unpacked:
         return data
 
     def _check_end(self) -> None:
-        trailer = read_trailer(self._tail)
-        if trailer is None:
+        if read_trailer(self._tail) is None:
             raise Broken("its last bytes are missing: it was cut off")
-        if self._whole and trailer[1] != self._digest.digest():
+        self._digest.update(self._tail[:-_DIGEST_SIZE])
+        if self._whole and self._digest.digest() != self._tail[-_DIGEST_SIZE:]:
             raise Broken("its bytes are not those that were written: its SHA-256 is another")
 
     def _new_frame(self) -> Any:
@@ -128,12 +130,12 @@ class Unpacked:
         return self._zstd.ZstdDecompressor(options=limit)
 
 
-def read_trailer(data: bytes) -> tuple[int, bytes] | None:
-    """Answer where the manifest's frame begins, and the SHA-256 of all before; None if this is no trailer."""
+def read_trailer(data: bytes) -> int | None:
+    """Answer where the manifest's frame begins; None if this is no trailer."""
     if len(data) != _TRAILER_SIZE:
         return None
-    magic, size, offset, digest = _TRAILER.unpack(data)
-    return (offset, digest) if magic == _MAGIC and size == _TRAILER_SIZE - 8 else None
+    magic, size, offset = _TRAILER.unpack_from(data)
+    return int(offset) if magic == _MAGIC and size == _TRAILER_SIZE - 8 else None
 
 
 def seek_manifest(inlet: Inlet) -> bool:
@@ -141,8 +143,8 @@ def seek_manifest(inlet: Inlet) -> bool:
     if inlet.size < _TRAILER_SIZE:
         return False
     inlet.seek(inlet.size - _TRAILER_SIZE)
-    trailer = read_trailer(inlet.read(_TRAILER_SIZE))
-    if trailer is None or trailer[0] >= inlet.size:
+    offset = read_trailer(inlet.read(_TRAILER_SIZE))
+    if offset is None or offset >= inlet.size:
         return False
-    inlet.seek(trailer[0])
+    inlet.seek(offset)
     return True

@@ -82,7 +82,7 @@ class _End:
 
     def __init__(self, work: Work, file: BinaryIO, name: str) -> None:
         self._work, self._file = work, file
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         self.thread.start()
 
@@ -90,7 +90,7 @@ class _End:
         try:
             self._work(self._file)
             self._file.flush()
-        except Exception as error:  # noqa: BLE001  # raised at our end, whatever it is
+        except BaseException as error:  # noqa: BLE001  # raised at our end, whatever it is
             self.error = error
         finally:
             with contextlib.suppress(BrokenPipeError):  # what is still in its buffer, and nobody wants any more

@@ -170,7 +170,8 @@ class Tape:
             length, _, _ = rest.partition(b" ")
             line = rest[: int(length)] if length.isdigit() and len(length) < 6 else b""
             key, equals, value = line[len(length) + 1 :].partition(b"=")
-            if not (equals and value.endswith(b"\n") and key in {b"path", b"size"}):
+            whole = len(line) == int(length) if line else False
+            if not (whole and equals and value.endswith(b"\n") and key in {b"path", b"size"}):
                 raise self.corrupt("what follows it has records that no archive of onserver has")
             found[key.decode()] = value[:-1].decode("utf-8", "replace")
             rest = rest[len(line) :]
