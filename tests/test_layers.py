@@ -62,6 +62,7 @@ LAZY_USERS = {
     "onserver.backup.packing",
     "onserver.backup.seal",
     "onserver.cli.command",
+    "onserver.life.happenings",
     "onserver.cli.compat",
     "onserver.cli.version",
     "onserver.cli.celery_side",

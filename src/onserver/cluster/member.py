@@ -40,6 +40,7 @@ class Beat:
         asks: all that is asked of what these holders have.
         now_ms: what the clock of Redis said.
         sides: whether a side run waits that this worker may take.
+        news: whether it leads, and there are events that nobody has passed on to hooks.
     """
 
     epoch: int
@@ -50,6 +51,7 @@ class Beat:
     asks: tuple[Ask, ...]
     now_ms: int
     sides: bool
+    news: bool
 
 
 class Member:
@@ -166,7 +168,7 @@ class Member:
         """
         lease = self.settings.member.lease_seconds
         words = [word for pair in executors for word in pair]
-        epoch, state, leader, due, heads, asks, now, sides = self.store.run(
+        epoch, state, leader, due, heads, asks, now, sides, news = self.store.run(
             "beat", self.number, int(lease * 1000), *self._limits, int(self.kind == "worker"), *words,
             deadline=lease / 5 if deadline is None else deadline,
         )  # fmt: skip
@@ -179,7 +181,13 @@ class Member:
             asks=tuple(_asks(asks)),
             now_ms=int(now),
             sides=bool(sides),
+            news=bool(news),
         )
+
+    def take_settings(self, settings: Settings) -> None:
+        """The settings were read anew."""
+        self.settings = settings
+        self._limits = (settings.process.deliveries, int(settings.process.keep_failed_seconds))
 
     def note_spare(self, count: int) -> None:
         """Say how many executors may still be started beside those that wait."""

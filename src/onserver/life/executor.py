@@ -308,7 +308,8 @@ def prepare(page: Page, lease_seconds: float, parent: int) -> None:
     signal.signal(signal.SIGINT, ignore)
     signal.signal(signal.SIGTERM, ignore)
     signal.signal(signal.SIGHUP, ignore)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for plain in (signal.SIGCHLD, signal.SIGTSTP, signal.SIGCONT):
+        signal.signal(plain, signal.SIG_DFL)
     signal.signal(signal.SIGUSR1, interrupted)
     signal.signal(signal.SIGUSR2, ignore)
     threading.Thread(target=watch, args=(page, lease_seconds, parent), name="onserver-watch", daemon=True).start()

@@ -17,7 +17,8 @@ from time import monotonic
 
 from onserver.cluster.member import Beat, Member
 from onserver.errors import BrokerUnavailable
-from onserver.life.events import News, tell_events
+from onserver.life.event_kinds import checked
+from onserver.life.events import Event, News, tell_events
 from onserver.life.marks import Clocks, Level, read_pressure, read_room, uptime
 from onserver.redis.answers import LinkError, ReadOnly
 from onserver.redis.store import Store
@@ -58,13 +59,18 @@ class Herald:
         self._pressure = Level(marks.pressure_percent)
         self._shed = Level(marks.shed_percent)
         low = marks.disk_free_percent
-        self._disks = {path: Level(100 - low) for path in self._folders()} if low > 0 else {}
+        self._disks = {path: Level(max(0.001, 100.0 - low)) for path in self._folders()} if low > 0 else {}
         self._clocks = Clocks(JUMP)
 
     def _folders(self) -> list[Path]:
         """The folders whose disks are looked at: the project's, and that of backups, where it is one."""
         project, backups = self._server.project or Path.cwd(), self._server.settings.backup.folder
         return [project] if "://" in backups else [project, project / Path(backups).expanduser()]
+
+    @property
+    def pending(self) -> bool:
+        """Whether something was put down that is not written."""
+        return bool(self._news)
 
     # -- what is seen
 
@@ -106,19 +112,31 @@ class Herald:
         self._look_at_disks()
         self._look_at_pressure()
 
-    def flush(self, member: Member) -> None:
+    def flush(self, member: Member) -> list[Event]:
         """Write what was put down, in the name of this member; if that fails it is written the next time.
+
+        Returns:
+            What was news.
 
         Raises:
             MemberFenced: it was declared dead.
             BrokerUnavailable: Redis gave no answer in time.
         """
+        told: list[Event] = []
         while self._news:
             self._sent = self._sent or (len(self._news), self._store.nonce())
             count, nonce = self._sent
-            tell_events(self._store, self._news[:count], member=member.number, nonce=nonce)
+            ids = tell_events(self._store, self._news[:count], member=member.number, nonce=nonce)
+            told += [self._event(news, id_, member) for news, id_ in zip(self._news, ids, strict=False) if id_]
             del self._news[:count]
             self._sent = None
+        return told
+
+    def _event(self, news: News, identity: str, member: Member) -> Event:
+        at_ms = self._store.now_ms() - int((monotonic() - news.seen) * 1000)
+        code = checked(news.name, news.payload)
+        return Event(id=identity, code=code, name=news.name, payload=news.payload, at_ms=at_ms, worker=member.node,
+                     member=member.number)  # fmt: skip
 
     # -- looking
 

@@ -33,10 +33,12 @@ from onserver.life.crew import Crew, describe_end
 from onserver.life.drain import ordered_grace
 from onserver.life.duties import make_duties
 from onserver.life.executor import Tracer
+from onserver.life.happenings import Happenings
 from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_of
 from onserver.life.hook_turns import HookRun
 from onserver.life.kinship import become_subreaper
 from onserver.life.loops import Loops
+from onserver.life.marks import uptime
 from onserver.life.narrate import failed_start, failure_value, hook_line
 from onserver.life.orders import Orders
 from onserver.life.output import Spoken
@@ -105,6 +107,7 @@ class Supervisor:
         self._next_beat = 0.0
         self._due_at: float | None = None
         self._timetable = Timetable(server, self._store, say)
+        self._happenings = Happenings(server, self._store, node, say)
         self._others = make_duties(server, self._store, say)
         self._tick_at: float | None = None
         self._heard = True
@@ -133,6 +136,7 @@ class Supervisor:
                     if self.phase != "joining" or self._join():
                         self._turn()
             finally:
+                self._happenings.close()
                 if hasattr(self, "crew"):
                     self.crew.kill()
                     self._orders.close()
@@ -163,6 +167,7 @@ class Supervisor:
                 if self._look:
                     self._look = False
                     self._advance()
+            self._happenings.settle(heard=self._heard)
         except MemberFenced as fenced:
             self._fenced(fenced)
         except (BrokerUnavailable, LinkError) as error:
@@ -177,6 +182,9 @@ class Supervisor:
             ends.append(overdue)
         if self._heard and self._look:
             ends.append(0.0)
+        held = self._happenings.next_seconds()
+        if held is not None:
+            ends.append(held)
         if self._heard and self._asks.pending:
             ends.append(LOOK_SECONDS)
         unwritten = self._book.due_seconds()
@@ -188,6 +196,7 @@ class Supervisor:
             ends.append(self._tick_at - now)
         if self._heard and self.phase == "draining":
             ends.append(self._deadline - now)
+        self._watching.listen(self._happenings.source())
         return self._watching.wait(min(ends), self._orders if self._heard else None)
 
     def seats(self) -> list[tuple[str, int, int]]:
@@ -212,7 +221,7 @@ class Supervisor:
                 if self._heard:
                     self._say(f"waiting for Redis: {error}")
                 self._heard = False
-                if self._watching.signals:
+                if self._watching.is_asked_to_end:
                     self.phase = "gone"
                     return False
         self._heard, self._look = True, True
@@ -249,7 +258,7 @@ class Supervisor:
     # -- beats, orders, signals
 
     def _beat(self) -> None:
-        sent = monotonic()
+        sent, sent_up = monotonic(), uptime()
         children = list(self.crew.children.values())
         self._next_beat = sent + self._pause
         beat = self.member.beat([(child.holder, child.head) for child in children])
@@ -262,6 +271,7 @@ class Supervisor:
         if not self._heard:
             self._heard = True
             self._say("Redis answers again")
+        self._happenings.heard(beat, sent_up)
         self._heed(beat)
 
     def _heed(self, beat: Beat) -> None:
@@ -288,6 +298,7 @@ class Supervisor:
         cause = error if isinstance(error, LinkError) else error.__cause__
         if isinstance(cause, LinkError) and cause.answered:
             self.crew.stamp(monotonic())
+        self._happenings.lost(error)
         if self._heard:
             self._say(f"Redis does not answer: {error}")
         self._heard = False
@@ -302,7 +313,11 @@ class Supervisor:
 
     def _take_orders(self, orders: list[str]) -> None:
         for order in orders:
-            if order == "due":
+            if self._happenings.order(order):
+                continue
+            if order == "shutdown":
+                self._asked = self._asked or self._happenings.asked_to_end("logind", self._grace)
+            elif order == "due":
                 self._due_at = monotonic()
             elif order == "reload":
                 self._reload()
@@ -319,13 +334,19 @@ class Supervisor:
     def _take_signals(self) -> None:
         while self._watching.signals:
             number = self._watching.signals.pop(0)
+            if self._happenings.signal(number):
+                continue
             if number == signal.SIGUSR2:
                 self._reload()
+            elif number == signal.SIGHUP:
+                self._reread()
             elif number in (signal.SIGTERM, signal.SIGINT):
                 if self._forced or self.phase in ("joining", "waiting") or (self._asked and not self._heard):
                     self._force()
                 elif self._asked:
                     self._hurry()
+                elif number == signal.SIGTERM:
+                    self._asked = self._happenings.asked_to_end("SIGTERM", self._grace)
                 else:
                     self._asked = monotonic()
         if self._asked and self.phase in ("starting", "running"):
@@ -353,6 +374,7 @@ class Supervisor:
     # -- duties and phases
 
     def _duties(self) -> None:
+        self._happenings.turn(self.member)
         if self._due_at is not None and monotonic() >= self._due_at:
             left = release_due(self.member)
             self._due_at = None if left is None else monotonic() + left
@@ -366,7 +388,9 @@ class Supervisor:
                 self._say(f"member {number} was declared dead")
 
     def _keep_crew(self) -> None:
-        if self.phase in ("starting", "running", "stopping"):
+        if self._happenings.shedding and self.phase in ("starting", "running"):
+            self._drain_all()
+        elif self.phase in ("starting", "running", "stopping"):
             self.crew.fill(self._executors, self.code.plain.digest, self._worker.queues)
             self.crew.recycle(self._executors, self.code.plain.digest, self._worker.queues)
             self._loops.fill(self.code)
@@ -497,12 +521,20 @@ class Supervisor:
             self.crew.bury()
             self.member.leave()
 
-    def _reload(self) -> None:
+    def _reread(self) -> None:
+        """Read the settings anew; new executors have them. From a terminal that was closed, it is the wish to end."""
+        if os.isatty(0):
+            self._watching.signals.append(signal.SIGTERM)
+        elif self.phase in ("starting", "running") and self._happenings.reread(self.member):
+            self._reload(anew=False)
+
+    def _reload(self, *, anew: bool = True) -> None:
         """New code in new executors; the old ones finish what they run. Member, epoch and storage stay."""
         if self.phase not in ("starting", "running"):
             return
         try:
-            self._reload_project()
+            if anew:
+                self._reload_project()
             code = self._load()
         except Exception as error:  # noqa: BLE001  # whatever a task file raises: the old code goes on, and it is shown why
             notes = "\n".join(getattr(error, "__notes__", ()))

@@ -8,11 +8,26 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Protocol
 
 from onserver.life.child import Child
 from onserver.life.orders import Orders
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGCHLD)
+_HANDLED = (
+    signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGCHLD, signal.SIGHUP, signal.SIGTSTP, signal.SIGCONT,
+)  # fmt: skip
+
+
+class Source(Protocol):
+    """Something else that brings orders."""
+
+    def fileno(self) -> int:
+        """What to watch."""
+        ...
+
+    def read(self) -> list[str]:
+        """The orders that have arrived."""
+        ...
 
 
 class Watching:
@@ -23,6 +38,7 @@ class Watching:
         #: Signals that have arrived and were not acted on yet, in order.
         self.signals: list[int] = []
         self._orders: tuple[int, Orders, int] | None = None
+        self._source: Source | None = None
 
     @contextmanager
     def handled_signals(self) -> Iterator[None]:
@@ -45,6 +61,22 @@ class Watching:
             self._selector.close()
             os.close(reader)
             os.close(writer)
+
+    @property
+    def is_asked_to_end(self) -> bool:
+        """Whether one has arrived that asks this program to end."""
+        return signal.SIGTERM in self.signals or signal.SIGINT in self.signals
+
+    def listen(self, source: Source | None) -> None:
+        """Watch this source of orders too, instead of the one before."""
+        if source is self._source:
+            return
+        for key in list(self._selector.get_map().values()):
+            if self._source is not None and key.data is self._source:
+                self._selector.unregister(key.fileobj)
+        if source is not None:
+            self._selector.register(source.fileno(), selectors.EVENT_READ, source)
+        self._source = source
 
     def add(self, child: Child) -> None:
         """Pass on what this child prints."""

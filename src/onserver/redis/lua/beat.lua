@@ -5,12 +5,12 @@
 -- ARGV: member, lease_ms, deliveries, keep_failed_s, worker 0 or 1, then holder, number seen at the head of its hand-off
 --       list at the last beat ('' none) for each executor
 -- Answer: {epoch, state, leader 0 or 1, ms until something is due or -1, {heads …}, what is asked (see asks), the time,
---          how many of the queues of side runs that this worker serves have any}
+--          how many of the queues of side runs that this worker serves have any, 1 when it leads and has events to pass on}
 -- Silence counts only while it could have been heard: when nobody was heard for half a lease, Redis (or everybody's
 -- link) stood still, and all get a full lease from now on before anyone may be declared dead.
 local m, lease, t = ARGV[1], tonumber(ARGV[2]), now()
 if not redis.call('ZSCORE', T .. 'members', m) then return redis.error_reply('FENCED ' .. m) end
-local s = redis.call('HMGET', T .. 'server', 'epoch', 'state', 'leader', 'heard')
+local s = redis.call('HMGET', T .. 'server', 'epoch', 'state', 'leader', 'heard', 'told', 'passed')
 if t - tonumber(s[4] or 0) > lease / 2 then redis.call('HSET', T .. 'server', 'grace', t + lease) end
 redis.call('HSET', T .. 'server', 'heard', t)
 redis.call('ZADD', T .. 'members', t, m)
@@ -38,4 +38,5 @@ for i = 6, #ARGV, 2 do
   asks_of(ARGV[i], asks)
 end
 local sides = ARGV[5] == '1' and redis.call('EXISTS', T .. 'r:!once', T .. 'r:!' .. m) or 0
-return {tonumber(s[1] or 0), s[2] or 'none', leader == m and 1 or 0, due_in(), heads, asks, t, sides}
+return {tonumber(s[1] or 0), s[2] or 'none', leader == m and 1 or 0, due_in(), heads, asks, t, sides,
+  leader == m and s[5] ~= s[6] and 1 or 0}

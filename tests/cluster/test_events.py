@@ -1,0 +1,153 @@
+"""Events in a cluster: told once, heard by the hooks of the right workers, in their order, whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import ast
+import signal
+from pathlib import Path
+from typing import Any
+
+from onserver import execute_on_server, system_event
+from onserver.life.event_kinds import checked
+from onserver.life.events import Event, read_events
+from onserver.testing.cluster import Cluster
+from tests.cluster.conftest import Open
+
+TASKS = (Path(__file__).parent / "events_project.py").read_text()
+
+
+def events(cluster: Cluster, name: str) -> list[Event]:
+    """What was told under this name, each as the catalogue has it."""
+    found = [event for event in read_events(cluster.server.store) if event.name == name]
+    for event in found:
+        assert checked(event.name, event.payload) == event.code
+    return found
+
+
+def heard(cluster: Cluster, place: str, name: str) -> list[dict[str, Any]]:
+    """What hooks of that place have noted of such events."""
+    return [
+        {"code": int(code), "member": int(member), "run": int(run), "payload": ast.literal_eval(payload)}
+        for _, event, code, member, run, payload in cluster.ledger.of(place)
+        if event == name
+    ]
+
+
+def runner(cluster: Cluster, run: int) -> int:
+    """The member that ran a side run."""
+    last = cluster.server.store.command("HGET", cluster.server.store.key(f"p:{run}"), "l")
+    return int(last.partition(b".")[0])
+
+
+def test_each_event_of_the_cluster_is_told_once_and_heard_once_with_three_workers(cluster_of: Open) -> None:
+    cluster = cluster_of(3, tasks=TASKS)
+    with cluster.as_current():
+        for name in ("fail", "fail_in_secret", "die", "be_killed"):
+            execute_on_server(f"jobs.{name}", *(() if name == "be_killed" else ("x: é",)))
+        system_event("shop.opened", shelves=12)
+        execute_on_server("jobs.tell", "shop.told").result(timeout=60)
+        victim = cluster.worker(2)
+        cluster.kill(victim)
+        wanted = {
+            "worker.joined": 3, "leader.changed": 1, "worker.dead": 1, "process.failed": 2, "process.dead": 1,
+            "process.lost": 1, "shop.opened": 1, "shop.told": 1,
+        }  # fmt: skip
+        for name, count in wanted.items():
+            cluster.wait_for(lambda name=name, count=count: len(heard(cluster, "once", name)) >= count)  # type: ignore[misc]
+        for name, count in wanted.items():
+            if name != "leader.changed":  # the one that was killed may have led
+                assert len(events(cluster, name)) == len(heard(cluster, "once", name)) == count, name
+            assert len(heard(cluster, "here", name)) == len(heard(cluster, "once", name)), name
+        (dead,) = events(cluster, "worker.dead")
+        assert (dead.worker, dead.payload["why"]) == ("w3", "was silent for a lease")
+        failed = {event.payload["procedure"]: event for event in events(cluster, "process.failed")}
+        assert failed["jobs.fail"].payload["error"] == "LookupError"
+        assert failed["jobs.fail"].payload["message"] == "x: é"
+        assert failed["jobs.fail"].worker in ("w1", "w2", "w3")
+        assert failed["jobs.fail_in_secret"].payload["message"] == ""
+        (told,) = heard(cluster, "once", "shop.told")
+        assert (told["code"], told["payload"]) == (1000, {"n": 0})
+        (opened,) = events(cluster, "shop.opened")
+        assert opened.member == 0
+        cluster.wait_for(lambda: len(heard(cluster, "every", "worker.dead")) == 2)
+        runners = {runner(cluster, one["run"]) for one in heard(cluster, "every", "worker.dead")}
+        assert runners == {event.member for event in events(cluster, "worker.joined")} - {dead.member}
+
+
+def test_hooks_hear_one_event_after_the_other_in_their_order(cluster_of: Open) -> None:
+    cluster = cluster_of(2, tasks=TASKS)
+    with cluster.as_current():
+        execute_on_server("jobs.tell", "many", 250).result(timeout=60)
+        cluster.wait_for(lambda: len(heard(cluster, "once", "many")) >= 250)
+        assert [one["payload"]["n"] for one in heard(cluster, "once", "many")] == list(range(250))
+        assert len({one["run"] for one in heard(cluster, "once", "many")}) < 250, "they are heard in heaps"
+
+
+def test_what_a_worker_sees_is_heard_by_its_own_hooks(cluster_of: Open) -> None:
+    cluster = cluster_of(3, tasks=TASKS)
+    cluster.worker(1).signal(signal.SIGCONT)
+    cluster.wait_for(lambda: heard(cluster, "here", "foreground") and heard(cluster, "once", "foreground"))
+    (event,) = events(cluster, "foreground")
+    assert (event.code, event.worker, event.payload) == (2, "w2", {"cause": "signal"})
+    (here,) = heard(cluster, "here", "foreground")
+    assert here["member"] == runner(cluster, here["run"]) == event.member
+    cluster.wait_for(lambda: len(heard(cluster, "every", "foreground")) == 3)
+    assert len({runner(cluster, one["run"]) for one in heard(cluster, "every", "foreground")}) == 3
+
+
+def test_a_worker_that_is_stopped_tells_it_and_stops(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=TASKS, settings={"member.lease_seconds": 20, "member.beat_seconds": 0.4})
+    worker = cluster.worker(0)
+    worker.signal(signal.SIGTSTP)
+    cluster.wait_for(lambda: _is_stopped(worker.pid))
+    assert len(heard(cluster, "here", "background")) == 1, "its hooks were told before"
+    assert [event.payload["cause"] for event in events(cluster, "background")] == ["signal"]
+    worker.signal(signal.SIGCONT)
+    cluster.wait_for(lambda: heard(cluster, "here", "foreground"))
+    with cluster.as_current():
+        assert execute_on_server("jobs.work", 7).result(timeout=60) == 7
+    assert len(events(cluster, "background")) == len(events(cluster, "foreground")) == 1
+
+
+def _is_stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def test_an_end_that_a_supervisor_asks_for_is_told(cluster_of: Open) -> None:
+    cluster = cluster_of(2, tasks=TASKS)
+    cluster.worker(1).signal(signal.SIGTERM)
+    assert cluster.worker(1).wait() == 0
+    (asked,) = events(cluster, "shutdown.asked")
+    assert (asked.worker, asked.payload) == ("w2", {"by": "SIGTERM", "grace_seconds": 1.0})
+    (left,) = cluster.wait_for(lambda: events(cluster, "worker.left"))
+    assert left.worker == "w2"
+    cluster.wait_for(lambda: heard(cluster, "once", "worker.left"))
+    assert len(heard(cluster, "here", "shutdown.asked")) == 1, "before it left"
+
+
+def test_settings_that_can_change_are_taken_over_and_others_named(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=TASKS)
+    file, worker = cluster.project / "config" / "onserver.toml", cluster.worker(0)
+    text = file.read_text()
+
+    file.write_text(text + "worker.grace_seconds = 7\n[events]\ndisk_free_percent = 100\n[hook]\ntimeout_seconds = 9\n")
+    worker.signal(signal.SIGHUP)
+    cluster.wait_for(lambda: events(cluster, "disk.low"))  # no disk is empty: the mark holds now
+    (reloaded,) = events(cluster, "settings.reloaded")
+    assert sorted(reloaded.payload["changed"]) == [
+        "events.disk_free_percent", "hook.timeout_seconds", "worker.grace_seconds",
+    ]  # fmt: skip
+    assert reloaded.payload["restart"] == ["worker.grace_seconds"]
+    assert events(cluster, "disk.low")[0].payload["over"]
+
+    file.write_text(text + "[events]\ndisk_free_percent = 101\n")
+    worker.signal(signal.SIGHUP)
+    cluster.wait_for(lambda: len(events(cluster, "settings.reloaded")) == 2)
+    assert "`events.disk_free_percent` is 101" in events(cluster, "settings.reloaded")[1].payload["error"]
+
+    file.write_text(text + "[events]\ndisk_free_percent = 0\n")
+    worker.signal(signal.SIGHUP)
+    cluster.wait_for(lambda: len(events(cluster, "settings.reloaded")) == 3)
+    with cluster.as_current():
+        assert execute_on_server("jobs.work", 7).result(timeout=60) == 7
+    assert worker.alive
