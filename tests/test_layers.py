@@ -63,6 +63,7 @@ LAZY_USERS = {
     "onserver.backup.seal",
     "onserver.cli.command",
     "onserver.life.happenings",
+    "onserver.life.health",
     "onserver.cli.compat",
     "onserver.cli.version",
     "onserver.cli.celery_side",

@@ -92,6 +92,12 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
     recycle_megabytes: Annotated[
         int, Meta(ge=0, le=10**6, description="an executor is replaced once it has taken so much memory; 0: never")
     ] = 0
+    health: Annotated[
+        str, Meta(description="where a worker answers /ready and /live over HTTP, as in 127.0.0.1:8080; empty: nowhere")
+    ] = ""
+    health_file: Annotated[
+        str, Meta(description="a file that a worker touches while it is well, removed at its end; {node} is its name")
+    ] = ""
     stand_ins: Annotated[
         int, Meta(ge=0, le=1024, description="executors that may be started beside those that wait for processes")
     ] = 8

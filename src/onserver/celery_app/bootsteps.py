@@ -33,6 +33,7 @@ from onserver.cluster.sweep import bury_gone
 from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life import epoch as epochs
 from onserver.life.code import Code
+from onserver.life.health import Health
 from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_of
 from onserver.life.hook_turns import HookRun
 from onserver.life.narrate import failed_start, failure_value
@@ -78,6 +79,7 @@ class Membership(bootsteps.StartStopStep):
     def start(self, worker: Any) -> None:
         """Join, and wait until the server runs; a failed start ends this worker with status 1."""
         server = self._server
+        self._health = Health(server.settings, str(worker.hostname), say=logger.error)
         code = Code.of(server, tuple(worker.app.tasks), entries_of(worker.app))
         member = self._member = self._join(str(worker.hostname))
         member.register(code.digest, code.described)
@@ -87,7 +89,8 @@ class Membership(bootsteps.StartStopStep):
         self._sit(worker, member, code)
         logger.info("onserver: member %s, holder %s", member.number, self._holder)
         self._sides = SidePrograms(server, member, code.digest)
-        self._heart = Heart(worker, self._desk, member, self._pool_orders, self._heed, timetable)
+        self._heart = Heart(worker, self._desk, member, self._pool_orders, self._heed, timetable, self._health)
+        self._health.turn("starting", member=member.number)
         self._heart.start()
         signals.worker_shutdown.connect(self._leave, weak=False, dispatch_uid=f"onserver.leave.{id(self)}")
         self._open(member)
@@ -97,12 +100,14 @@ class Membership(bootsteps.StartStopStep):
             print(failed_start(epochs.failure(server.store, self._epoch)), file=sys.stderr, flush=True)
             raise SystemExit(1)
         epochs.run_epoch(server.store, self._epoch)
+        self._health.turn("running", member=member.number, epoch=self._epoch)
         logger.info("%s ready · member %s · epoch %s", worker.hostname, member.number, self._epoch)
 
     def _join(self, node: str) -> Member:
         """Become a member, once Redis answers."""
         server = self._server
         while True:
+            self._health.again()
             try:
                 self._before = report_cut(server, node)
                 bury_gone(server.store, server.settings)
@@ -193,6 +198,7 @@ class Membership(bootsteps.StartStopStep):
             seat.retired = True
         member.retire(self._holder)
         self._leaving = True
+        self._health.turn("draining", member=member.number, epoch=self._epoch)
         if epochs.leaving(member) == "stopping":
             self._run_hooks(SHUTDOWN, stop_at_failure=False)
 
@@ -223,6 +229,7 @@ class Membership(bootsteps.StartStopStep):
             logger.warning("onserver: left without a word: %s", error)
         finally:
             self._end_heart()
+            self._health.close()
 
     def _end_heart(self) -> None:
         if self._heart is not None:

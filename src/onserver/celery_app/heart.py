@@ -35,6 +35,7 @@ from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life.asks import LOOK_SECONDS
 from onserver.life.duties import make_duties
 from onserver.life.executor import CUT_SHARE, FENCED_STATUS
+from onserver.life.health import Health
 from onserver.life.orders import Orders
 from onserver.process.timetable import Timetable
 from onserver.server import Server
@@ -58,6 +59,7 @@ class Heart:
         orders: what is asked of processes that its pool runs.
         heed: told of each answered beat.
         timetable: what is started at its times, while this worker leads.
+        health: told that it beats.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Heart:
         orders: PoolOrders,
         heed: Callable[[Beat], None],
         timetable: Timetable,
+        health: Health,
     ) -> None:
         self._worker = worker
         self._desk = desk
@@ -75,6 +78,7 @@ class Heart:
         self._orders = orders
         self._heed = heed
         self._timetable = timetable
+        self._health = health
         self._others = make_duties(desk.server, desk.store, logger.error)
         self._settings = desk.settings.member
         self._stop = threading.Event()
@@ -101,9 +105,11 @@ class Heart:
         orders = Orders(self._desk.store, self._member.number, self._settings.lease_seconds / 5)
         while self._wait(orders, self._settings.beat_seconds if due is None else min(self._settings.beat_seconds, due)):
             sent = monotonic()
+            self._health.again()
             try:
                 beat = self._member.beat([(self._desk.holder, "")] if self._desk.holder else [])
                 self._heard = sent
+                self._health.beat()
                 due = self._duties(beat)
                 self._orders.hear(beat.asks)
                 self._heed(beat)

@@ -84,4 +84,5 @@ def _running(store: Store, member: int) -> int | None:
     if store.command("ZSCORE", store.key("members"), member) is None:
         return None
     holders = [holder.decode() for holder in store.command("SMEMBERS", store.key(f"m:{member}"))]
-    return sum(store.pipeline([("LLEN", store.key(f"held:{holder}")) for holder in holders]))
+    held: list[int] = store.pipeline([("LLEN", store.key(f"held:{holder}")) for holder in holders])
+    return sum(held)

@@ -20,6 +20,7 @@ from onserver.cli.celery_side import (
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.errors import BadDeclaration
 from onserver.life.code import Code
+from onserver.life.health import Health
 from onserver.life.supervisor import Supervisor
 from onserver.life.worker import Worker
 from onserver.process.signing import Signer
@@ -37,6 +38,8 @@ from onserver.settings import Settings, load
 @click.option("--async-executors", type=click.IntRange(0, 64), help="How many executors run `async def` procedures.")
 @click.option("--async-slots", type=click.IntRange(1, 10_000), help="How many processes each of these runs at once.")
 @click.option("--grace", type=SECONDS, metavar="S", help="How long a stop waits for what runs.")
+@click.option("--health", metavar="ADDR", help="Answer /ready and /live over HTTP there, as in 127.0.0.1:8080.")
+@click.option("--health-file", metavar="FILE", help="Touch this file with each good beat; it is removed at the end.")
 @common_options
 @pass_invocation
 def worker(
@@ -47,6 +50,8 @@ def worker(
     queues: str | None,
     executors: int | None,
     grace: float | None,
+    health: str | None,
+    health_file: str | None,
     **loops: int | None,
 ) -> int:
     """Run a worker: `workers/FILE.py` of the project, `server` by default.
@@ -56,7 +61,8 @@ def worker(
 
     Exit status: 0 left, 1 the server did not start, 2 the project cannot be loaded, 6 cannot reach Redis.
     """
-    return run_worker(invocation, file, node, queues, executors, grace, loops=loops)
+    named = str(Path(health_file).absolute()) if health_file else health_file  # from where it was said
+    return run_worker(invocation, file, node, queues, executors, grace, loops=loops, health=health, health_file=named)
 
 
 def run_worker(
@@ -68,6 +74,8 @@ def run_worker(
     grace: float | None = None,
     *,
     loops: Mapping[str, int | None] | None = None,
+    health: str | None = None,
+    health_file: str | None = None,
     development: bool = False,
 ) -> int:
     """Load the project and run the worker; also what `dev` does."""
@@ -85,16 +93,18 @@ def run_worker(
     for text in checked.warnings:
         invocation.screen.say(f"warning  {text}")
     gate = threading.RLock()
+    name = node or f"{Path(file).stem}@{socket.gethostname()}"
     supervisor = Supervisor(
         server,
         declared,
-        node=node or f"{Path(file).stem}@{socket.gethostname()}",
+        node=name,
         executors=server.settings.worker.executors if count is None else count,
         grace_seconds=server.settings.worker.grace_seconds if seconds is None else seconds,
         load=lambda: Code.of(server, task_names(server), beat_entries(server), load(folder).queue),
         reload=lambda: _reload(server, folder),
         tracer=LateTracer(server),
         gate=gate,
+        health=Health(server.settings, name, address=health, file=health_file, say=invocation.screen.say),
         say=invocation.screen.say,
     )
     share_tracer(server, invocation.screen.say)

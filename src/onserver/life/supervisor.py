@@ -34,6 +34,7 @@ from onserver.life.drain import ordered_grace
 from onserver.life.duties import make_duties
 from onserver.life.executor import Tracer
 from onserver.life.happenings import Happenings
+from onserver.life.health import Health
 from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_of
 from onserver.life.hook_turns import HookRun
 from onserver.life.kinship import become_subreaper
@@ -73,6 +74,7 @@ class Supervisor:
         reload: imports the project's modules anew; raises and leaves the old ones when they cannot be imported.
         tracer: runs what came through Celery.
         gate: held while a child is forked; whoever works in a thread of this program works under it.
+        health: told how this worker is.
         say: prints one line of narration.
     """
 
@@ -88,6 +90,7 @@ class Supervisor:
         reload: Callable[[], None],
         tracer: Tracer | None = None,
         gate: AbstractContextManager[object] | None = None,
+        health: Health,
         say: Callable[[str], None],
     ) -> None:
         self.server = server
@@ -98,6 +101,7 @@ class Supervisor:
         self._load, self._reload_project = load, reload
         self._tracer = tracer
         self._gate = gate or nullcontext()
+        self._health = health
         self._say = say
         settings = server.settings
         self._lease, self._pause = settings.member.lease_seconds, settings.member.beat_seconds
@@ -137,6 +141,7 @@ class Supervisor:
                         self._turn()
             finally:
                 self._happenings.close()
+                self._health.close()
                 if hasattr(self, "crew"):
                     self.crew.kill()
                     self._orders.close()
@@ -147,6 +152,7 @@ class Supervisor:
 
     def _turn(self) -> None:
         orders = self._wait()
+        self._health.turn(self.phase, member=self.member.number, epoch=self.epoch)
         try:
             self._take_orders(orders)
             self._take_signals()
@@ -210,6 +216,7 @@ class Supervisor:
     def _join(self) -> bool:
         """Become a member and come into an epoch. False when this worker was told to end before Redis answered."""
         while True:
+            self._health.turn("joining")
             try:
                 bury_gone(self._store, self.server.settings)
                 self.member = Member.join(self._store, self.server.settings, "worker", self.node, self._facts())
@@ -265,6 +272,7 @@ class Supervisor:
         for child, head in zip(children, beat.heads, strict=True):
             child.head = head
         self._asks.hear(beat.asks)
+        self._health.beat()
         self.crew.stamp(sent)
         for child in children:
             child.complete()
@@ -532,6 +540,7 @@ class Supervisor:
         """New code in new executors; the old ones finish what they run. Member, epoch and storage stay."""
         if self.phase not in ("starting", "running"):
             return
+        self._health.reloads()
         try:
             if anew:
                 self._reload_project()
