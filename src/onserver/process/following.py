@@ -9,8 +9,11 @@ from time import monotonic
 
 from onserver.errors import ProcessNotFound, ProcessTimeout
 from onserver.process.hearing import Told, heard
+from onserver.process.inbox import UNSAID_SECONDS, End
 from onserver.process.progress import Progress
+from onserver.process.waits import Wanted, said_while
 from onserver.server import Server
+from onserver.session.context import current_run
 from onserver.session.steps import Step, Steps, adrive, drive, refuse_in_loop
 
 _PROGRESS = "progress"
@@ -40,7 +43,7 @@ class Following:
         told = Told(lambda address: self._server.store.run("watch_progress", self._number, seen, address))
         left = None if self._timeout is None else began + self._timeout - monotonic()
         try:
-            end = yield from heard(self._server, told, left, f"progress of #{self._number}")
+            end = yield from self._hears(told, left)
         finally:
             if told.end is None and told._inbox is not None:
                 self._forget(told._inbox.address(told))
@@ -52,6 +55,19 @@ class Following:
             return end.payload
         last = yield Step(lambda: self._server.store.run("watch_progress", self._number, seen, ""))
         return bytes(last[1]) if last is not None and last[0] == _PROGRESS.encode() else b""
+
+    def _hears(self, told: Told, left: float | None) -> Steps[End | None]:
+        """Wait until it reports or ends. In a run that is an edge to it: one that waits in its turn reports nothing."""
+        run = current_run()
+        if run is None:
+            return (yield from heard(self._server, told, left))
+        quick = UNSAID_SECONDS if left is None else min(left, UNSAID_SECONDS)
+        end = yield from heard(self._server, told, quick)
+        if end is not None or quick == left:
+            return end
+        rest = None if left is None else left - quick
+        wanted = Wanted(f"p:{self._number}", f"progress of #{self._number}")
+        return (yield from said_while(self._server, run, wanted, heard(self._server, told, rest)))
 
     def _forget(self, address: str) -> None:
         store = self._server.store

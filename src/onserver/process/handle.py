@@ -5,6 +5,7 @@ A handle costs nothing until something is asked. It travels as its number; `Proc
 
 import asyncio
 from collections.abc import Generator
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +17,7 @@ from onserver.process.log import LogLine, read_log
 from onserver.process.orders import Ordered
 from onserver.process.record import ENDED_BYTES, Record, State, read_record
 from onserver.process.variables import Variables
-from onserver.process.waits import UNSAID_SECONDS, end_of, waiting_for
+from onserver.process.waits import Wanted, end_of, waiting_for
 from onserver.server import Server
 from onserver.session.context import current_run
 from onserver.session.steps import refuse_in_loop
@@ -207,20 +208,13 @@ class Process(Ordered, Awaited, Generic[R_co]):
     def _wait(self, timeout: float | None, call: str) -> None:
         refuse_in_loop(call, "await process")
         began, run = monotonic(), current_run()
-        if run is None:
-            ended = self._ends_within(timeout)
-        else:
-            quick = UNSAID_SECONDS if timeout is None else min(timeout, UNSAID_SECONDS)
-            ended = self._ends_within(quick)
-            left = None if timeout is None else timeout - quick
-            if not ended and left != 0:
-                with waiting_for(self._server, run, self._number):
-                    ended = self._ends_within(left)
-        if not ended:
-            raise ProcessTimeout(self._number, monotonic() - began if timeout is None else timeout, self.state)
 
-    def _ends_within(self, timeout: float | None) -> bool:
-        return any(True for _ in self._server.part(Inbox).ends((self,), timeout))
+        def saying(_: object) -> AbstractContextManager[None]:
+            return nullcontext() if run is None else waiting_for(self._server, run, Wanted.one(self._number))
+
+        said = None if run is None else saying
+        if not any(True for _ in self._server.part(Inbox).ends((self,), timeout, said)):
+            raise ProcessTimeout(self._number, monotonic() - began if timeout is None else timeout, self.state)
 
     def _begins_anew(self) -> None:
         self._server.part(Inbox).withdraw(self)

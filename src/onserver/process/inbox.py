@@ -24,10 +24,10 @@ import itertools
 import secrets
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from time import monotonic
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from weakref import WeakValueDictionary
 
 from onserver.checkpoint import SLICE_SECONDS, checkpoint
@@ -40,6 +40,8 @@ from onserver.session.running import running
 
 #: How often the record of each awaited process is read again, in seconds.
 LOOK_SECONDS: Final = 2.0
+#: How long a process waits for others before it says so: shorter waits are not worth two round trips.
+UNSAID_SECONDS: Final = 0.05
 #: How long a wait goes on while Redis cannot be reached, in seconds.
 PATIENCE_SECONDS: Final = 15.0
 #: How many messages may arrive for handles that nobody has any more before tokens are given no longer.
@@ -96,6 +98,10 @@ class Watch:
             self._bell.release()
 
 
+#: Makes a block that is entered while all of these are waited for.
+Said: TypeAlias = Callable[[Collection[Awaited]], AbstractContextManager[None]]
+
+
 class Inbox:
     """See the top of this module. Made by `server.part(Inbox)`, so that there is one for each server and process."""
 
@@ -140,8 +146,15 @@ class Inbox:
 
     # -- waiting
 
-    def ends(self, awaited: Sequence[Awaited], timeout: float | None = None) -> Iterator[Awaited]:
+    def ends(
+        self, awaited: Sequence[Awaited], timeout: float | None = None, said: Said | None = None
+    ) -> Iterator[Awaited]:
         """Yield each of them as it ends; stop when all have ended or after `timeout` seconds.
+
+        Args:
+            awaited: what is waited for.
+            timeout: seconds for all together; None waits as long as it takes.
+            said: makes a block for what has not ended yet: entered for the time of each wait that is no short one.
 
         Raises:
             BrokerUnavailable: Redis could not be reached for `PATIENCE_SECONDS`, or until the timeout.
@@ -157,11 +170,15 @@ class Inbox:
                     if one in pending:
                         del pending[one]
                         yield one
-                left = PATIENCE_SECONDS if deadline is None else max(deadline - monotonic(), 0.0)
-                if not pending or (looked and not left):
+                if not pending or (looked and not _left(deadline)):
                     return
-                self.turn(watch, pending, left)
+                longest = LOOK_SECONDS if said is None else UNSAID_SECONDS
+                self.turn(watch, pending, _left(deadline), longest)
                 looked = True
+                if said is not None and not watch.ended and _left(deadline):
+                    with said(pending):
+                        while not watch.ended and _left(deadline):
+                            self.turn(watch, pending, _left(deadline))
         finally:
             for one in pending:
                 self.detach(one, watch)
@@ -178,8 +195,8 @@ class Inbox:
         """Ring no more."""
         awaited._watches = tuple(other for other in awaited._watches if other is not watch)
 
-    def turn(self, watch: Watch, pending: Collection[Awaited], left: float) -> None:
-        """Look up what is due of `pending` and wait for at most `LOOK_SECONDS`, and `left`.
+    def turn(self, watch: Watch, pending: Collection[Awaited], left: float, longest: float = LOOK_SECONDS) -> None:
+        """Look up what is due of `pending` and wait for at most `longest` seconds, and `left`.
 
         Raises:
             BrokerUnavailable: for `left` seconds, or `PATIENCE_SECONDS`, Redis could not be reached.
@@ -191,7 +208,7 @@ class Inbox:
                     self.connect()
                 self.look_up(pending)
                 if not watch.ended:
-                    self._wait_heeding(watch, min(left, LOOK_SECONDS))
+                    self._wait_heeding(watch, min(left, longest))
                 return
             except BrokerUnavailable:
                 if monotonic() >= until:
@@ -322,3 +339,7 @@ class Inbox:
             finally:
                 self._reading.release()
                 self._pass_on()
+
+
+def _left(deadline: float | None) -> float:
+    return PATIENCE_SECONDS if deadline is None else max(deadline - monotonic(), 0.0)

@@ -1,6 +1,7 @@
 """What errors say about a lock's owner: text made when somebody asks, at the price of a trip."""
 
 import re
+from collections.abc import Sequence
 
 from onserver.redis.store import Store
 
@@ -30,10 +31,16 @@ def who(store: Store, owner: str) -> str:
     return f"#{number} {called.decode()} on {place}" if called else f"#{number} on {place}"
 
 
+def listed(numbers: Sequence[object]) -> str:
+    """Name processes in few words: `#1, #2, #3 and 7 more`."""
+    shown, more = ", ".join(f"#{number}" for number in numbers[:3]), len(numbers) - 3
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
 def entry_of(wanted: str) -> str:
     """Name what somebody waits for: an entry, empty for the root, "the end of #1043", or "semaphore printer"."""
-    if process := re.fullmatch(r"p:(\d+)", wanted):
-        return f"the end of #{process[1]}"
+    if process := re.fullmatch(r"(p|all|any):([\d ]+)", wanted):
+        return f"the {'first ' if process[1] == 'any' else ''}end of {listed(process[2].split())}"
     if wanted.startswith("sem:"):
         return f"semaphore {wanted[4:]}"
     return wanted.partition(":l:")[2]

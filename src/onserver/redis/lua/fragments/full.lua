@@ -1,15 +1,18 @@
 -- A full house: somebody waits for a process that has not begun, and whoever could take it waits as well.
--- holder -> how many of its runs wait for processes; and for what they wait
+-- holder -> how many of its runs wait for processes; and for which of them, each of which would have to end: lists, of
+-- which one end is enough
 local function waiting_runs()
   local waiting, targets = {}, {}
   local all = redis.call('HGETALL', T .. 'waits')
   for i = 1, #all, 2 do
-    local m = string.match(all[i + 1], '^p:(%d+)$')
-    if m then
-      local e = string.match(all[i], '^[^/]+')
-      waiting[e] = (waiting[e] or 0) + 1
-      targets[m] = true
+    local how, numbers = several(all[i + 1])
+    numbers = numbers or string.match(all[i + 1], '^p:(%d+)$')
+    local e, list = string.match(all[i], '^[^/]+'), {}
+    if numbers then waiting[e] = (waiting[e] or 0) + 1 end
+    for m in string.gmatch(numbers or '', '%d+') do
+      if how == 'any' then list[#list + 1] = m else targets[#targets + 1] = {m} end
     end
+    if list[1] then targets[#targets + 1] = list end
   end
   return waiting, targets
 end
@@ -31,8 +34,17 @@ end
 local function full_house(e)
   local waiting, targets = waiting_runs()
   if (waiting[e] or 0) < places(e) then return nil end
-  for m in pairs(targets) do
-    local v = redis.call('HMGET', T .. 'p:' .. m, 's', 'q', 'o', 't')
-    if v[1] == 'queued' and not v[3] and all_wait(v[2], v[4], waiting) then return m, v[2] end
+  local known = {}
+  local function stuck(m)
+    if known[m] == nil then
+      local v = redis.call('HMGET', T .. 'p:' .. m, 's', 'q', 'o', 't')
+      known[m] = v[1] == 'queued' and not v[3] and all_wait(v[2], v[4], waiting) and v[2]
+    end
+    return known[m]
+  end
+  for _, list in ipairs(targets) do
+    local all = true
+    for _, m in ipairs(list) do all = all and stuck(m) end
+    if all then return list[1], stuck(list[1]) end
   end
 end
