@@ -35,6 +35,7 @@ VERBS = {
     "vars": ("onserver.cli.vars:variables", "Read and write the variables of a process."),
     "storage": ("onserver.cli.storage:storage", "Read and change the server's storage."),
     "schedule": ("onserver.cli.schedule:schedule", "List schedules, start, pause and resume them."),
+    "events": ("onserver.cli.events:events", "Print what happened to machines, Redis and the cluster."),
     "hooks": ("onserver.cli.hooks:hooks", "List hooks and their runs, and run one."),
     "compat": ("onserver.cli.compat:compat", "Tell what holds with the Celery broker in use."),
     "config": ("onserver.cli.config:config", "Show settings and where they come from."),

@@ -1,5 +1,7 @@
 """`onserver hooks`: which there are, how they ran, and run one now."""
 
+import getpass
+import socket
 from typing import Any
 
 import click
@@ -7,7 +9,9 @@ import click
 from onserver.cli import exits
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns, duration
+from onserver.cli.words import arguments
 from onserver.errors import HookNotFound
+from onserver.life.events import tell_own
 from onserver.life.hook import ARGUMENTS, KINDS, SYSTEM_EVENT, Hook, hooks_of, side_name
 from onserver.life.hook_arguments import HookArgument, SystemEvent
 from onserver.life.hook_records import HookRecord, read_runs
@@ -25,7 +29,28 @@ _OWN_CODE, _TRIAL = 1000, "hooks.run"
 @click.group()
 @common_options
 def hooks() -> None:
-    """List hooks and their runs, and run one now."""
+    """List hooks and their runs, run one now, and tell an event."""
+
+
+@hooks.command()
+@click.argument("name")
+@click.argument("facts", nargs=-1, metavar="[key=value…]")
+@common_options
+@pass_invocation
+def event(invocation: Invocation, name: str, facts: tuple[str, ...]) -> int:
+    """Tell an event of your own, as `system_event(NAME, key=value, …)` does: `on_system_event` hooks hear it once.
+
+    Each value is read as JSON where it is JSON, else as text.
+
+    Exit status: 0 done, 2 it cannot be named so, or is too large; 6 cannot reach Redis.
+    """
+    others, payload = arguments(facts)
+    if others:
+        raise click.UsageError(f"`{others[0]}` is no fact of an event: write key=value.")
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    told = tell_own(invocation.server().store, name, payload, who=who)
+    invocation.screen.result({"id": told, "name": name, "payload": payload}, f"{name}: told")
+    return exits.DONE
 
 
 @hooks.command()

@@ -14,6 +14,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from time import monotonic
 from typing import Any, Final
 
@@ -66,6 +67,11 @@ class Event:
             worker=facts[b"w"].decode(),
             member=int(facts[b"m"]),
         )
+
+    @property
+    def at(self) -> datetime:
+        """When it happened, in the zone of this machine."""
+        return datetime.fromtimestamp(self.at_ms / 1000).astimezone()
 
     def as_dict(self) -> dict[str, Any]:
         """Answer the same, ready for JSON."""
