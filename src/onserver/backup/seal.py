@@ -63,7 +63,8 @@ def _recipient(text: str, archive: str) -> Any:
     try:
         return (age.ssh if text.startswith("ssh-") else age.x25519).Recipient.from_str(text)
     except (age.RecipientError, ValueError) as error:
-        raise ArchiveSealed(archive, f"`{text}` is no recipient: {error}") from error
+        shown = "an identity, which nobody else may see," if text.startswith(_SECRET) else f"`{text}`"
+        raise ArchiveSealed(archive, f"{shown} is no recipient: {error}") from None
 
 
 def _identities(text: str, archive: str) -> list[Any]:
@@ -76,8 +77,8 @@ def _identities(text: str, archive: str) -> list[Any]:
         if lines and lines[0].startswith("-----BEGIN"):
             return [age.ssh.Identity.from_buffer("\n".join([*lines, ""]).encode())]
         return [age.x25519.Identity.from_str(line) for line in lines]
-    except (age.IdentityError, ValueError) as error:  # the error's text may hold the key
-        raise ArchiveSealed(archive, f"{where} holds no identity") from error
+    except (age.IdentityError, ValueError):  # the error's text may hold the key
+        raise ArchiveSealed(archive, f"{where} holds no identity") from None
 
 
 def _lines(path: str, what: str, archive: str) -> list[str]:
