@@ -1,6 +1,8 @@
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc"
 """Written into the project of a test's cluster as `tasks/jobs.py`: procedures and ordinary Celery tasks."""
 
+import time
+
 from celery import shared_task
 
 from onserver import Retry, on_server_shutdown, on_server_startup, procedure, process, session
@@ -35,6 +37,17 @@ def plain_add(x, y):
 @shared_task(name="plain_total")
 def plain_total(values):
     return sum(values)
+
+
+@shared_task(name="held_add")
+def held_add(x, y, opened):
+    """Add once the storage says so, or after a minute."""
+    note("held")
+    for _ in range(600):
+        if session().storage.get(opened):
+            break
+        time.sleep(0.1)
+    return x + y
 
 
 @shared_task(name="where")

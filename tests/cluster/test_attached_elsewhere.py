@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from onserver import Process, execute_on_server
+from onserver import Process, begin_maintenance, end_maintenance, execute_on_server
 from onserver.redis.address import parse
 from onserver.redis.store import Store
 from onserver.testing.cluster import Cluster, open_cluster
@@ -65,6 +65,22 @@ def test_a_hook_of_the_application_runs_once_before_its_tasks(cluster: Cluster) 
     cluster.start(2, pool="solo", application="proj")
     assert ask(cluster, "print(json.dumps(count.delay('x').get(timeout=30)))") == "x"
     assert cluster.ledger.count("hook", "opened") == 1
+
+
+def test_in_maintenance_its_senders_are_refused(cluster: Cluster) -> None:
+    cluster.start(1, pool="solo", application="proj")
+    begin_maintenance("closed")
+    try_it = """
+try:
+    count.delay('x')
+except Exception as error:
+    print(json.dumps([type(error).__name__, str(error)]))
+"""
+    name, text = ask(cluster, try_it)
+    assert name == "MaintenanceMode"
+    assert "in maintenance: closed" in text
+    end_maintenance()
+    assert ask(cluster, "print(json.dumps(count.delay('x').get(timeout=30)))") == "x"
 
 
 def test_a_procedure_is_a_task_of_it_and_runs_in_our_executors(cluster: Cluster) -> None:

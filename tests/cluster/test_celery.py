@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from celery import chain, chord, group
 
-from onserver import Process, execute_on_server
+from onserver import Process, begin_maintenance, end_maintenance, execute_on_server
 from onserver.celery_app.app import make_app
+from onserver.errors import MaintenanceMode
 from onserver.testing.cluster import Cluster, open_cluster
 
 TASKS = (Path(__file__).parent / "celery_project.py").read_text()
@@ -60,6 +61,29 @@ def test_nested_canvas(app: Any) -> None:
     inner = chain(app.signature("plain_add", (1, 2)), app.signature("plain_add", (3,)))
     nested = chord([inner, app.signature("plain_add", (4, 5))])(app.signature("plain_total"))
     assert nested.get(timeout=60) == 15
+
+
+def test_in_maintenance_senders_are_refused_and_canvases_that_run_go_on(app: Any, cluster: Cluster) -> None:
+    header = [app.signature("held_add", (1, 1, "opened")), app.signature("held_add", (2, 2, "opened"))]
+    going = [chain(app.signature("held_add", (1, 1, "opened")), app.signature("plain_add", (1,))).apply_async(),
+             chord(header)(app.signature("plain_total"))]  # fmt: skip
+    cluster.wait_for(lambda: cluster.ledger.count("held") >= 1)
+    begin_maintenance("closed")
+    try:
+        ways = (
+            lambda: app.send_task("plain_add", (1, 1)),
+            lambda: group(app.signature("plain_add", (i, i)) for i in range(3)).apply_async(),
+            lambda: app.signature("jobs.add", (1, 1)).apply_async(countdown=60),
+        )
+        for way in ways:
+            with pytest.raises(MaintenanceMode, match="in maintenance: closed"):
+                way()
+        with cluster.storage.use() as root:
+            root["opened"] = True
+        assert [result.get(timeout=60) for result in going] == [3, 6]
+    finally:
+        end_maintenance()
+    assert app.send_task("plain_add", (1, 1)).get(timeout=60) == 2
 
 
 def test_a_retry_keeps_its_process(app: Any, cluster: Cluster) -> None:
