@@ -20,7 +20,7 @@ from onserver.redis.keys import find_orphans
 from onserver.redis.scripts import script
 from onserver.testing import OnServer, wait_for
 from onserver.testing.cluster import open_cluster
-from onserver.testing.proxy import Proxy, Words
+from onserver.testing.proxy import RUNS, Proxy, Words
 from tests.cluster.conftest import Open, cluster_of
 from tests.inline_worker import make_server, working
 
@@ -28,7 +28,7 @@ __all__ = ["cluster_of"]
 
 TASKS = """
 import os, time
-from onserver import procedure, process
+from onserver import mailbox, procedure, process, session
 from onserver.testing.ledger import note
 
 @procedure
@@ -47,6 +47,18 @@ def die(n):
 @procedure(rerun=False)
 def die_once(n):
     os.kill(os.getpid(), 9)
+
+def mortal(n):
+    # kills whoever runs it, until it is cured
+    note("in", process().number, n, process().deliveries, os.getpid(), time.monotonic())
+    if "cured" not in session().storage:
+        os.kill(os.getpid(), 9)
+    note("out", process().number, n, process().deliveries, os.getpid(), time.monotonic())
+    mailbox(None).call(step, 99)  # it is no mailbox's any more: nothing is asked
+    return n
+
+mortal_once = procedure(name="jobs.mortal_once", rerun=False)(mortal)
+mortal = procedure(name="jobs.mortal")(mortal)
 """
 
 ran: list[Any] = []
@@ -454,6 +466,37 @@ def test_a_call_that_kills_its_workers_takes_the_process_with_it_and_not_the_box
         assert sum(words[2] == "0" for words in cluster.ledger.of("in")) == times
 
 
+@pytest.mark.parametrize(
+    ("poison", "runs", "state"), [("jobs.mortal", 3, State.DEAD), ("jobs.mortal_once", 1, State.LOST)]
+)
+def test_a_call_whose_box_died_is_replayed_as_a_process_of_its_own(
+    cluster_of: Open, poison: str, runs: int, state: State
+) -> None:
+    cluster = cluster_of(1, executors=2, tasks=TASKS)
+    with cluster.as_current():
+        box = mailbox("box")
+        box.call(poison, 0)
+        old = box.process
+        assert old is not None
+        box.call("jobs.step", 1)
+        assert old.wait(timeout=60) == state
+        new = idle(box)
+        assert new.number != old.number
+        with cluster.storage.use() as root:
+            root["cured"] = True
+        box.call("jobs.step", 2, 0.3)
+        assert old.replay().level == "queued"
+        assert old.result(timeout=60) == 0
+        assert (old.name, old.record().replays) == ("box", 1)
+        assert old.replay().level == "ended"
+        box.call("jobs.step", 3)
+        assert idle(box).number == new.number
+        ran = [(int(words[1]), int(words[2])) for words in cluster.ledger.of("in")]
+        assert sorted(ran) == sorted([(old.number, 0)] * (runs + 1) + [(new.number, n) for n in (1, 2, 3)])
+        assert box.kill()
+        assert new.wait(timeout=20) == State.DONE
+
+
 def test_an_aborted_call_is_interrupted_and_the_next_one_runs_in_a_new_process(cluster_of: Open) -> None:
     cluster = cluster_of(1, executors=1, tasks=TASKS)
     with cluster.as_current():
@@ -490,7 +533,7 @@ def test_a_lost_reply_of_a_client(redis_address: Address, tmp_path: Path, name: 
     sha = script(name).sha
 
     def is_it(words: Words) -> bool:
-        return words[0] == b"EVALSHA" and words[1] == sha
+        return words[0] in RUNS and words[1] == sha
 
     ran.clear()
     server_name = f"t{uuid4().hex[:8]}"
@@ -518,7 +561,7 @@ def test_a_lost_reply_of_a_worker(onserver_redis: str, tmp_path: Path, nth: int)
     sha = script("step", testing=True).sha
 
     def is_it(words: Words) -> bool:
-        return words[0] == b"EVALSHA" and words[1] == sha
+        return words[0] in RUNS and words[1] == sha
 
     with (
         Proxy(parse(onserver_redis), tmp_path / "proxy") as proxy,
