@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 
 from onserver.interrupt import TIME_IS_UP, Interrupted, shielded
 from onserver.life.page import Page
+from onserver.process import coroutines
 
 T = TypeVar("T")
 
@@ -85,8 +86,8 @@ class _Part(threading.Thread):
             self.error = error
 
     def interrupt(self) -> None:
-        """Raise in it, at the next line of Python."""
-        if self.ident is not None:
+        """Raise in it, at the next line of Python; a coroutine is cancelled."""
+        if self.ident is not None and not coroutines.cancel(self.ident):
             raised = ctypes.py_object(_OutOfTime)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), raised)
 
