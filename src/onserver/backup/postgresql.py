@@ -107,7 +107,7 @@ def _running(
 
 @contextlib.contextmanager
 def _environment(password: str) -> Iterator[dict[str, str]]:
-    environment = {"PGCONNECT_TIMEOUT": _CONNECT, **os.environ}
+    environment = {"PGCONNECT_TIMEOUT": _CONNECT, **os.environ, "LC_MESSAGES": "C"}
     if not password:
         yield environment
         return
@@ -121,4 +121,5 @@ def _environment(password: str) -> Iterator[dict[str, str]]:
 def _last_words(said: IO[bytes]) -> str:
     said.seek(0)
     lines = said.read().decode("utf-8", "replace").strip().splitlines()
-    return " ".join(lines[-3:]) or "it said nothing"
+    errors = [line.partition("error: ")[2] for line in lines if "error: " in line]
+    return " ".join(errors[-2:] or lines[-3:]) or "it said nothing"

@@ -86,6 +86,7 @@ def verify(
         BackupCorrupt: ONS-5202; `member` says where.
         MissingExtra: ONS-1008.
         NoRedis: ONS-1203, there is no server program to load it into.
+        BadSetting: ONS-1007, `redis_server` is none.
         BrokerUnavailable: ONS-1201, that server did not come up, or did not answer.
     """
     started = time.monotonic()
