@@ -17,6 +17,8 @@ from onserver.lazy import module_getattr
 if TYPE_CHECKING:
     from onserver import errors as errors
     from onserver.backup.asking import backup as backup
+    from onserver.backup.facts import backup_info as backup_info
+    from onserver.backup.facts import restore_info as restore_info
     from onserver.life.epoch import server_epoch as server_epoch
     from onserver.life.events import system_event as system_event
     from onserver.life.hook_arguments import Backup as Backup
@@ -84,6 +86,7 @@ _NAMES: Final = {
     "as_completed": "onserver.process.waiting:as_completed",
     "as_server": "onserver.process.caller:as_server",
     "backup": "onserver.backup.asking:backup",
+    "backup_info": "onserver.backup.facts:backup_info",
     "caller": "onserver.process.caller:caller",
     "errors": "onserver.errors",
     "execute_many": "onserver.process.execute:execute_many",
@@ -104,6 +107,7 @@ _NAMES: Final = {
     "process_activity": "onserver.process.activity:process_activity",
     "register_client": "onserver.process.clients:register_client",
     "registered_clients": "onserver.process.clients:registered_clients",
+    "restore_info": "onserver.backup.facts:restore_info",
     "semaphore": "onserver.process.semaphores:semaphore",
     "maintenance": "onserver.process.maintenance:maintenance",
     "server_epoch": "onserver.life.epoch:server_epoch",
@@ -133,6 +137,7 @@ __all__ = [
     "as_completed",
     "as_server",
     "backup",
+    "backup_info",
     "caller",
     "errors",
     "execute_many",
@@ -153,6 +158,7 @@ __all__ = [
     "begin_maintenance",
     "registered_clients",
     "end_maintenance",
+    "restore_info",
     "semaphore",
     "server_epoch",
     "session",

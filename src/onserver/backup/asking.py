@@ -48,20 +48,28 @@ def backup(*, label: str = "", force: bool = False, timeout: float | None = None
     """
     server = Server.current()
     ask = Ask(label=label, asked_by=asker(), forced_by=asker() if force else "")
-    return result_of_process(start_backup(server, ask), timeout)
+    refuse_in_block(server)
+    refuse_second(server.store)
+    return server.part(Made).make(ask, timeout)
+
+
+class Made:
+    """Has backups made by workers. Made by `server.part(Made)`; the test plug-in puts one in its place."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def make(self, ask: Ask, timeout: float | None) -> BackupResult:
+        """Have one made, and wait until it has ended."""
+        return result_of_process(start_backup(self._server, ask), timeout)
 
 
 def start_backup(server: Server, ask: Ask) -> Process[Any]:
-    """Start one, and answer its process at once.
+    """Have a worker make one, and answer its process at once.
 
     Raises:
-        BackupRunning: ONS-5210.
-        BackupFailed: ONS-5209 with 1404 or 1414.
+        BackupFailed: ONS-5209 with 1414, no worker is up.
     """
-    run = current_run()
-    if run is not None and server.storage.in_use(run):
-        raise BackupFailed(Code.IN_USE_BLOCK, MEANINGS[Code.IN_USE_BLOCK])
-    refuse_second(server.store)
     if not workers(server.store):
         raise BackupFailed(Code.NO_SERVER, "no worker is up to make it; `onserver backup now` makes one without")
     (number,) = start_side(server, PROCEDURE, [asdict(ask)], name=PROCEDURE)
@@ -76,6 +84,17 @@ def result_of_process(process: Process[Any], timeout: float | None = None) -> Ba
         return BackupResult(code=Code.CANCELLED, reason=MEANINGS[Code.CANCELLED])
     except (ProcessDead, ProcessLost) as error:
         return BackupResult(code=Code.NOT_SAVED, reason=error.message.rstrip("."))
+
+
+def refuse_in_block(server: Server) -> None:
+    """Refuse in a `use` block.
+
+    Raises:
+        BackupFailed: ONS-5209 with 1404.
+    """
+    run = current_run()
+    if run is not None and server.storage.in_use(run):
+        raise BackupFailed(Code.IN_USE_BLOCK, MEANINGS[Code.IN_USE_BLOCK])
 
 
 def refuse_second(store: Store) -> None:

@@ -18,7 +18,9 @@ _ENDS: Final = ("ended", "failed", "dead")
 
 def mark(store: Store) -> bytes:
     """How things stand now, for a later look."""
-    change, process = store.command("HMGET", store.key("numbers"), "change", "process")
+    change, process = store.pipeline(
+        [("HGET", store.key("server"), "change"), ("HGET", store.key("numbers"), "process")]
+    )
     return encode([int(change or 0), int(process or 0), store.now_ms()])
 
 

@@ -145,6 +145,11 @@ def write(place: Place, history: History) -> None:
     place.replace(FILE, msgspec.json.format(msgspec.json.encode(history), indent=1) + b"\n")
 
 
+def verified(archive: Archive, moment: str) -> Archive:
+    """The same archive, found whole at this moment."""
+    return replace(archive, verified=moment)
+
+
 def archive_name(server: str, number: int) -> str:
     """The name of an archive's file.
 

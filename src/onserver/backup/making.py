@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from onserver.backup import history as histories
 from onserver.backup.archive import Writer
+from onserver.backup.codes import Code, reason_of
 from onserver.backup.cut import Cut
 from onserver.backup.history import Archive, History, archive_name
 from onserver.backup.journal_text import JournalText
@@ -24,17 +25,17 @@ from onserver.backup.manifest import About, Manifest
 from onserver.backup.place import Place
 from onserver.backup.places import place_of
 from onserver.backup.rules import too_old
+from onserver.backup.scratch import scratch_of
 from onserver.backup.sources import Content, save
 from onserver.backup.state import Going
-from onserver.backup.verify import verify
+from onserver.backup.verify import Verified, verify
 from onserver.backup_settings import BackupSettings
 from onserver.crash import crash_point
-from onserver.errors import ArchiveNotFound, BackupCorrupt, BackupFailed
+from onserver.errors import ArchiveNotFound, BackupCorrupt, BackupFailed, OnServerError
 from onserver.server import Server
 
 #: Told how far it is: how much is done, of how much where that is known, and a few words.
 Report = Callable[[float, float | None, str], None]
-_BAD_DESTINATION = 1407
 
 
 class Making:
@@ -162,11 +163,13 @@ class Making:
         self._step("verify", self.number)
         self._report(0, None, "verifying")
         try:
-            found = verify(place, name, self._settings.identities, redis_server=self._server.settings.redis_server)
+            found = verify_here(self._server, place, name)
         except BackupCorrupt:
             place.remove(name)
             self.path = ""
             raise
+        except OnServerError as error:  # nothing says that it is damaged: it stays
+            raise BackupFailed(Code.NOT_VERIFIED, f"it was not verified: {reason_of(error)}", self.path) from error
         self.verified = now_text()
         self._journal.write(f"{name}: verified, {found.keys} keys in {found.seconds:.1f} s", detail=True)
 
@@ -204,6 +207,13 @@ def remove_old(place: Place, known: History, keep: int) -> tuple[History, list[s
     return known, gone
 
 
+def verify_here(server: Server, place: Place, name: str) -> Verified:
+    """Verify an archive with the keys and the Redis of this project; see `verify`."""
+    settings = server.settings
+    above = scratch_of(project_of(server))
+    return verify(place, name, settings.backup.identities, redis_server=settings.redis_server, above=above)
+
+
 def place_here(server: Server) -> Place:
     """The place where the archives of a server are.
 
@@ -222,7 +232,7 @@ def project_of(server: Server) -> Path:
     """
     project = server.project or server.settings.project
     if project is None:
-        raise BackupFailed(_BAD_DESTINATION, "this program has no project, so there is nowhere to put a backup")
+        raise BackupFailed(Code.BAD_DESTINATION, "this program has no project, so there is nowhere to put a backup")
     return project
 
 
@@ -245,7 +255,8 @@ def now_text() -> str:
 def _never(server: Server) -> list[Path]:
     """What is not saved whatever is named: the archives themselves, and what the project's programs keep."""
     project, folder = project_of(server), server.settings.backup.folder
-    return [project / ".onserver", *([] if "://" in folder else [project / folder])]
+    own = [project / ".onserver", project / server.settings.signing.key_file]
+    return own if "://" in folder else [*own, project / folder]
 
 
 def _content_names(settings: BackupSettings) -> Iterator[str]:

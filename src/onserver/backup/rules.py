@@ -81,7 +81,7 @@ class Standing:
             return self
         attempts = self.attempts + 1
         if settings.attempts and attempts >= settings.attempts:
-            return replace(self, retry_ms=0, attempts=attempts, suspended=epoch)
+            return replace(self, retry_ms=0, attempts=attempts, suspended=max(1, epoch))
         again = bool(settings.retry_seconds) and (trigger == "schedule" or bool(settings.attempts))
         retry_ms = now_ms + int(settings.retry_seconds * 1000) if again else 0
         return replace(self, retry_ms=retry_ms, attempts=attempts)

@@ -67,10 +67,11 @@ def run_backup(asked: Mapping[str, Any]) -> dict[str, Any]:
 def backup_here(server: Server, ask: Ask) -> BackupResult:
     """Make a backup in this program, where no worker is up to make it, or none may: before a restore, in tests.
 
+    The project's tasks are loaded: the hooks are theirs.
+
     Raises:
         BackupRunning: ONS-5210.
     """
-    server.load_tasks()
     with server.client.holding() as holder:
         return perform(server, ask, Who(holder, f"h{server.store.nonce()}"))
 
@@ -211,8 +212,12 @@ def reporter(server: Server) -> Callable[[float, float | None, str], None]:
     """What tells how far the present process is; nothing outside of processes."""
     run = current_run()
     if run is None or not run.number:
-        return lambda *_: None
+        return _unheard
     return ThisProcess(server, run).report
+
+
+def _unheard(_done: float, _total: float | None, _note: str) -> None:
+    """Nobody follows what is no process."""
 
 
 def _missed(ask: Ask) -> str:

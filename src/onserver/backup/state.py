@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Self, cast
 
 import msgspec
@@ -113,7 +113,7 @@ class State:
         found = self.going()
         if found is None or found.holder != holder:
             return None
-        return found if how == b"new" else Going(**{**vars(found), "left": True})
+        return found if how == b"new" else replace(found, left=True)
 
     def going(self) -> Going | None:
         """The backup that has begun and is not closed, or None."""

@@ -36,6 +36,7 @@ VERBS = {
     "storage": ("onserver.cli.storage:storage", "Read and change the server's storage."),
     "schedule": ("onserver.cli.schedule:schedule", "List schedules, start, pause and resume them."),
     "events": ("onserver.cli.events:events", "Print what happened to machines, Redis and the cluster."),
+    "backup": ("onserver.cli.backup:backup", "Make backups, verify and restore them."),
     "hooks": ("onserver.cli.hooks:hooks", "List hooks and their runs, and run one."),
     "compat": ("onserver.cli.compat:compat", "Tell what holds with the Celery broker in use."),
     "config": ("onserver.cli.config:config", "Show settings and where they come from."),

@@ -23,12 +23,16 @@ from concurrent.futures import ThreadPoolExecutor
 from time import time
 from typing import Any, Literal
 
+from onserver.backup.asking import Made
+from onserver.backup.run import backup_here
+from onserver.backup.state import Ask
 from onserver.cli.celery_side import LateTracer, task_names
 from onserver.cluster.member import Member
 from onserver.cluster.sweep import release_due
 from onserver.life.code import Code
 from onserver.life.epoch import open_epoch, run_epoch
 from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, hooks_of
+from onserver.life.hook_arguments import BackupResult
 from onserver.process import coroutines
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.handle import Process
@@ -107,6 +111,13 @@ class OnServer:
                     else:
                         hook.function()
 
+    def backup(self, *, label: str = "", force: bool = False) -> BackupResult:
+        """Make a backup here, hooks included; what a worker does for `onserver backup now`.
+
+        Archives go into a folder of the test's own, and are not verified, unless `ONSERVER_BACKUP_VERIFY` says so.
+        """
+        return backup_here(self.server, Ask(label=label, asked_by="test", forced_by="test" if force else ""))
+
     def run_waiting(self) -> None:
         """Claim and run, here and now, until nothing can be claimed: after a start by Celery's own `.delay`, say."""
         for place in tuple(self._places):
@@ -123,6 +134,7 @@ class OnServer:
         self.take_place()
         run_epoch(server.store, open_epoch(self._member, keep_storage=False).epoch.number)
         server.replace_part(Sender, _SenderHere(server, self.take_place, None if self._live else self.run_waiting))
+        server.replace_part(Made, _MadeHere(server))
         if self._live:
             self._thread = threading.Thread(target=self._work, name="onserver-live", daemon=True)
             self._thread.start()
@@ -135,6 +147,7 @@ class OnServer:
         """
         stuck = self._end_thread()
         self.server.replace_part(Sender, Sender(self.server))
+        self.server.replace_part(Made, Made(self.server))
         for place in self._places:
             self._member.bury(place.holder)
         self._member.leave(hooks_run=True)
@@ -249,6 +262,18 @@ class _Place:
     def settle(self, number: int, kind: str, state: str, payload: bytes, extra: str = "") -> None:
         """Settle at once: for Celery's tracer."""
         self._opened._step(self, [(number, kind, state, payload, extra)], claim=0)
+
+
+class _MadeHere(Made):
+    """Makes the backups that are asked for here: there is no worker that could."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
+        self._here = server
+
+    def make(self, ask: Ask, timeout: float | None) -> BackupResult:  # noqa: ARG002  # it has ended when this returns
+        """Make one."""
+        return backup_here(self._here, ask)
 
 
 class _SenderHere(Sender):

@@ -50,25 +50,31 @@ def onserver_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def onserver(onserver_redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnServer]:
+def onserver(
+    onserver_redis: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OnServer]:
     """Give the project on a private Redis: processes run inline, before `execute_on_server` returns."""
-    with _opened(onserver_redis, monkeypatch, live=False) as opened:
+    with _opened(onserver_redis, monkeypatch, tmp_path_factory.mktemp("backups"), live=False) as opened:
         yield opened
 
 
 @pytest.fixture
-def onserver_live(onserver_redis: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[OnServer]:
+def onserver_live(
+    onserver_redis: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OnServer]:
     """Give the project on a private Redis, with one worker in a thread of this program."""
-    with _opened(onserver_redis, monkeypatch, live=True) as opened:
+    with _opened(onserver_redis, monkeypatch, tmp_path_factory.mktemp("backups"), live=True) as opened:
         yield opened
 
 
 @contextmanager
-def _opened(redis: str, monkeypatch: pytest.MonkeyPatch, *, live: bool) -> Iterator[OnServer]:
+def _opened(redis: str, monkeypatch: pytest.MonkeyPatch, backups: Path, *, live: bool) -> Iterator[OnServer]:
     monkeypatch.setenv("ONSERVER_TESTING", "1")
     name = f"test-{secrets.token_hex(4)}"
     variables = {"ONSERVER_NAME": name, "ONSERVER_REDIS": redis, "ONSERVER_SIGNING_KEY": secrets.token_hex(16)}
     variables |= {"ONSERVER_MEMBER_LEASE_SECONDS": "60"}
+    variables |= {"ONSERVER_BACKUP_FOLDER": str(backups)}
+    variables |= {"ONSERVER_BACKUP_VERIFY": os.environ.get("ONSERVER_BACKUP_VERIFY", "false")}
     with Server.load(environ=os.environ | variables) as server:
         server.load_tasks()
         opened = OnServer(server, live=live)
