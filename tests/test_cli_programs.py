@@ -100,6 +100,40 @@ def test_call_prints_the_result_and_nothing_else(project: Project) -> None:
     assert answer["data"]["result"] == "Hello Ann! Greeting number 1."
 
 
+def test_a_call_that_waits_tells_after_a_while_what_for(project: Project) -> None:
+    (project.folder / "tasks" / "slow.py").write_text(
+        "import time\nfrom onserver import procedure, session\n\n\n@procedure\ndef slow() -> int:\n"
+        "    while 'go' not in session().storage:\n        time.sleep(0.05)\n    return 7\n"
+    )
+    project.serve()
+    worker = project.programs[-1]
+    told = project.start("call", "slow", "-v")
+    quiet = project.start("call", "slow")  # into a file: this is no terminal
+    call = project.programs[-2]
+    wait_for(lambda: " runs on server@" in told.read_text(), 60)
+    os.killpg(worker.pid, signal.SIGKILL)
+    wait_for(lambda: ", which is silent for " in told.read_text(), 60)
+    wait_for(lambda: "as soon as another worker is there" in told.read_text(), 60)
+    project.serve()
+    assert project.run("storage", "set", "go", "1").returncode == 0
+    assert call.wait(60) == project.programs[-2].wait(60) == 0
+    assert told.read_text().splitlines()[-1] == "7"
+    assert quiet.read_text() == "7\n"
+
+
+def test_a_call_of_what_no_worker_there_has_says_so(project: Project) -> None:
+    project.serve()
+    (project.folder / "tasks" / "later.py").write_text(
+        "from onserver import procedure\n\n\n@procedure\ndef later() -> int:\n    return 1\n"
+    )
+    code = "from onserver import execute_on_server; execute_on_server(__import__('tasks.later').later.later)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=project.environment, cwd=project.folder, text=True, capture_output=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert "no worker on queue `default` has `later.later`. `onserver reload`" in done.stderr, done.stderr
+
+
 def test_the_exit_statuses_of_call(project: Project) -> None:
     (project.folder / "tasks" / "more.py").write_text(FAILS)
     (project.folder / "tasks" / "slow.py").write_text(SLOW)

@@ -211,6 +211,10 @@ EXAMPLES: list[tuple[Any, str]] = [
         errors.NoWorker(1051, "reports", ("default",)),
         "Kept as #1051, but no worker listens on queue `reports`. Queues with workers: default.",
     ),
+    (
+        errors.NoWorker(1051, "default", ("default",), "ad"),
+        "Kept as #1051, but no worker on queue `default` has `ad`.",
+    ),
     (errors.NoWorker(1051, "default", procedure="ad"), "Kept as #1051, but no worker has registered procedures yet; `"),
 ]
 

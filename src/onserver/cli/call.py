@@ -12,6 +12,7 @@ from onserver.cli import exits, words
 from onserver.cli.bar import Bar
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.cli.members import members
+from onserver.cli.patience import wait_telling
 from onserver.cli.screen import readable
 from onserver.process.execute import order_of
 from onserver.process.put import Order, Sender
@@ -47,7 +48,8 @@ def call(
 ) -> int:
     """Run a procedure on the server and print its result.
 
-    Each ARG is read as JSON where it is JSON, else as text; `key=value` is passed by name.
+    Each ARG is read as JSON where it is JSON, else as text; `key=value` is passed by name. On a terminal, or with -v, it
+    tells after some seconds what it waits for.
 
     Exit status: 0 done, 1 it raised, 2 wrong arguments, 4 no such procedure, 5 no result in time, 7 no worker is up.
     """
@@ -73,6 +75,8 @@ def call(
         with Bar(invocation.screen) as bar:
             for progress in process.progress(timeout=timeout):
                 bar.show(progress)
+    else:
+        wait_telling(invocation, process, until)
     result = process.result(timeout=None if until is None else max(0.0, until - monotonic()))
     invocation.screen.result({"process": process.number, "state": process.state, "result": result}, _text(result))
     return exits.DONE

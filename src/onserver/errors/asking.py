@@ -104,7 +104,9 @@ class NoWorker(Facts, UserWarning):
 
     @property
     def message(self) -> str:
-        if self.procedure:
+        if self.procedure and self.queue in self.queues:
+            why = f"no worker on queue `{self.queue}` has `{self.procedure}`"
+        elif self.procedure:
             why = f"no worker has registered procedures yet; `{self.procedure}` is checked when it is claimed"
         else:
             why = f"no worker listens on queue `{self.queue}`"
@@ -112,4 +114,6 @@ class NoWorker(Facts, UserWarning):
 
     @property
     def hint(self) -> str:
+        if self.procedure and self.queue in self.queues:
+            return "`onserver reload` lets workers take the code as it is now."
         return f"Queues with workers: {', '.join(self.queues)}." if self.queues else "Start one: `onserver worker`."
