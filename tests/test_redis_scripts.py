@@ -3,14 +3,17 @@ import re
 import pytest
 
 from onserver.redis.embedded import Embedded
+from onserver.redis.libraries import drop_old, ours
 from onserver.redis.link import Link
-from onserver.redis.scripts import assemble, names, read_fragment, script
+from onserver.redis.scripts import assemble, functions, names, read_fragment, script
+from onserver.redis.store import Store
 
 _LONGEST = 40
 
 
 def _own_lines(name: str) -> list[str]:
-    text = script(name).source.decode()
+    loaded = script(name)
+    text = (loaded.plain or loaded).source.decode()
     return text[text.rindex("-- include:") if "-- include:" in text else 0 :].splitlines()
 
 
@@ -43,6 +46,69 @@ def test_flags_become_the_shebang() -> None:
     assert assemble("x", "return 1").writes
 
 
+_TEXTS = {
+    "prefix": "local function plain() return redis end\n"
+    "-- each run:\nlocal T = KEYS[1]\nlocal redis = plain()\n-- once:",
+    "now": "local NOW\nlocal function now()\n  NOW = (NOW or 0) + 1\n  return NOW\nend",
+    "more": "local function twice(x)\n  now()\n  return T .. x .. now()\nend",
+}
+_OWN = (
+    "-- include: prefix\n-- flags: function\n-- late: twice more\nreturn {twice(ARGV[1]), now(), redis.call('ECHO', T)}"
+)
+
+
+def test_a_function_does_what_the_script_does_and_keeps_nothing_from_run_to_run(embedded: Embedded) -> None:
+    kept = assemble("echo", _OWN, fragment=_TEXTS.__getitem__)
+    assert kept.plain is not None
+    assert kept.source.startswith(b"#!lua name=" + kept.sha + b"\n")
+    assert kept.source.count(b"local function now()") == 1
+    with Link(embedded.start()) as link:
+        for form in (kept, kept, kept.plain):
+            assert link.run(form, "p:", "a") == [b"p:a2", 3, b"p:"]
+
+
+def test_where_functions_may_not_be_loaded_the_same_text_runs_as_a_script(embedded: Embedded) -> None:
+    address = embedded.start()
+    kept = assemble("denied", _OWN, fragment=_TEXTS.__getitem__)
+    with Link(address) as owner:
+        owner.command("ACL", "SETUSER", "modest", "on", "nopass", "~*", "+@all", "-function")
+    with Link(address, on_connect=lambda link: link.command("AUTH", "modest", "x")) as link:
+        assert link.form(kept) is kept
+        packed = link.pack(kept, "p:", ["a"])
+        assert [link.run_packed(kept, packed), link.run(kept, "p:", "b")] == [
+            [b"p:a2", 3, b"p:"],
+            [b"p:b2", 3, b"p:"],
+        ]
+        assert link.form(kept) is kept.plain
+
+
+def test_libraries_of_other_releases_are_removed(store: Store) -> None:
+    other = assemble("older", _OWN, fragment=_TEXTS.__getitem__)
+    store.command(*other.loading)
+    for name in functions():
+        store.command(*store.script(name).loading)
+    assert other.sha in drop_old(store)
+    assert set(ours(store)) == {bytes(one[1]) for one in store.command("FUNCTION", "LIST", "LIBRARYNAME", "onserver_*")}
+    assert store.run(other, "a")[1] == 3  # who still has that release loads it again
+    assert drop_old(store) == [other.sha]
+
+
+#: Scripts that keep what users send, and are refused when Redis is full.
+_GROW = {
+    "add", "add_schedule", "ask_clients", "call", "chord_open", "commit", "hold_schedule", "lock", "log",
+    "make_signal", "note", "plan", "put", "put_many", "register_client", "report", "save_group", "semaphore",
+    "set_variables", "tell_events", "trigger_signal", "wait_signal", "watch_progress", "watch_variable",
+    "write_signal",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(set(names()) - _GROW))
+def test_what_frees_ends_or_gives_up_works_in_a_redis_that_is_full(name: str) -> None:
+    loaded = script(name)
+    shebang = (loaded.plain or loaded).source.decode().partition("\n")[0]
+    assert not loaded.writes or "allow-oom" in shebang
+
+
 @pytest.mark.parametrize("name", names())
 def test_the_own_part_of_a_script_fits_the_screen(name: str) -> None:
     code = [line for line in _own_lines(name) if line.strip() and not line.startswith("--")]
@@ -71,4 +137,6 @@ def test_redis_compiles_every_script(embedded: Embedded, testing: bool) -> None:
     with Link(embedded.start()) as link:
         for name in names():
             loaded = script(name, testing=testing)
-            assert link.command("SCRIPT", "LOAD", loaded.source) == loaded.sha
+            assert link.command(*loaded.loading) == loaded.sha
+            if loaded.plain is not None:
+                assert link.command(*loaded.plain.loading) == loaded.plain.sha

@@ -17,7 +17,7 @@ from onserver.redis.link import Link
 from onserver.redis.scripts import Script, assemble, read_fragment
 from onserver.redis.search import find_server
 from onserver.redis.store import LAYOUT, Store
-from onserver.testing.proxy import Proxy, Words
+from onserver.testing.proxy import RUNS, Proxy, Words
 from onserver.testing.wait import wait_for
 
 #: What ends at a deadline ends long before this; what missed it would wait for its connection's 60 s or for ever.
@@ -43,7 +43,7 @@ def through(proxy: Proxy) -> Iterator[Store]:
 
 
 def _is_script(words: Words) -> bool:
-    return words[0] == b"EVALSHA"
+    return words[0] in RUNS
 
 
 def test_a_store_knows_its_server(store: Store) -> None:

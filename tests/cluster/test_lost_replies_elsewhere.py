@@ -24,7 +24,7 @@ from onserver.celery_app.app import make_app
 from onserver.redis.address import parse
 from onserver.redis.scripts import script
 from onserver.testing.cluster import Cluster, open_cluster
-from onserver.testing.proxy import Proxy, Words
+from onserver.testing.proxy import RUNS, Proxy, Words
 from onserver.testing.wait import wait_for
 from tests.cluster.jobs import TASKS, runs, work
 
@@ -73,7 +73,7 @@ class Place:
         shas = {script(name, testing=testing).sha for testing in (True, False)}  # a worker's, this program's
 
         def is_it(words: Words) -> bool:
-            return words[0] == b"EVALSHA" and words[1] in shas
+            return words[0] in RUNS and words[1] in shas
 
         self.proxy.swallow_reply(nth, matching=is_it)
 

@@ -127,9 +127,9 @@ class Claims(_Asking):
 
     def _step(self, claim: int) -> None:
         words, carried = self.seat.step(claim)
-        script = self.store.script("step")
+        script = self.store.script("step") if self.link is None else self.link.form(self.store.script("step"))
         try:
-            self.ask(0.0, "EVALSHA", script.sha, 1, self.store.prefix, *words)
+            self.ask(0.0, script.command, script.sha, 1, self.store.prefix, *words)
         except BaseException:
             self.seat.unsend(carried)
             raise
@@ -142,7 +142,7 @@ class Claims(_Asking):
             return 0
         except NoScript:
             assert self.link is not None
-            self.link.command("SCRIPT", "LOAD", self.store.script("step").source)
+            self.link.load(self.store.script("step"))
             self._undo()
             return 0
         except LinkError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from onserver.cluster.member import Member
+from onserver.redis.libraries import drop_old
 from onserver.redis.store import Store
 from onserver.server import Server
 
@@ -83,6 +84,7 @@ def open_epoch(member: Member, *, keep_storage: bool) -> Opening:
 def run_epoch(store: Store, number: int) -> None:
     """All start-up hooks ended well: work may begin."""
     store.run("run_epoch", number)
+    drop_old(store)
 
 
 def fail_epoch(store: Store, number: int, failure: bytes) -> None:

@@ -119,7 +119,7 @@ class Moved(Exception):
 
 
 class NoScript(Exception):
-    """Redis does not know the script of an EVALSHA: it is sent whole."""
+    """Redis does not know the script, or the function, that was named: it is sent whole."""
 
 
 _WORDS: dict[str, type[LinkError]] = {
@@ -152,8 +152,8 @@ def translate(reply: ErrorReply, address: str) -> Exception:
     if word == "FENCED":
         return MemberFenced(rest)
     if word == "ONS" and rest[:4] == "4104":
-        return MaintenanceMode(rest[5:])
-    if word == "NOSCRIPT":
+        return MaintenanceMode(rest[5:].partition(" script: ")[0])  # behind it Redis says where a script raised it
+    if word == "NOSCRIPT" or text == "ERR Function not found":
         return NoScript(text)
     if word == "MOVED":
         host, _, port = rest.split()[1].rpartition(":")

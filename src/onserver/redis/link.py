@@ -23,7 +23,19 @@ from typing import Any, NoReturn, Self
 
 from onserver.interrupt import shielded
 from onserver.redis.address import Address, Node
-from onserver.redis.answers import Lost, Moved, NoScript, ReadOnly, Refused, Silent, Unconfirmed, Unreachable, translate
+from onserver.redis.answers import (
+    Denied,
+    Lost,
+    Moved,
+    NoScript,
+    ReadOnly,
+    Refused,
+    ScriptRefused,
+    Silent,
+    Unconfirmed,
+    Unreachable,
+    translate,
+)
 from onserver.redis.locate import candidates, master
 from onserver.redis.resp import ErrorReply, Word, pack
 from onserver.redis.scripts import Script
@@ -65,6 +77,7 @@ class Link:
         self._failed = 0
         self._sentinel, self._ask_at = 0, 0.0
         self._wire: Wire | None = None
+        self._functions = True
         _links.add(self)
 
     # -- one command, one answer
@@ -89,7 +102,8 @@ class Link:
 
     def pack(self, script: Script, prefix: str, arguments: Sequence[Word]) -> bytes:
         """The bytes that run a script, for `run_packed`."""
-        packed = pack(("EVALSHA", script.sha, 1, prefix, *arguments))
+        form = self.form(script)
+        packed = pack((form.command, form.sha, 1, prefix, *arguments))
         if self.replicas and script.writes:
             # well before the deadline: what is not confirmed must be told from silence
             packed += pack(("WAIT", self.replicas, int(self.command_seconds * 1000 / 3)))
@@ -101,8 +115,26 @@ class Link:
         try:
             return ask(packed, timeout)
         except NoScript:
-            self.command("SCRIPT", "LOAD", script.source, timeout=timeout)
+            form = self.load(script, timeout)
+            if form is not script:
+                packed = packed.replace(pack((script.command, script.sha))[4:], pack((form.command, form.sha))[4:], 1)
             return ask(packed, timeout)
+
+    def load(self, script: Script, timeout: float | None = None) -> Script:
+        """Make a script known to Redis, and return it as it can be run there; see `form`."""
+        form = self.form(script)
+        try:
+            self.command(*form.loading, timeout=timeout)
+        except (Denied, ScriptRefused):
+            if form.plain is None:
+                raise
+            self._functions = False
+            self.command(*form.plain.loading, timeout=timeout)
+        return self.form(script)
+
+    def form(self, script: Script) -> Script:
+        """What is run for a script: itself, or where functions may not be loaded what stands for it."""
+        return script if self._functions or script.plain is None else script.plain
 
     def _answered(self, packed: bytes, timeout: float | None) -> Any:
         return self.exchange(packed, 1, timeout)

@@ -21,21 +21,61 @@ A script declares one key, `KEYS[1]`, the prefix of the server: all keys of a se
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from typing import Final
+
+#: What the names of our libraries begin with.
+LIBRARY: Final = "onserver_"
+_FUNCTION: Final = "function"
+_NAME: Final = "THE_NAME"
+_IS_LATE: Final = re.compile(r"local function \w+\(\.\.\.\)\n")
+_IS_STATE: Final = re.compile(r"local [A-Z_]+(, [A-Z_]+)*$")
+_LIBRARY: Final = """local register = redis.register_function
+local KEYS, ARGV
+{top}
+local function run(keys, arguments)
+KEYS, ARGV = keys, arguments
+{each}
+{own}
+end
+register{{function_name = 'THE_NAME', callback = run, flags = {{{flags}}}}}
+"""
 
 
 @dataclass(frozen=True)
 class Script:
-    """A script as Redis gets it. `sha` is what EVALSHA names it by."""
+    """A script as Redis gets it.
+
+    Attributes:
+        name: its file, without the ending.
+        sha: what Redis knows it by: the second word of the command that runs it.
+        source: the text that Redis gets.
+        writes: whether replicas have anything to confirm.
+        plain: of one that is kept as a function, the same as a script.
+    """
 
     name: str
     sha: bytes
     source: bytes
     writes: bool
+    plain: Script | None = None
+
+    @property
+    def command(self) -> bytes:
+        """The first word of the command that runs it."""
+        return b"FCALL" if self.plain else b"EVALSHA"
+
+    @property
+    def loading(self) -> tuple[bytes | str, ...]:
+        """The command that makes it known to Redis."""
+        if self.plain:
+            return ("FUNCTION", "LOAD", "REPLACE", self.source)
+        return ("SCRIPT", "LOAD", self.source)
 
 
 def _folder() -> Traversable:
@@ -59,6 +99,11 @@ def names() -> list[str]:
     return sorted(entry.name.removesuffix(".lua") for entry in _folder().iterdir() if entry.name.endswith(".lua"))
 
 
+def functions() -> list[str]:
+    """The names of those that are kept as functions."""
+    return [name for name in names() if _FUNCTION in header((_folder() / f"{name}.lua").read_text("utf-8"), "flags")]
+
+
 def assemble(name: str, own: str, *, testing: bool = False, fragment: Callable[[str], str] | None = None) -> Script:
     """Join a script's own text with its fragments."""
     fragment = fragment or read_fragment
@@ -69,11 +114,48 @@ def assemble(name: str, own: str, *, testing: bool = False, fragment: Callable[[
 
     there: dict[str, None] = {}
     parts = [*_joined(header(own, "include"), there, text_of, late=True), *_late(own, there, text_of)]
-    flags = header(own, "flags")
+    words = header(own, "flags")
+    flags = [word for word in words if word != _FUNCTION]
     shebang = f"#!lua flags={','.join(flags)}\n" if flags else ""
     source = (shebang + "\n".join([*parts, own])).encode()
-    sha = hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
-    return Script(name, sha, source, "no-writes" not in flags)
+    plain = Script(name, _digest(source), source, "no-writes" not in flags)
+    return _as_function(plain, parts, own, flags) if _FUNCTION in words else plain
+
+
+def _digest(source: bytes) -> bytes:
+    return hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
+
+
+def _as_function(plain: Script, parts: Sequence[str], own: str, flags: Sequence[str]) -> Script:
+    """The library whose one function does what the script does."""
+    top: list[str] = []
+    each: list[str] = []
+    for part in parts:
+        _share_out(part, top, each)
+    text = _LIBRARY.format(top="\n".join(top), each="\n".join(each), own=own, flags=", ".join(map(repr, flags)))
+    name = f"{LIBRARY}{plain.name}_{_digest(text.encode())[:16].decode()}"
+    source = f"#!lua name={name}\n{text.replace(_NAME, name)}".encode()
+    return Script(plain.name, name.encode(), source, plain.writes, plain)
+
+
+def _share_out(part: str, top: list[str], each: list[str]) -> None:
+    """Add the lines of a fragment to what is read once, or is done in each run."""
+    if _IS_LATE.match(part):
+        top.append(part)
+        return
+    now = False
+    for line in part.splitlines():
+        if line in ("-- each run:", "-- once:"):
+            now = line == "-- each run:"
+        elif now and line.startswith("local "):
+            top.append(line.partition(" =")[0])
+            each.append(line.removeprefix("local "))
+        elif now:
+            each.append(line)
+        else:
+            top.append(line)
+            if _IS_STATE.match(line):
+                each.append(f"{line.removeprefix('local ')} = nil")
 
 
 def _joined(

@@ -2,7 +2,7 @@
 
     with Proxy(address) as proxy:
         store = Store(proxy.address, "shop")
-        proxy.swallow_reply(matching=lambda words: words[0] == b"EVALSHA")
+        proxy.swallow_reply(matching=lambda words: words[0] in RUNS)
         store.run("put", …)                      # sent twice: the reply to the first one was lost
 
 It needs no privileges. It understands enough of Redis' protocol to know which reply belongs to which command. One
@@ -29,7 +29,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import hiredis
 
@@ -40,6 +40,8 @@ Matching = Callable[[Words], bool]
 
 _CHUNK = 65536
 _START_SECONDS = 10.0
+#: The commands by which scripts are run.
+RUNS: Final = frozenset({b"EVALSHA", b"FCALL"})
 _RESET = struct.pack("ii", 1, 0)
 
 

@@ -1,4 +1,5 @@
 -- include: prefix locks sender changes
+-- flags: function
 -- commit: write the changed entries of a block and free its locks: all of it or none.
 -- Keys: live, sent:SENDER, numbers, st:l:KEY, st:e:KEY, st:index, and those of lock for the next in line.
 -- ARGV: space, owner, nonce, count of locks, then key, ticket of each; then for each entry written

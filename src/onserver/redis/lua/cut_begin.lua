@@ -1,7 +1,9 @@
 -- include: prefix
+-- flags: allow-oom
 -- cut_begin: from now on every script notes what it writes; whoever cut before has lost. May be called again.
 -- Keys: cut, cut:dirty, cut:copies, cut:c:KEY.
--- ARGV: name of the cut, ms that it lasts unless it is renewed. Answer: 1
+-- ARGV: name of the cut, ms that it lasts unless it is renewed. Answer: 1; 0 during a restore
+if redis.restoring then return 0 end
 for _, key in ipairs(redis.call('HKEYS', T .. 'cut:copies')) do redis.call('UNLINK', T .. 'cut:c:' .. key) end
 redis.call('UNLINK', T .. 'cut:copies', T .. 'cut:dirty')
 redis.call('SET', T .. 'cut', ARGV[1], 'PX', ARGV[2])

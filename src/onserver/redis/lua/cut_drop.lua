@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- cut_drop: a cut is done with, or given up: what it has left is removed, unless another cuts now.
 -- Keys: cut, cut:dirty, cut:copies, cut:c:KEY. ARGV: name of the cut. Answer: how many copies it had
 local cutting, cut = redis.call('GET', T .. 'cut'), string.match(redis.call('HGET', T .. 'cut:copies', '') or '', '^%S+')

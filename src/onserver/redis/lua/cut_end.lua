@@ -1,4 +1,5 @@
 -- include: prefix
+-- flags: allow-oom
 -- cut_end: the instant of a backup: all that was written since it was last read is copied, and the cut is over. This is
 -- the only script of a cut for which anybody waits, so it copies no more than it is told to; a copy is made by Redis
 -- itself and costs about as much as a read. Copies last ten minutes unless they are fetched.

@@ -1,4 +1,5 @@
 -- include: prefix contents
+-- flags: allow-oom
 -- cut_read: what is in some keys, and when they expire; from then on they count as written only if they are again.
 -- It stops behind the key with which it has given more than so many bytes. Keys: cut, cut:dirty, cut:copies, cut:c:KEY.
 -- ARGV: name of the cut, '' or 'cut:c:' for the copies that `cut_end` made, bytes, keys …

@@ -1,4 +1,5 @@
 -- include: prefix once tell_leader
+-- flags: allow-oom
 -- drop_schedule: take out a schedule that was added. Keys: schedules, schedule:NAME, orders of the leader, once:NONCE.
 -- ARGV: nonce, name. Answer: 1, 0 when a code declares it, -1 when there is none
 local kept = answered(ARGV[1])

@@ -10,14 +10,14 @@ local mine = redis.call('HGET', T .. 'boxes', box)
 if not mine or (ARGV[2] == '' and mine ~= n) then return answer(nonce, 0) end
 local k = T .. 'p:' .. mine
 redis.call('DEL', T .. 'box:' .. box)
-local v = redis.call('HMGET', k, 'o', 'n', 'i', 'w')
+local v = redis.call('HMGET', k, 'o', 'n', 'i', 'w', 'hv', 'ln')
 if v[1] then
   redis.call('HSET', k, 'mx', '1')
   return answer(nonce, 1)
 end
 unplace(mine)
 redis.call('HSET', k, 's', 'done', 'r', '\192', 'why', '', 'f', now())
-close_record(mine, 'done', ARGV[4], v[2])
+close_record(mine, 'done', ARGV[4], v[2], nil, v[5], v[6])
 tell(mine, 'done', '\192', v[3], v[4])
 leave_box(mine, box)
 return answer(nonce, 1)

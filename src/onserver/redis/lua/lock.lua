@@ -1,4 +1,5 @@
 -- include: prefix locks circle
+-- flags: function
 -- lock: take the lock of one entry or of the root, or join its line; sent again it answers how things stand now.
 -- Keys: live, numbers, st:l:KEY, st:w:KEY, st:e:KEY or st:index, locks:HOLDER, waits, wake:TOKEN.
 -- ARGV: space (st:), key, ticket

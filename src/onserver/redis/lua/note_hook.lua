@@ -1,4 +1,5 @@
 -- include: prefix once hook_runs
+-- flags: allow-oom
 -- note_hook: a hook begins or ends that is run in place, in a process or outside of all. Keys: p:N, hook_runs, server,
 -- once:NONCE. ARGV: nonce, holder or '' (outside), number or 0, kind, hook, delivery, worker, ms that it took or '' (it
 -- begins), how it ended, result or error. Answer: 1; 0 when another has ended the run already

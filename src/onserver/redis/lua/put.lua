@@ -1,4 +1,5 @@
 -- include: prefix once offer accept schedule
+-- flags: function
 -- late: closed maintenance
 -- put: make a process. Keys: numbers, p:N, name:NAME, id:UUID, key:KEY, once:NONCE, the queues of `offer`, due,
 --       schedule:NAME where the fields name one (sk).

@@ -6,6 +6,7 @@ local n = ARGV[1]
 local vars, watched = T .. 'vars:' .. n, T .. 'vw:' .. n
 local left = redis.call('PTTL', T .. 'p:' .. n)
 if left == -2 then return 0 end
+redis.call('HSET', T .. 'p:' .. n, 'hv', '1')
 local changed = {}
 for i = 2, #ARGV, 3 do
   if ARGV[i] == 'set' then

@@ -1,7 +1,7 @@
 -- include: prefix claim settle
 -- late: unlist idle
 -- late: refill serving
--- flags: allow-oom
+-- flags: allow-oom function
 -- step: settle what has ended and claim what comes next: the one round trip of a busy executor.
 -- Keys: p:N, held:HOLDER, the queues of `claim`, idle:QUEUE:CODE, ended, dead, c:CLIENT.
 -- ARGV: holder, how many to claim ("+5": for a loop), resume 0 or 1, keep_s, keep_failed_s, deliveries, code,

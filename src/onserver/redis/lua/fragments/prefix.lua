@@ -3,9 +3,12 @@
 -- fenced(holder) -> true when the holder is not, or no longer, among the living.
 -- guard(holder) -> nil, or the refusal to answer with. Every script that writes in a holder's name begins so:
 --   local no = guard(holder) if no then return no end
+local function plain() return redis end
+-- each run:
 local T = KEYS[1]
-local redis = redis
+local redis = plain()
 if redis.call('EXISTS', T .. 'cut') == 1 then redis = marking() end
+-- once:
 local function fenced(holder) return redis.call('SISMEMBER', T .. 'live', holder) == 0 end
 local function guard(holder)
   if fenced(holder) then return redis.error_reply('FENCED ' .. holder) end

@@ -21,13 +21,13 @@ local function release(e, n, v, keep, keep_failed, state, payload, written)
     return wait_again(n, v[4], keep_failed)
   end
   redis.call('HDEL', k, 'o')
-  if not written then redis.call('HSET', k, 'l', e, 'f', now()) end
+  if not written then redis.call('HSET', k, 'l', e, 'f', stamp()) end
   if v[10] and not v[9] and (state == 'done' or state == 'failed') then   -- of a mailbox, this was one call
     if goes_on(n, v[10], state, payload) then return wait_again(n, nil, keep_failed) end
     state, payload = 'done', '\192'
     redis.call('HSET', k, 's', state, 'r', payload)
   end
-  close_record(n, state, state == 'done' and keep or keep_failed, v[5], v[6])
+  close_record(n, state, state == 'done' and keep or keep_failed, v[5], v[6], v[15], v[16])
   if v[7] then
     local epoch, hook = string.match(v[7], '^(%S+) (.+)$')
     redis.call('HSET', T .. 'hooks:' .. epoch, hook, (state == 'done' and 'ok ' or 'failed ') .. n)
@@ -50,7 +50,7 @@ end
 local STORE = {done = 'r', failed = 'e', aborted = 'e', dead = 'e'}
 local function settle(e, n, kind, state, payload, extra, limits)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab', 'mb', 'mi', 'ls', 'v', 'ex')
+  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab', 'mb', 'mi', 'ls', 'v', 'ex', 'hv', 'ln')
   if v[1] ~= e then return v[2] == e end
   if v[14] then redis.call('ZREM', T .. 'turns', 'e:' .. n) end   -- nobody need look whether it begins in time
   local call = v[10] and string.match(extra, '^#(%d+)$')
@@ -81,7 +81,7 @@ local function settle(e, n, kind, state, payload, extra, limits)
   end
   if kind == 'end' then
     v[4] = nil
-    redis.call('HSET', k, 's', state, STORE[state] or 'r', payload, 'l', e, 'f', now())
+    redis.call('HSET', k, 's', state, STORE[state] or 'r', payload, 'l', e, 'f', stamp())
   elseif kind ~= 'free' then
     redis.call('HSET', k, 's', state, STORE[state] or 'r', payload)
   end
