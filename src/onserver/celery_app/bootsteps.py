@@ -213,13 +213,11 @@ class Membership(bootsteps.StartStopStep):
         try:
             if seat is not None:
                 seat.flush()
-            hooks_run = False
-            if epochs.read(self._server.store).state == "stopping":
-                if epochs.drained(member) == 0:
-                    self._member = member
-                    self._run_hooks(SHUTDOWN_DRAINED, stop_at_failure=False)
-                    self._member = None
-                hooks_run = True
+            if epochs.drained(member):
+                self._member = member
+                self._run_hooks(SHUTDOWN_DRAINED, stop_at_failure=False)
+                self._member = None
+            hooks_run = epochs.read(self._server.store).state == "stopping"
             if self._sides is not None:
                 self._sides.join()
             self._end_heart()

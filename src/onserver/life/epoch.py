@@ -121,6 +121,6 @@ def leaving(member: Member) -> State:
     return cast("State", member.store.run("leaving", member.number).decode())
 
 
-def drained(member: Member) -> int:
-    """Say that nothing runs here any more. Returns how many workers of the server still work."""
-    return int(member.store.run("drained", member.number))
+def drained(member: Member) -> bool:
+    """Say that nothing runs here any more. Returns whether the server stops, and no other worker works any more."""
+    return bool(member.store.run("drained", member.number))

@@ -497,7 +497,8 @@ class Supervisor:
         if not self.crew.children:
             if self.crew.deaths:
                 self._look = True
-            elif self._stopping and not self._forced and epochs.drained(self.member) == 0:
+            elif not self._forced and epochs.drained(self.member):
+                self._stopping = True  # another has stopped the server while this one was leaving
                 self.phase, self._look = "last", True
                 self._hooks = self._sequence(SHUTDOWN_DRAINED)
             else:
