@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -132,6 +133,21 @@ def test_small_files_are_replaced_in_one_step(tmp_path: Path) -> None:
     for name in ("../x", "", ".hidden", "a/b"):
         with pytest.raises(ValueError, match="is no name"):
             place.replace(name, b"")
+
+
+def test_a_file_system_without_second_names_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "")
+
+    monkeypatch.setattr(os, "link", refuse)
+    known = small(tmp_path)
+    assert check(Folder(tmp_path), NAME) == known
+    with Writer(Folder(tmp_path), SECOND) as writer:
+        (tmp_path / SECOND).write_text("somebody was faster")
+        with pytest.raises(ArchiveNotWritten, match="file exists"):
+            writer.finish(About(server="shop"))
+    assert names(Folder(tmp_path)) == [NAME, SECOND]
+    assert (tmp_path / SECOND).read_text() == "somebody was faster"
 
 
 # ---- killed

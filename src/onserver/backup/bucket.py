@@ -11,13 +11,15 @@ leaves is an upload without an end, which no list shows: let a lifecycle rule of
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 from onserver.backup.pipe import Pushed
 from onserver.backup.place import Found, not_written, require_plain
-from onserver.errors import ArchiveNotFound, ArchiveNotWritten
+from onserver.crash import crash_point
+from onserver.errors import ArchiveNotFound, ArchiveNotWritten, SourceFailed
 from onserver.lazy import load
 
 #: Bytes of one part of an upload; stores take 10,000 parts.
@@ -64,7 +66,10 @@ class BucketOutlet:
         """Complete the upload."""
         try:
             self._require_free()  # the library can be asked nothing while it asks us for more
+            crash_point("before_rename")
             self._pushed.close()
+        except SourceFailed as error:
+            raise self._bucket.not_written(self._name, error.__cause__ or error) from error
         except (OSError, Abandoned, obstore().exceptions.BaseError) as error:
             raise self._bucket.not_written(self._name, error) from error
         self._done = True
@@ -90,15 +95,20 @@ class BucketOutlet:
 
 
 class BucketInlet:
-    """A finished object."""
+    """A finished object.
 
-    def __init__(self, file: Any) -> None:
-        self._file = file
+    Raises:
+        SourceFailed: ONS-5207, from `read`: the store does not answer.
+    """
+
+    def __init__(self, file: Any, path: str) -> None:
+        self._file, self._path = file, path
         self.size: int = file.size
 
     def read(self, size: int) -> bytes:
         """Read up to so many bytes."""
-        return bytes(self._file.read(size))
+        with _asking(self._path):
+            return bytes(self._file.read(size))
 
     def seek(self, offset: int) -> None:
         """Go on from there."""
@@ -114,6 +124,9 @@ class Bucket:
 
     Args:
         url: As in `s3://bucket/path`.
+
+    Raises:
+        SourceFailed: ONS-5207, from what reads: the store does not answer, or refuses.
     """
 
     def __init__(self, url: str) -> None:
@@ -136,19 +149,22 @@ class Bucket:
         require_plain(name)
         try:
             return BucketOutlet(self, name)
-        except obstore().exceptions.BaseError as error:
-            raise self.not_written(name, error) from error
+        except SourceFailed as error:
+            raise self.not_written(name, error.__cause__ or error) from error
 
     def reading(self, name: str) -> BucketInlet:
         """Open a finished object."""
         try:
-            return BucketInlet(obstore().open_reader(self.store, name, buffer_size=_FETCH_BYTES))
+            with _asking(self.path_of(name)):
+                file = obstore().open_reader(self.store, name, buffer_size=_FETCH_BYTES)
+            return BucketInlet(file, self.path_of(name))
         except FileNotFoundError as error:
             raise ArchiveNotFound(self.path_of(name)) from error
 
     def found(self) -> list[Found]:
         """List the objects."""
-        listed = obstore().list_with_delimiter(self.store)["objects"]
+        with _asking(self._url):
+            listed = obstore().list_with_delimiter(self.store)["objects"]
         found = [Found(each["path"], each["size"], each["last_modified"].timestamp()) for each in listed]
         return sorted(each for each in found if not each.name.startswith("."))
 
@@ -157,12 +173,14 @@ class Bucket:
         require_plain(name)
         if not self.has(name):
             raise ArchiveNotFound(self.path_of(name))
-        obstore().delete(self.store, name)
+        with _asking(self.path_of(name)):
+            obstore().delete(self.store, name)
 
     def read_small(self, name: str) -> bytes | None:
         """Read the whole of a small object."""
         try:
-            return bytes(obstore().get(self.store, name).bytes())
+            with _asking(self.path_of(name)):
+                return bytes(obstore().get(self.store, name).bytes())
         except FileNotFoundError:
             return None
 
@@ -181,12 +199,13 @@ class Bucket:
     def has(self, name: str) -> bool:
         """Tell whether there is such an object."""
         try:
-            obstore().head(self.store, name)
+            with _asking(self.path_of(name)):
+                obstore().head(self.store, name)
         except FileNotFoundError:
             return False
         return True
 
-    def not_written(self, name: str, error: Exception) -> ArchiveNotWritten:
+    def not_written(self, name: str, error: BaseException) -> ArchiveNotWritten:
         """Say what an error of the store means for a backup."""
         if isinstance(error, ArchiveNotWritten):
             return error
@@ -197,7 +216,16 @@ class Bucket:
         return ArchiveNotWritten(self.path_of(name), _first_line(error), kind)
 
 
-def _first_line(error: Exception) -> str:
+@contextlib.contextmanager
+def _asking(what: str) -> Iterator[None]:
+    """Make one of our errors of what the store answers; that something is not there remains FileNotFoundError."""
+    try:
+        yield
+    except obstore().exceptions.BaseError as error:
+        raise SourceFailed(what, _first_line(error)) from error
+
+
+def _first_line(error: BaseException) -> str:
     """Take the sentence of an error of the library, without what it prints for its authors."""
     text = str(error).partition("\n")[0].rstrip(".")
     return text[:1].lower() + text[1:]

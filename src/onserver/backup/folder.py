@@ -106,7 +106,11 @@ def _name(part: Path, final: Path) -> None:
         if error.errno not in _NO_LINKS:
             raise
         os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        part.replace(final)
+        try:
+            part.replace(final)
+        except OSError:
+            final.unlink()  # it was only there to have the name
+            raise
 
 
 def sync_folder(folder: Path) -> None:

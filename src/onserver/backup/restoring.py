@@ -90,7 +90,7 @@ def restore_originals(reader: Reader, only: Collection[str] = FILES) -> list[Pat
                 path.mkdir(parents=True, exist_ok=True)
                 continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(reader, member, part)
+            _write(reader, member, part, durable=True)  # before it takes the other one's name
             part.replace(path)
         except OSError as error:
             raise SourceFailed(str(path), error.strerror or str(error)) from error
@@ -138,13 +138,14 @@ def _unpack(reader: Reader, folder: Path, wanted: Collection[str]) -> Iterator[P
         _as_it_was(target, member)
 
 
-def _write(reader: Reader, member: Member, path: Path, *, more: bool = False) -> None:
+def _write(reader: Reader, member: Member, path: Path, *, more: bool = False, durable: bool = False) -> None:
     flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_APPEND if more else os.O_CREAT | os.O_EXCL)
     with os.fdopen(os.open(path, flags, 0o600), "ab" if more else "wb") as file:
         for chunk in reader.chunks():
             file.write(chunk)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     _as_it_was(path, member)
 
 
