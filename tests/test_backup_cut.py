@@ -179,8 +179,13 @@ def test_too_much_to_copy_at_once_is_not_copied(server: Server) -> None:
 
 def test_scripts_know_the_words_with_which_saved_keys_begin() -> None:
     text = read_fragment("mark")
-    listed = re.findall(r"'([^']*)'", text[text.index("SAVED, READS = ") : text.index("SAVED[word] = true")])
-    assert set("".join(listed[:-1]).split()) == set(words())
+    listed = "".join(re.findall(r"'([^']*)'", text[text.index("local SAVED =") : text.index("local READS =")]))
+    assert set(listed.split()) == set(words())
+    frozen = "".join(
+        re.findall(r"'([^']*)'", read_fragment("freeze").partition("local FROZEN =")[2].partition("-- ")[0])
+    )
+    restored = {key.pattern.split(":")[0] for key in CATALOGUE if key.saved not in ("server", "live")}
+    assert restored <= set(frozen.split()), "while it is restored, anybody may write it"
     for key in CATALOGUE:
         example = re.sub(r"[A-Z]+", lambda word: "1.1" if word[0] == "HOLDER" else "1", key.pattern)
         found = key_of(example)

@@ -90,7 +90,8 @@ class Cut:
 
     def __enter__(self) -> Self:
         self._began = monotonic()
-        self._store.run("cut_begin", self._name, _LASTS_MS)
+        if not self._store.run("cut_begin", self._name, _LASTS_MS):
+            raise CutLost("the server is being restored")
         self._renewer.start()
         return self
 

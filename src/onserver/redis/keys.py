@@ -32,6 +32,7 @@ from onserver.redis.owners import (
     of_process,
     owners,
     record,
+    restoring,
     schedule,
     semaphore_line,
     slots,
@@ -150,7 +151,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("limits", "hash", "set_limits", "while a worker's code or settings say so", kept),
     Key("slots:LIMIT", "set", "put, due, step, bury", "the processes in it, which run", slots),
     Key("rate:LIMIT", "list", "put, due, step, bury", "the time of the rate", timed, "processes"),
-    Key("closed", "zset", "step, put, due", "until the limit lets one begin", closed),
+    Key("closed", "zset", "step, put, due", "until the limit lets one begin", closed, "derived"),
     Key(
         "turns", "zset", "step, put, due, shut_gate", "until a limit's turn, a pause's end, an expiry", kept, "derived"
     ),
@@ -188,10 +189,11 @@ CATALOGUE: tuple[Key, ...] = (
     Key("sg:l:NAME", "hash", "lock, unlock, write_signal, bury", "its owner's holder", lock),
     Key("sg:w:NAME", "zset", "lock, unlock, write_signal, bury", "the lock", line),
     # a backup
-    Key("cut", "string", "cut_begin, cut_renew, cut_end", "10 s after the last word of who cuts", timed),
+    Key("cut", "string", "cut_begin, cut_renew, cut_end", "10 s after the last word of who cuts; a restore", restoring),
     Key("cut:dirty", "set", "every script while a backup is cut", "100 s", timed),
     Key("cut:copies", "hash", "cut_end, cut_drop", "10 minutes", timed),
     Key("cut:c:KEY", "any", "cut_end, cut_drop", "10 minutes", timed),
+    Key("restore:KEY", "any", "a restore, restore_put", "until it has ended, or was undone", restoring),
     # who has what and waits for what
     Key("locks:HOLDER", "set", "lock, unlock, commit, bury", "the holder", of_holder),
     Key("waits", "hash", "lock, unlock, commit, bury", "those who wait", owners),

@@ -47,6 +47,12 @@ def timed(_facts: Facts, _key: str, _word: str) -> str:
     return "it has no lifetime"
 
 
+def restoring(facts: Facts, _key: str, _word: str) -> str:
+    """It is a restore's."""
+    found = facts.store.command("HGET", facts.store.key("server"), "restoring")
+    return "" if found else "there is no restore"
+
+
 def of_holder(facts: Facts, _key: str, word: str) -> str:
     """It is a holder's."""
     return facts.holder(word)

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final, Literal
 
-from onserver.redis.keys import CATALOGUE
+from onserver.redis.keys import CATALOGUE, Key
 
 Part = Literal["server", "storage", "processes", "schedule"]
 PARTS: Final[tuple[Part, ...]] = ("server", "storage", "processes", "schedule")
@@ -18,19 +19,35 @@ PARTS: Final[tuple[Part, ...]] = ("server", "storage", "processes", "schedule")
 @cache
 def words() -> dict[str, Part]:
     """The words with which saved keys begin, and the part of a backup to which they belong."""
+    return {word: part for word, key in _beginnings() for part in PARTS if part == key.saved}
+
+
+@cache
+def derived_words() -> dict[str, Part]:
+    """The words with which those begin that are made anew from saved ones, and the part from which they are."""
+    derived = [word for word, key in _beginnings() if key.saved == "derived"]
+    return {word: "storage" if word.startswith("st:") else "processes" for word in derived}
+
+
+def _beginnings() -> Iterator[tuple[str, Key]]:
     fates: dict[str, set[str]] = {}
     for key in CATALOGUE:
         fates.setdefault(key.pattern.split(":")[0], set()).add(key.saved)
-    found: dict[str, Part] = {}
     for key in CATALOGUE:
         pieces = key.pattern.split(":")
-        word = pieces[0] if len(fates[pieces[0]]) == 1 else ":".join(pieces[:2])
-        found.update((word, part) for part in PARTS if part == key.saved)
-    return found
+        yield pieces[0] if len(fates[pieces[0]]) == 1 else ":".join(pieces[:2]), key
 
 
 def part_of(key: str) -> Part | None:
     """The part of a backup to which a key belongs, without the server's prefix; None when no backup has it."""
+    return _look_up(key, words())
+
+
+def made_from(key: str) -> Part | None:
+    """The part from which a derived key is made; None for any other key."""
+    return _look_up(key, derived_words())
+
+
+def _look_up(key: str, known: Mapping[str, Part]) -> Part | None:
     first, _, rest = key.partition(":")
-    known = words()
     return known.get(first) or known.get(f"{first}:{rest.partition(':')[0]}")

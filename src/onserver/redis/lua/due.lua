@@ -6,6 +6,7 @@
 -- Keys: due, turns, paused, server, p:N, the queues of `offer`.
 -- ARGV: member, keep_failed_s. Answer: ms until the next of these, 0 when more are due now, -1 when none waits
 if not redis.call('ZSCORE', T .. 'members', ARGV[1]) then return redis.error_reply('FENCED ' .. ARGV[1]) end
+if redis.restoring then return 1000 end
 for _, what in ipairs(redis.call('ZRANGE', T .. 'turns', '-inf', now(), 'BYSCORE', 'LIMIT', 0, 100)) do
   redis.call('ZREM', T .. 'turns', what)
   local kind, name = string.match(what, '^(%a):(.*)$')

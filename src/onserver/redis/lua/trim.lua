@@ -4,6 +4,7 @@
 -- ARGV: how many are kept of each kind, keep_s (of those that ended well), keep_failed_s (of all others)
 -- Answer: 1 when there is more to drop
 local kept, more = tonumber(ARGV[1]), 0
+if redis.restoring then return 0 end
 local function trim(kind, seconds)
   local over, gone = redis.call('ZCARD', T .. kind) - kept, nil
   if over > 0 then

@@ -6,7 +6,7 @@
 local LOOKS = 100
 local CLOSED
 local function open_to_all(q)
-  return server_state() == 'running' and not (PAUSES and (paused('all') or paused('q:' .. q)))
+  return server_state() == 'running' and not redis.restoring and not (PAUSES and (paused('all') or paused('q:' .. q)))
 end
 -- the line of one side of q whose turn it is: score, procedure, key. Lines whose limit is full are closed on the way.
 -- Where there is one procedure only, its score is not asked for, unless there is something on the other side.

@@ -12,7 +12,7 @@ end
 -- may be before it.
 local function offer(n, q, z, t, x)
   if not STATE then look() end
-  local open, known, own = x ~= '' or STATE == 'running', false, nil
+  local open, known, own = (x ~= '' or STATE == 'running') and not redis.restoring, false, nil
   if PAUSES and x == '' then open = open and not (paused('all') or paused('q:' .. q) or paused('p:' .. t)) end
   if LIMITED then own = spec_of('p:' .. t) end
   local limited = own or LIMITED and spec_of('q:' .. q)

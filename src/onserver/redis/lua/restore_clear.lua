@@ -1,0 +1,13 @@
+-- include: prefix restoring
+-- flags: allow-oom
+-- restore_clear: what was there before the restore goes. Schedules that a code declares stay, and so does the time at which
+-- maintenance ends. Keys: any that is restored, turns, schedules, schedule:NAME.
+-- ARGV: token, keys … Answer: 1; 0 when that stage is over
+if stage_of(ARGV[1]) ~= 'clearing' then return 0 end
+for i = 2, #ARGV do
+  local key, maintenance, name = ARGV[i], redis.call('ZSCORE', T .. 'turns', 'm:'), string.match(ARGV[i], '^schedule:(.*)$')
+  if name and redis.call('HGET', T .. key, 'codes') == '+' then redis.call('SREM', T .. 'schedules', name) name = nil end
+  if key ~= 'schedules' and not name then redis.call('UNLINK', T .. key) end
+  if key == 'turns' and maintenance then redis.call('ZADD', T .. 'turns', maintenance, 'm:') end
+end
+return 1

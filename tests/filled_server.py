@@ -1,0 +1,92 @@
+"""A server with something of everything that a backup has, and its keys as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from onserver import procedure
+from onserver.redis.keys import scan
+from onserver.redis.saved import made_from, part_of
+from onserver.redis.store import Store
+from onserver.values import encode
+from tests.floor import Floor
+
+#: A key that says: its type, what is in it, and when it expires.
+Content = tuple[str, Any, int]
+#: What is never the same twice, and compared by itself.
+_APART = frozenset({"server", "numbers"})
+
+
+@procedure
+def plain(number: int) -> int:
+    return number
+
+
+@procedure(queue="other", priority=8)
+def urgent(number: int) -> int:
+    return number
+
+
+@procedure(rerun=False)
+def once_only(number: int) -> int:
+    return number
+
+
+def fill(floor: Floor, count: int) -> dict[str, int]:
+    """`count` processes and some more, of all states but running; names of some of them to numbers."""
+    executor = floor.executor("default", "other")
+    done = floor.many(plain, [(number,) for number in range(count)])
+    for number in done[: count // 2]:  # the others wait
+        claimed = executor.claim()
+        assert claimed == number
+        executor.step(0, number, "end", "done" if number % 3 else "failed", encode(number), "")
+    named = {
+        "urgent": floor.put(urgent, 1),
+        "unique": floor.put(plain, 2, name="the nightly one", unique=True),
+        "delayed": floor.put(plain, 3, delay=3600.0),
+        "paused": floor.put(plain, 4),
+        "expiring": floor.put(plain, 5, expires=600.0),
+        "keyed": floor.put(plain, 6, key="order 7"),
+    }
+    store = floor.store
+    store.run("pause", store.nonce(), named["paused"], "ann")
+    with floor.server.storage.use() as root:
+        root.update({"rates": {"EUR": 1.5, "text": "ü" * 200}, "list": [1, None, b"\x00\xff"], "a": 1, "b": 2})
+        root.update({f"entry {number}": number for number in range(count // 10)})
+    floor.server.storage.counter("hits").add(7)
+    store.run("shut_gate", store.nonce(), "q:nights", "ann", 3_600_000)
+    store.run("shut_gate", store.nonce(), "p:weekly", "ann", "")
+    return named
+
+
+def snapshot(store: Store) -> dict[str, Content]:
+    """What is saved, and what is derived from it."""
+    keys = [name.removeprefix(store.prefix) for names in scan(store) for name in names]
+    wanted = sorted(key for key in set(keys) if (part_of(key) or made_from(key)) and key not in _APART)
+    types = store.pipeline([("TYPE", store.key(key)) for key in wanted])
+    found = store.pipeline([_reading(kind.decode(), store.key(key)) for key, kind in zip(wanted, types, strict=True)])
+    expires = store.pipeline([("PEXPIRETIME", store.key(key)) for key in wanted])
+    return {
+        key: (kind.decode(), _comparable(key, kind.decode(), content), expiry)
+        for key, kind, content, expiry in zip(wanted, types, found, expires, strict=True)
+        if kind != b"none"
+    }
+
+
+def _reading(kind: str, key: str) -> tuple[str | int, ...]:
+    return {
+        "string": ("GET", key),
+        "hash": ("HGETALL", key),
+        "list": ("LRANGE", key, 0, -1),
+        "set": ("SMEMBERS", key),
+        "zset": ("ZRANGE", key, 0, -1, "WITHSCORES"),
+        "none": ("EXISTS", key),
+    }[kind]
+
+
+def _comparable(key: str, kind: str, content: Any) -> Any:
+    if key.startswith(("q:", "r:", "keys:")):  # their scores may be those of what has been claimed by now
+        return set(content[::2])
+    if kind == "hash":
+        return dict(zip(content[::2], content[1::2], strict=True))
+    return set(content) if kind == "set" else content
