@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
+import subprocess
 import tarfile
 import tracemalloc
 from collections.abc import Iterator
@@ -89,6 +91,16 @@ def test_others_read_it_too(tmp_path: Path) -> None:
     sums = data.pop(SUMS_NAME).decode()
     assert sums == "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in data.items())
     assert msgspec.json.decode(data[MANIFEST_NAME])["about"]["server"] == "shop"
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="the program `zstd` is not installed")
+def test_it_can_be_opened_without_this_program(tmp_path: Path) -> None:
+    small(tmp_path)
+    (tmp_path / "out").mkdir()
+    subprocess.run(["tar", "--zstd", "-xf", tmp_path / NAME, "-C", tmp_path / "out"], check=True)
+    subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=tmp_path / "out", check=True)
+    assert (tmp_path / "out/files/project/note.txt").read_text() == "hello"
+    subprocess.run(["zstd", "--quiet", "--test", tmp_path / NAME], check=True)
 
 
 def test_nothing_of_it_has_to_fit_into_memory(tmp_path: Path) -> None:
