@@ -10,8 +10,11 @@ from typing import Any
 from onserver import execute_on_server, system_event
 from onserver.life.event_kinds import checked
 from onserver.life.events import Event, read_events
+from onserver.life.happenings import PATIENCE
 from onserver.testing.cluster import Cluster
+from onserver.testing.wait import wait_for
 from tests.cluster.conftest import Open
+from tests.logind import impostor, private_logind
 
 TASKS = (Path(__file__).parent / "events_project.py").read_text()
 
@@ -151,3 +154,48 @@ def test_settings_that_can_change_are_taken_over_and_others_named(cluster_of: Op
     with cluster.as_current():
         assert execute_on_server("jobs.work", 7).result(timeout=60) == 7
     assert worker.alive
+
+
+def test_sleep_waits_until_hooks_were_told_and_a_machine_tells_it_once(cluster_of: Open, tmp_path: Path) -> None:
+    with private_logind(tmp_path) as (address, logind):
+        cluster = cluster_of(2, tasks=TASKS, DBUS_SYSTEM_BUS_ADDRESS=address)
+        wait_for(lambda: logind.waits == 2, 30, "both workers to delay")
+        assert {what for what, _ in logind.asked} == {"sleep:shutdown delay"}
+        assert {who for _, who in logind.asked} == {"onserver w1", "onserver w2"}
+
+        impostor(address, "PrepareForSleep")
+        logind.tell("PrepareForSleep", True)
+        cluster.wait_for(lambda: logind.waits == 0)
+        assert len(events(cluster, "background")) == 1
+        assert len(heard(cluster, "here", "background")) == 1, "heard before the machine sleeps"
+        assert events(cluster, "background")[0].payload == {"cause": "sleep"}
+
+        logind.tell("PrepareForSleep", False)
+        cluster.wait_for(lambda: logind.waits == 2)
+        cluster.wait_for(lambda: heard(cluster, "once", "foreground"))
+        assert len(events(cluster, "foreground")) == len(heard(cluster, "here", "foreground")) == 1
+        assert (events(cluster, "background")[0].code, events(cluster, "foreground")[0].code) == (1, 2)
+
+        with cluster.as_current():
+            process = execute_on_server("jobs.work", 7, 0.5)
+            cluster.wait_for(lambda: cluster.ledger.of("started"))
+            logind.tell("PrepareForShutdown", True)
+            for worker in cluster.workers:
+                assert worker.wait() == 0
+            assert process.result(timeout=60) == 7, "it could finish"
+        assert logind.waits == 0
+        asked = events(cluster, "shutdown.asked")
+        assert [event.payload["by"] for event in asked] == ["logind", "logind"]
+
+
+def test_a_hook_that_hangs_delays_sleep_for_a_while_only(cluster_of: Open, tmp_path: Path) -> None:
+    hanging = (
+        "import threading\n\nfrom onserver import on_system_event\n\n\n"
+        "@on_system_event\ndef hang(event):\n    if event.code == 1:\n        threading.Event().wait(60)\n"
+    )
+    with private_logind(tmp_path) as (address, logind):
+        cluster = cluster_of(1, tasks=hanging, DBUS_SYSTEM_BUS_ADDRESS=address)
+        wait_for(lambda: logind.waits == 1, 30, "the worker to delay")
+        logind.tell("PrepareForSleep", True)
+        cluster.wait_for(lambda: logind.waits == 0, PATIENCE + 30)
+        assert cluster.worker(0).alive

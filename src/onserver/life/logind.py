@@ -20,8 +20,9 @@ from contextlib import suppress
 from typing import Any, Final
 
 import jeepney
+from jeepney.bus import get_bus
 from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import DBusConnection, Proxy, open_dbus_connection
+from jeepney.io.blocking import DBusConnection, Proxy, prep_socket
 from jeepney.low_level import HeaderFields, MessageFlag
 from jeepney.wrappers import DBusErrorResponse
 
@@ -37,6 +38,22 @@ _ORDERS: Final = {
 _ANSWER_SECONDS: Final = 2.0
 
 
+class _Bus(DBusConnection):
+    """Waits for no answer for ever, as jeepney does for the first one: a bus may let us in and then say nothing."""
+
+    def receive(self, *, timeout: float | None = None) -> Any:
+        return super().receive(timeout=_ANSWER_SECONDS if timeout is None else timeout)
+
+
+def _open_bus() -> _Bus:
+    socket = prep_socket(get_bus("SYSTEM"), True, timeout=_ANSWER_SECONDS)
+    try:
+        return _Bus(socket, True)
+    except (OSError, DBusErrorResponse) as error:
+        socket.close()
+        raise OSError(str(error)) from error
+
+
 class Logind:
     """A connection to the system's bus. Making one raises OSError where there is none.
 
@@ -48,7 +65,7 @@ class Logind:
         self._who = who
         self._lock: Any = None
         self._heard: deque[Any] = deque()
-        self._bus: DBusConnection = open_dbus_connection("SYSTEM", enable_fds=True)
+        self._bus = _open_bus()
         try:
             proxy = Proxy(message_bus, self._bus, timeout=_ANSWER_SECONDS)
             for member in ("PrepareForSleep", "PrepareForShutdown"):

@@ -124,6 +124,7 @@ class Supervisor:
         self._asked = 0.0
         self._stillborn = 0
         self._deadline = 0.0
+        self._late = False
         self.phase: Phase = "joining"
         self.code = load()
         self._limits_said: int | None = None
@@ -388,7 +389,7 @@ class Supervisor:
             self._due_at = None if left is None else monotonic() + left
         if self._tick_at is not None and monotonic() >= self._tick_at:
             self._tick_at = self._timetable.turn()
-        if self.phase != "waiting":
+        if self.phase != "waiting" and not self._late:
             self._sides.take(self.code.plain.digest)
         if self._sweep:
             self._sweep = False
@@ -504,7 +505,7 @@ class Supervisor:
             else:
                 self._go()
         elif monotonic() >= self._deadline:
-            self._deadline = monotonic() + self._lease
+            self._deadline, self._late = monotonic() + self._lease, True
             self.crew.stop()
         else:
             self._drain_all()
