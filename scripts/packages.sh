@@ -1,24 +1,43 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that some tests use, where that is possible: as root, with apt. A test whose package is
-# not there is skipped, and says so.
+# Install the Debian packages that some tests need: real programs to test against, which no wheel brings.
 #
-#   dbus-daemon   a private bus with a stand-in for logind: sleep and shutdown of a machine
-#   faketime      clocks that are changed while a worker runs
+#   age           opens what we seal, and seals what we open
+#   dbus-daemon   a private bus, over which a machine says that it goes to sleep
+#   faketime      a clock that is changed while a worker runs
+#   postgresql    a database that is backed up while it is written to
+#
+# Quick when all of them are there. Where they cannot be installed (no apt, no rights, no network) this says so and goes
+# on: the tests that need them are skipped then, and say so as well.
 set -euo pipefail
-packages=(dbus-daemon faketime)
+
+PACKAGES=(age dbus-daemon faketime postgresql)
 
 missing=()
-for package in "${packages[@]}"; do
-    dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q "install ok installed" || missing+=("$package")
+for package in "${PACKAGES[@]}"; do
+  dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
-if [ ${#missing[@]} -eq 0 ]; then
-    exit 0
+if [ "${#missing[@]}" -eq 0 ]; then
+  exit 0
 fi
-if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
-    echo "not installed (no apt, or not root): ${missing[*]}; the tests that use them are skipped" >&2
-    exit 0
-fi
-export DEBIAN_FRONTEND=noninteractive
-if ! { apt-get update -q && apt-get install -y -q --no-install-recommends "${missing[@]}"; } >&2; then
-    echo "could not be installed: ${missing[*]}; the tests that use them are skipped" >&2
+
+tell() {
+  echo "packages  not installed: ${missing[*]} ($1). The tests that need them will be skipped." >&2
+}
+
+if ! command -v apt-get >/dev/null; then
+  tell "there is no apt-get"
+elif [ "$(id -u)" -ne 0 ] && ! sudo -n true 2>/dev/null; then
+  tell "this needs root, or sudo without a password"
+else
+  as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo -n)
+  install=(env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends "${missing[@]}")
+  echo "packages  installing ${missing[*]}" >&2
+  log=$(mktemp)
+  # What apt knows may be old, or nothing at all: then it has to be told first.
+  if ! "${as_root[@]}" "${install[@]}" >"$log" 2>&1; then
+    "${as_root[@]}" apt-get update --quiet >>"$log" 2>&1 || true
+    "${as_root[@]}" "${install[@]}" >>"$log" 2>&1 || { tail -n 5 "$log" >&2; tell "apt-get failed; its last words are above"; }
+  fi
+  rm -f "$log"
 fi

@@ -38,7 +38,7 @@ _ORDERS: Final = {
 _ANSWER_SECONDS: Final = 2.0
 
 
-class _Bus(DBusConnection):
+class _Bus(DBusConnection):  # type: ignore[misc]  # jeepney has no types
     """Waits for no answer for ever, as jeepney does for the first one: a bus may let us in and then say nothing."""
 
     def receive(self, *, timeout: float | None = None) -> Any:
