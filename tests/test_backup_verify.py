@@ -95,6 +95,12 @@ def test_a_key_that_a_redis_keeps_otherwise_is_named(tmp_path: Path) -> None:
         verify(place, NAME, above=tmp_path / "scratch")
 
 
+def test_a_key_of_a_type_that_nobody_saves_is_named(tmp_path: Path) -> None:
+    place = archive(tmp_path, [*ENTRIES, Entry("stream", "odd", [b"a"], 0)])
+    with pytest.raises(BackupCorrupt, match="key `odd` is a stream, which no release saves"):
+        verify(place, NAME, above=tmp_path / "scratch")
+
+
 def test_an_archive_without_keys_needs_no_redis(tmp_path: Path) -> None:
     with Writer(Folder(tmp_path), NAME) as writer:
         writer.add_bytes("files/x", b"x")

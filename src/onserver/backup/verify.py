@@ -17,10 +17,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from onserver.backup.manifest import Manifest
 from onserver.backup.place import Place
+from onserver.backup.placing import Command, written
 from onserver.backup.reading import Reader, check
 from onserver.backup.scratch import scratch
 from onserver.backup.stream import Entry, read
@@ -34,9 +35,7 @@ from onserver.redis.link import Link
 REDIS_PREFIX: Final = "redis"
 _BATCH: Final = 500
 _BATCH_BYTES: Final = 2**23
-_ARGUMENTS: Final = 5_000
 _PATIENCE: Final = 120.0
-_WRITERS: Final = {"string": "SET", "hash": "HSET", "list": "RPUSH", "set": "SADD", "zset": "ZADD"}
 _READERS: Final = {
     "string": ("GET",),
     "hash": ("HGETALL",),
@@ -98,7 +97,7 @@ def verify(
         with scratch(above) as folder, _redis(folder, redis_server) as link:
             with Reader(place, name, manifest, identities=identities) as reader:
                 entries = read(reader.pieces(REDIS_PREFIX), reader.path, REDIS_PREFIX)
-                expected = _load(link, entries)
+                expected = _load(link, entries, reader.path)
             keys = _compare(link, expected, place.path_of(name))
     return Verified(manifest, keys, time.monotonic() - started)
 
@@ -118,31 +117,21 @@ def _redis(folder: Path, server: str) -> Iterator[Link]:
         raise BrokerUnavailable(f"unix://{embedded.home.socket}", 1, _PATIENCE, "does not end")
 
 
-def _load(link: Link, entries: Iterable[Entry]) -> dict[str, _Value]:
+def _load(link: Link, entries: Iterable[Entry], path: str) -> dict[str, _Value]:
     """Write all entries, and answer what each key is to be."""
     expected: dict[str, _Value] = {}
     for batch in _batches(entries, lambda entry: sum(map(len, entry.texts))):
-        commands: list[list[Any]] = []
+        commands: list[Command] = []
         for entry in batch:
-            commands += _commands(entry)
+            if entry.type not in {*_READERS, "none"}:
+                raise BackupCorrupt(path, f"key `{entry.key}` is a {entry.type}, which no release saves", REDIS_PREFIX)
+            commands += written(entry, entry.key)
             if entry.type == "none":
                 expected.pop(entry.key, None)
             else:
                 expected[entry.key] = _value(entry.type, entry.texts, entry.expires_ms)
         link.pipeline(commands)
     return expected
-
-
-def _commands(entry: Entry) -> Iterator[list[Any]]:
-    """What makes a key what the entry says, whatever it is now."""
-    yield ["DEL", entry.key]
-    if entry.type == "none":
-        return
-    texts = _swapped(entry.texts) if entry.type == "zset" else entry.texts
-    for begin in range(0, len(texts), _ARGUMENTS):
-        yield [_WRITERS[entry.type], entry.key, *texts[begin : begin + _ARGUMENTS]]
-    if entry.expires_ms:
-        yield ["PEXPIREAT", entry.key, entry.expires_ms]
 
 
 def _compare(link: Link, expected: dict[str, _Value], path: str) -> int:
@@ -201,11 +190,6 @@ def _batches(items: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T
 
 def _pairs(texts: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
     return list(zip(texts[::2], texts[1::2], strict=True))
-
-
-def _swapped(texts: Sequence[bytes]) -> list[bytes]:
-    """Score before member, as ZADD wants it."""
-    return [text for member, score in _pairs(texts) for text in (score, member)]
 
 
 def _now_ms(link: Link) -> int:
