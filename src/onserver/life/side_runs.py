@@ -25,9 +25,9 @@ from onserver.life.crew import Crew
 from onserver.life.executor import Executor
 from onserver.life.hook import Hook, side_name
 from onserver.process.claim import Claim
+from onserver.process.put import Sender
 from onserver.process.signing import sign_now
 from onserver.redis.resp import Word
-from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.session.context import current_run
 
@@ -77,15 +77,16 @@ def start_side(
         places = [str(member if member is not None else _member_here())]
     else:
         places = ["once"]
-    numbers: list[int] = []
-    for place in places:
-        nonce, now = store.nonce(), store.now_ms()
-        words = side_fields(server, procedure, body, nonce, now, timeout=timeout, name=name, rerun=rerun)
-        root = () if run is None or run.root is None else ("x", run.root)
-        holder = "" if run is None else run.holder
-        number: int = store.run("put_side", nonce, holder, now, place, *words, *root)
-        numbers += [number] * bool(number)
-    return numbers
+    root: tuple[Word, ...] = () if run is None or run.root is None else ("x", run.root)
+
+    def put_at(place: str) -> int:
+        def words(nonce: str, now: int) -> list[Word]:
+            fields = side_fields(server, procedure, body, nonce, now, timeout=timeout, name=name, rerun=rerun)
+            return [place, *fields, *root]
+
+        return int(server.part(Sender).send("put_side", words))  # whose clock is put right where it is found wrong
+
+    return [number for place in places if (number := put_at(place))]
 
 
 def side_fields(
@@ -162,9 +163,3 @@ def run_side(executor: Executor, claim: Claim) -> int:
     """Run one side run, in the child that was forked for it. Returns the exit status."""
     crash_point("in_side")
     return executor.run_one(claim)
-
-
-def runnable_aside(store: Store, side: str) -> bool:
-    """Whether a worker that lives can run this: a built-in procedure, or a hook (see `side_name`)."""
-    codes = store.command("HKEYS", store.key("codes"))
-    return any(store.pipeline([("SISMEMBER", store.key(f"code:{code.decode()}"), side) for code in codes]))
