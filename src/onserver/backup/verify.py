@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
+import msgspec
+
 from onserver.backup.manifest import Manifest
 from onserver.backup.place import Place
 from onserver.backup.placing import Command, written
@@ -167,11 +169,8 @@ def _value(kind: str, texts: Sequence[bytes], expires_ms: int) -> _Value:
         ordered = [text for member, score in sorted(_pairs(texts)) for text in (member, b"%r" % float(score))]
     elif kind == "set":
         ordered = sorted(texts)
-    digest = hashlib.blake2b(digest_size=16)
-    for text in ordered:
-        digest.update(b"%d:" % len(text))
-        digest.update(text)
-    return _Value(kind, digest.digest(), expires_ms, sum(map(len, texts)))
+    packed = msgspec.msgpack.encode(ordered)
+    return _Value(kind, hashlib.blake2b(packed, digest_size=16).digest(), expires_ms, len(packed))
 
 
 def _batches(items: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
