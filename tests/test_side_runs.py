@@ -8,16 +8,18 @@ from uuid import uuid4
 import pytest
 
 from onserver import Process, Server, SystemEvent, procedure
+from onserver.cli.processes import Seen
 from onserver.cluster.member import Member
 from onserver.errors import BadDeclaration, MemberFenced
 from onserver.life.epoch import open_epoch, run_epoch, stop_epoch
 from onserver.life.hook import SYSTEM_EVENT, Hook
 from onserver.life.hook_records import Noting, read_runs
-from onserver.life.side_runs import Where, runnable_aside, start_side
+from onserver.life.side_runs import Where, start_side
 from onserver.process.claim import Claim
 from onserver.process.gates import pause_all
 from onserver.process.maintenance import begin_maintenance
 from onserver.process.record import State, read_record
+from onserver.process.side import runnable_aside
 from onserver.redis.address import Address
 from onserver.redis.keys import find_orphans
 from onserver.session.context import Run, entered
@@ -185,6 +187,26 @@ def test_nobody_else_can_wait_there() -> None:
 
         @procedure(queue="!once")
         def sneaks() -> None: ...
+
+
+def test_no_procedure_is_named_like_the_frameworks_own() -> None:
+    with pytest.raises(BadDeclaration, match=r"begins with `onserver\.`"):
+
+        @procedure(name="onserver.backup")
+        def sneaks() -> None: ...
+
+
+def test_ps_says_for_whom_one_waits(server: Server, two: tuple[Member, Member]) -> None:
+    [number] = start(server)
+    [there] = start(server, "here", two[1].number)
+
+    def seen() -> list[tuple[str, str, str]]:
+        return [(row.kind, row.state, row.why) for row in Seen(server.store).rows([number, there])]
+
+    assert seen() == [("side", "queued", f"no worker has `{HEARD}`")] * 2
+    two[0].enlist(CODE, ["default"])
+    where = ["waits for a worker", f"waits for worker {two[1].number}"]
+    assert seen() == [("side", "queued", why) for why in where]
 
 
 # ---- when its worker dies or goes

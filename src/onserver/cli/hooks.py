@@ -15,8 +15,9 @@ from onserver.life.events import tell_own
 from onserver.life.hook import ARGUMENTS, KINDS, SYSTEM_EVENT, Hook, hooks_of, side_name
 from onserver.life.hook_arguments import HookArgument, SystemEvent
 from onserver.life.hook_records import HookRecord, read_runs
-from onserver.life.side_runs import runnable_aside, start_side
+from onserver.life.side_runs import start_side
 from onserver.process.handle import Process
+from onserver.process.side import runnable_aside
 from onserver.registry import find_name
 from onserver.server import Server
 

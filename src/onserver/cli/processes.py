@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from onserver.process.gates import paused_on
 from onserver.process.limits import in_words, limit_name
 from onserver.process.record import Record, State, read_answer, reading
+from onserver.process.side import PREFIX, runnable_aside
 from onserver.redis.resp import Word
 from onserver.redis.store import Store
 
@@ -73,6 +74,8 @@ class Seen:
         queue, procedure = record.queue, record.procedure
         if queue.startswith("@"):  # of an application that keeps its broker
             return f"its message waits with its broker, in `{queue[1:]}`"
+        if queue.startswith(PREFIX):
+            return self._why_aside(queue, procedure)
         codes = self.codes_on(queue)
         if not codes:
             return f"no worker listens on queue `{queue}`"
@@ -87,6 +90,13 @@ class Seen:
             or self._limit_of(f"p:{procedure}", record.limit_key)
             or ("waits for an executor")
         )
+
+    def _why_aside(self, queue: str, procedure: str) -> str:
+        """Say for whom a side run waits."""
+        if not runnable_aside(self.store, procedure):
+            return f"no worker has `{procedure}`"
+        member = queue.removeprefix(PREFIX)
+        return f"waits for worker {member}" if member.isdecimal() else "waits for a worker"
 
     def _pause_of(self, queue: str, procedure: str) -> str:
         """Say which wide pause holds what waits there."""

@@ -20,6 +20,10 @@ _LATER: Final[Mapping[str, str]] = {
 }
 
 
+#: How the names of the framework's own procedures begin.
+_OURS: Final = "onserver."
+
+
 class Options(TypedDict, total=False):
     """The options of `@procedure`, each of which `procedure` describes."""
 
@@ -143,6 +147,8 @@ def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Proce
         made = AsyncProcedure(function, rules=rules, **rest)
     else:
         made = Procedure(function, rules=rules, **rest)
+    if made.name.startswith(_OURS) and not made.function.__module__.startswith(_OURS):
+        raise BadDeclaration(made.name, f"begins with `{_OURS}`, as the framework's own do", "Give it another name.")
     declare(PROCEDURE, made)
     return made
 

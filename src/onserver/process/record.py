@@ -1,6 +1,6 @@
 """A process as its record has it: what `ps`, handles and the admin page read."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, Final, Literal, TypeAlias
@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 from onserver.process.attempts import Attempt, read_attempts
 from onserver.process.caller import Caller
 from onserver.process.progress import Progress
+from onserver.process.side import PREFIX
 from onserver.process.signing import Signer
 from onserver.redis.resp import Word
 from onserver.redis.store import Store
@@ -84,7 +85,7 @@ _FIELDS: Final = (
 #: Fields that are no text.
 _RAW: Final = ("pr", "ta", "c")
 
-Kind: TypeAlias = Literal["procedure", "task", "hook"]
+Kind: TypeAlias = Literal["procedure", "task", "hook", "side"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +173,7 @@ def read_answer(number: int, answer: Sequence[Any]) -> Record | None:
     return Record(
         number=number,
         state=State(fields["s"]),
-        kind="hook" if fields["hk"] else "task" if fields["h"] else "procedure",
+        kind=_kind(fields),
         procedure=fields["t"],
         name=fields["n"],
         queue=fields["q"],
@@ -198,6 +199,12 @@ def read_answer(number: int, answer: Sequence[Any]) -> Record | None:
         progress=Progress.read(progress),
         attempts=read_attempts(attempts),
     )
+
+
+def _kind(fields: Mapping[str, str]) -> Kind:
+    if fields["hk"]:
+        return "hook"
+    return "side" if fields["q"].startswith(PREFIX) else "task" if fields["h"] else "procedure"
 
 
 def _in_words(caller: Caller | None) -> str:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from onserver.lazy import load
+from onserver.redis.store import Store
 
 #: First letter of the queues of side runs: `!once` for any worker, `!7` for member 7.
 PREFIX: Final = "!"
@@ -46,3 +47,9 @@ def find_side(name: str) -> BuiltIn | None:
     if ":" in name:
         return BuiltIn(name, partial(load(_ONE_HOOK), name))
     return None
+
+
+def runnable_aside(store: Store, side: str) -> bool:
+    """Whether a worker that lives can run this: a built-in procedure, or a hook, by its name here."""
+    codes = store.command("HKEYS", store.key("codes"))
+    return any(store.pipeline([("SISMEMBER", store.key(f"code:{code.decode()}"), side) for code in codes]))
