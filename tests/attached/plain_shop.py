@@ -47,6 +47,16 @@ def linger(seconds):
 
 
 @app.task
+def steps(count):
+    me = process()
+    for n in range(count):
+        note("step", me.number, n)
+        me.checkpoint()
+        time.sleep(0.02)
+    return count
+
+
+@app.task
 def count(name):
     note("ran", name)
     return name

@@ -14,6 +14,15 @@ from typing import Any
 import pytest
 
 from onserver import Process, begin_maintenance, end_maintenance, execute_on_server
+from onserver.cli.processes import Seen
+from onserver.process.gates import (
+    pause_all,
+    pause_procedure,
+    pause_queue,
+    resume_all,
+    resume_procedure,
+    resume_queue,
+)
 from onserver.redis.address import parse
 from onserver.redis.store import Store
 from onserver.testing.cluster import Cluster, open_cluster
@@ -150,6 +159,57 @@ def test_a_killed_child_of_its_pool_is_lost_and_delivered_again(cluster: Cluster
     os.kill(int(cluster.ledger.of("started")[0][2]), signal.SIGKILL)
     cluster.wait_for(lambda: process.state == "done", 60)
     assert cluster.ledger.count("started", process.number) == 2
+
+
+@pytest.mark.parametrize("pool", ["solo", pytest.param("prefork", marks=pytest.mark.long)])
+def test_a_process_that_is_paused_before_it_came_waits_until_it_is_resumed(cluster: Cluster, pool: str) -> None:
+    task_id = ask(cluster, "print(json.dumps(count.delay('held').id))")
+    process = process_of(cluster, task_id)
+    assert (process.pause().level, process.state) == ("paused", "paused")
+    cluster.start(1, pool=pool, application="proj", executors=1)
+    assert ask(cluster, "print(json.dumps(count.delay('other').get(timeout=60)))") == "other"
+    assert (process.state, cluster.ledger.count("ran", "held")) == ("paused", 0)
+    assert process.resume().level == "queued"
+    cluster.wait_for(lambda: process.state == "done", 60)  # its broker gives it out again each second
+    assert cluster.ledger.count("ran", "held") == 1
+
+
+def test_a_process_that_runs_is_paused_at_its_next_checkpoint(cluster: Cluster) -> None:
+    cluster.start(1, pool="threads", application="proj", executors=2)
+    process = process_of(cluster, ask(cluster, "print(json.dumps(steps.delay(150).id))"))
+    cluster.wait_for(lambda: cluster.ledger.count("step", process.number) > 2)
+    assert process.pause().level == "asked"
+    cluster.wait_for(lambda: process.state == "paused", 60)
+    done = cluster.ledger.count("step", process.number)
+    assert ask(cluster, "print(json.dumps(count.delay('other').get(timeout=60)))") == "other"
+    assert cluster.ledger.count("step", process.number) == done < 150
+    process.resume()
+    assert process.result(timeout=60) == 150
+    steps = [int(words[2]) for words in cluster.ledger.of("step")]
+    assert steps == list(range(150))
+
+
+@pytest.mark.parametrize("gate", ["queue", "procedure", "all"])
+def test_a_wide_pause_holds_what_its_broker_delivers(cluster: Cluster, gate: str) -> None:
+    server = cluster.server
+    (worker,) = cluster.start(1, pool="solo", application="proj")
+    if gate == "all":
+        pause_all(server)
+    else:
+        (pause_queue if gate == "queue" else pause_procedure)(server, "celery" if gate == "queue" else "proj.linger")
+    task_id = ask(cluster, "print(json.dumps(linger.delay(0.0).id))")
+    process = process_of(cluster, task_id)
+    cluster.wait_for(lambda: worker.output.count(f"[{task_id}] received") >= 2, 60)  # it is given out again
+    what = {"queue": "queue `celery` is", "procedure": "procedure `proj.linger` is", "all": "everything is"}[gate]
+    (row,) = Seen(server.store).rows([process.number])
+    assert row.why.startswith(f"{what} paused by ")
+    if gate == "procedure":
+        assert ask(cluster, "print(json.dumps(count.delay('other').get(timeout=60)))") == "other"
+    if gate == "all":
+        resume_all(server)
+    else:
+        (resume_queue if gate == "queue" else resume_procedure)(server, "celery" if gate == "queue" else "proj.linger")
+    assert process.result(timeout=60) == process.number
 
 
 def test_that_the_server_is_away_stops_no_task(onserver_redis: str, tmp_path: Path) -> None:

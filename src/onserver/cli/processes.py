@@ -73,7 +73,8 @@ class Seen:
     def _why_queued(self, record: Record) -> str:
         queue, procedure = record.queue, record.procedure
         if queue.startswith("@"):  # of an application that keeps its broker
-            return f"its message waits with its broker, in `{queue[1:]}`"
+            held_by = "" if record.root is not None else self._pause_of(queue[1:], procedure)
+            return held_by or f"its message waits with its broker, in `{queue[1:]}`"
         if queue.startswith(PREFIX):
             return self._why_aside(queue, procedure)
         codes = self.codes_on(queue)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-from onserver.errors import BadArguments, ProcessNotFound
+from onserver.errors import BadArguments, ProcedureNotFound, ProcessNotFound
 from onserver.process.control import asked_by, pause, resume
 from onserver.process.execute import Names
 from onserver.redis.store import Store
@@ -92,7 +92,7 @@ def pause_procedure(
 
     Args:
         server: the server.
-        procedure: its name, or the end of it where no other's ends so.
+        procedure: its name, or the end of it where no other's ends so; of an ordinary task of Celery's the full name.
         by: see `pause_queue`.
         for_seconds: see `pause_queue`.
         running: see `pause_queue`.
@@ -101,7 +101,7 @@ def pause_procedure(
         ProcedureNotFound: ONS-1104, no procedure of this name was ever registered.
         BadArguments: ONS-1105, `for_seconds` is out of range.
     """
-    return _shut(server, f"p:{server.part(Names).order(procedure).procedure}", by, for_seconds, running=running)
+    return _shut(server, f"p:{_full_name(server, procedure)}", by, for_seconds, running=running)
 
 
 def resume_procedure(server: Server, procedure: str, *, running: bool = False) -> bool:
@@ -110,7 +110,7 @@ def resume_procedure(server: Server, procedure: str, *, running: bool = False) -
     Raises:
         ProcedureNotFound: ONS-1104.
     """
-    return _open(server, f"p:{server.part(Names).order(procedure).procedure}", running=running)
+    return _open(server, f"p:{_full_name(server, procedure)}", running=running)
 
 
 def pause_all(server: Server, *, by: str = "", for_seconds: float | None = None, running: bool = False) -> Gate:
@@ -140,6 +140,17 @@ def paused_on(store: Store) -> list[Gate]:
     gates = [_named(store, _read(gate.decode(), text.decode())) for gate, text in _pairs(found)]
     now = store.now_ms()
     return sorted(gate for gate in gates if not gate.until_ms or gate.until_ms > now)
+
+
+def _full_name(server: Server, name: str) -> str:
+    try:
+        return server.part(Names).order(name).procedure
+    except ProcedureNotFound:  # a task of Celery's that workers have is described by nothing
+        store = server.store
+        codes = [code.decode() for code in store.command("HKEYS", store.key("codes"))]
+        if any(store.pipeline([("SISMEMBER", store.key(f"code:{code}"), name) for code in codes])):
+            return name
+        raise
 
 
 def _shut(server: Server, gate: str, by: str, for_seconds: float | None, *, running: bool) -> Gate:
