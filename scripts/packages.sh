@@ -5,12 +5,13 @@
 #   dbus-daemon   a private bus, over which a machine says that it goes to sleep
 #   faketime      a clock that is changed while a worker runs
 #   postgresql    a database that is backed up while it is written to
+#   zstd          with tar, opens archives without this program
 #
 # Quick when all of them are there. Where they cannot be installed (no apt, no rights, no network) this says so and goes
 # on: the tests that need them are skipped then, and say so as well.
 set -euo pipefail
 
-PACKAGES=(age dbus-daemon faketime postgresql)
+PACKAGES=(age dbus-daemon faketime postgresql zstd)
 
 missing=()
 for package in "${PACKAGES[@]}"; do

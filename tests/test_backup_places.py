@@ -184,6 +184,8 @@ def test_a_writer_that_is_killed_leaves_no_archive_and_what_it_leaves_is_cleared
 
 # ---- without the extra
 
+EXTRA = "backports.zstd" if sys.version_info < (3, 14) else "compression.zstd"
+
 WITHOUT = """
 import sys
 sys.modules[sys.argv[2]] = None
@@ -202,7 +204,7 @@ except MissingExtra as error:
 @pytest.mark.parametrize(
     ("module", "folder", "recipients"),
     [
-        ("backports.zstd" if sys.version_info < (3, 14) else "compression.zstd", "b", []),
+        (EXTRA, "b", []),
         ("pyrage", "b", ["age1x"]),
         ("obstore", "memory:///", []),
     ],
@@ -214,6 +216,26 @@ def test_a_missing_extra_is_named_before_anything_is_written(
     told = subprocess.run(command, capture_output=True, text=True, check=False)
     assert told.stdout == f"`{module}` is not installed. `pip install 'onserver[backup]'` brings it.\n", told.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+BACKUP_WITHOUT = """
+import sys
+sys.modules[sys.argv.pop()] = None
+from onserver.cli import main
+sys.argv = ["onserver", "backup", "now"]
+main()
+"""
+
+
+def test_a_backup_without_the_extra_says_what_brings_it(tmp_path: Path) -> None:
+    project = tmp_path / "shop"
+    (project / "config").mkdir(parents=True)
+    (project / "config" / "onserver.toml").write_text("")
+    command = [sys.executable, "-c", BACKUP_WITHOUT, EXTRA]
+    told = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert told.returncode == 3, told.stderr
+    assert f"1409: `{EXTRA}` is not installed. `pip install 'onserver[backup]'` brings it." in told.stderr
+    assert [found.name for found in Folder(project / "backups").found()] == ["backupHistory.json"]
 
 
 # ---- a bucket

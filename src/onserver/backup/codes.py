@@ -18,6 +18,7 @@ from onserver.errors import (
     BackupFailed,
     ConfigError,
     CutNeverEnds,
+    MissingExtra,
     OnServerError,
     ProcessAborted,
 )
@@ -90,7 +91,7 @@ def number_of(error: BaseException) -> int:
         return Code.NO_ARCHIVE
     if isinstance(error, BackupCorrupt | ArchiveTooNew | ArchiveSealed):
         return Code.NOT_VERIFIED
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError) and not isinstance(error, MissingExtra):
         return Code.BAD_DESTINATION
     return Code.CANCELLED if isinstance(error, Interrupted | ProcessAborted) else Code.NOT_SAVED
 
@@ -101,6 +102,8 @@ def reason_of(error: BaseException) -> str:
         return f"{error.reason} ({error.path})" if error.path else error.reason
     if isinstance(error, Interrupted | ProcessAborted):
         return MEANINGS[Code.CANCELLED]
+    if isinstance(error, MissingExtra):
+        return str(error).rstrip(".")  # what brings it is all there is to know
     if isinstance(error, OnServerError):
         return error.message.rstrip(".")
     return f"{type(error).__name__}: {error}".rstrip(": ")
