@@ -179,7 +179,7 @@ def test_what_the_package_needs_is_in_the_pinned_sets() -> None:
         return named - set(pinned)
 
     extras = project["optional-dependencies"]
-    assert not missing(project["dependencies"] + extras["embedded"] + extras["demo"], "demo")
+    assert not missing(project["dependencies"] + extras["backup"] + extras["embedded"] + extras["demo"], "demo")
     assert not missing(project["dependencies"] + extras["embedded"] + extras["backup"] + extras["dev"], "test")
 
 
