@@ -57,6 +57,18 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.UnsafeRedis("redis://h:1/0", version="6.2"), "redis://h:1/0 is version 6.2; onserver needs Redis 7.0"),
     (
+        errors.WrongLayout("shop", 2, 1),
+        "The keys of server `shop` are in layout 2; this release works with 1. Use the onserver that last ran here,",
+    ),
+    (
+        errors.WrongLayout("shop", 1, 2),
+        "The keys of server `shop` are in layout 1; this release works with 2. `onserver migrate` brings them there.",
+    ),
+    (
+        errors.WrongLayout("shop", -2, 2),
+        "The keys of server `shop` are being brought into layout 2. `onserver migrate` brings them there, or goes on.",
+    ),
+    (
         errors.UnsafeBind("0.0.0.0"),
         "Refusing to serve the admin page on 0.0.0.0 without authentication. Use `--bind 127.0.0.1`, "
         "`onserver users add`, or `--behind-proxy ADDR`.",

@@ -35,6 +35,7 @@ FLOORS = {
     "life": 5,
     "backup": 6,
     "celery_app": 6,
+    "doctor": 7,
     "cli": 8,
     "django_app": 9,
     "testing": 9,

@@ -12,6 +12,7 @@ program of their own (`own_programs`), and so do side runs, since a worker's mai
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -81,7 +82,8 @@ class Membership(bootsteps.StartStopStep):
         server = self._server
         self._health = Health(server.settings, str(worker.hostname), say=logger.error)
         code = Code.of(server, tuple(worker.app.tasks), entries_of(worker.app))
-        member = self._member = self._join(str(worker.hostname))
+        facts = {"code": code.digest, "pool": type(worker.pool).__module__.rpartition(".")[2]}
+        member = self._member = self._join(str(worker.hostname), facts)
         member.register(code.digest, code.described)
         self._limits_said = member.set_limits(code.limits, self._limits_said)
         timetable = Timetable(server, server.store, logger.error)
@@ -103,7 +105,7 @@ class Membership(bootsteps.StartStopStep):
         self._health.turn("running", member=member.number, epoch=self._epoch)
         logger.info("%s ready · member %s · epoch %s", worker.hostname, member.number, self._epoch)
 
-    def _join(self, node: str) -> Member:
+    def _join(self, node: str, facts: Mapping[str, str]) -> Member:
         """Become a member, once Redis answers."""
         server = self._server
         while True:
@@ -111,7 +113,7 @@ class Membership(bootsteps.StartStopStep):
             try:
                 self._before = report_cut(server, node)
                 bury_gone(server.store, server.settings)
-                return Member.join(server.store, server.settings, "worker", node)
+                return Member.join(server.store, server.settings, "worker", node, facts)
             except BrokerUnavailable as error:
                 logger.warning("waiting for Redis: %s", error)
                 worker_state.maybe_shutdown()

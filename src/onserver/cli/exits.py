@@ -5,7 +5,7 @@
 2 usage or configuration                       7 no worker for a `call` that waits
 3 refused: privilege, maintenance, veto        8 conflict: unique name running, version changed, lock held
 4 not found: procedure, process, key           9 integrity: checksum, schema
-10 findings of `compat`                        130 interrupted
+10 findings of `doctor`, `compat`              130 interrupted
 """
 
 from typing import Final

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from time import time
+from typing import Any, Final, NamedTuple
 
+from onserver import __version__
 from onserver.cluster.identity import Identity
 from onserver.redis.store import Store
 from onserver.settings import Settings
+
+#: Milliseconds by which a clock has to change before that is noted.
+_CLOCK_MS: Final = 2000
 
 
 class Ask(NamedTuple):
@@ -70,6 +75,7 @@ class Member:
         #: When the leader looks at what has marks again, by the monotonic clock.
         self.survey_at = 0.0
         self._limits = (settings.process.deliveries, int(settings.process.keep_failed_seconds))
+        self._ahead_ms = 0
 
     @classmethod
     def join(
@@ -84,7 +90,7 @@ class Member:
             node: its name for people, as in "server@web-1".
             facts: more to show of it in `ps --members`.
         """
-        extra = [word for pair in (facts or {}).items() for word in pair]
+        extra = [word for pair in {"version": __version__, **(facts or {})}.items() for word in pair]
         number = store.run("join", store.nonce(), kind, "node", node, *Identity.mine().fields(), *extra)
         return cls(store, settings, kind, number, node)
 
@@ -172,6 +178,7 @@ class Member:
             "beat", self.number, int(lease * 1000), *self._limits, int(self.kind == "worker"), *words,
             deadline=lease / 5 if deadline is None else deadline,
         )  # fmt: skip
+        self.note_clock(int(now))
         return Beat(
             epoch=epoch,
             state=state.decode(),
@@ -193,9 +200,18 @@ class Member:
         """Say how many executors may still be started beside those that wait."""
         self.store.command("HSET", self.store.key(f"member:{self.number}"), "spare", count)
 
-    def note_reload(self, outcome: str) -> None:
-        """Keep in this member's record how it took new code, for whoever asked."""
+    def note_clock(self, redis_ms: int) -> None:
+        """Keep in this member's record by how much its clock is ahead of that of Redis, when that has changed."""
+        ahead = int(time() * 1000) - redis_ms
+        if abs(ahead - self._ahead_ms) > _CLOCK_MS:
+            self._ahead_ms = ahead
+            self.store.command("HSET", self.store.key(f"member:{self.number}"), "ahead_ms", ahead)
+
+    def note_reload(self, outcome: str, code: str = "") -> None:
+        """Keep in this member's record how it took new code, for whoever asked; `code` is what it has now."""
         key = self.store.key(f"member:{self.number}")
+        if code:
+            self.store.command("HSET", key, "code", code)
         self.store.command("HSET", key, "reloaded", outcome)
         self.store.command("HINCRBY", key, "reloads", 1)
 

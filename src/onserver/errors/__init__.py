@@ -4,7 +4,7 @@
     ├─ ConfigError    ProjectNotFound 1001 · ImportFailed 1002 · UnknownSetting 1003 · RolesFileError 1004
     │                 NotConnected 1005 · DuplicateName 1006 · BadSetting 1007 · MissingExtra 1008
     │                 BadDeclaration 1009 · NoSigningKey 1010 · BadSettingsFile 1011
-    │                 UnsafeRedis 1204 · UnsafeBind 6001
+    │                 UnsafeRedis 1204 · WrongLayout 1205 · UnsafeBind 6001
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
     │                 ScheduleNotFound 1107 · BadEvent 1108
@@ -98,6 +98,7 @@ from onserver.errors.setup import (
     UnknownSetting,
     UnsafeBind,
     UnsafeRedis,
+    WrongLayout,
 )
 from onserver.errors.storing import (
     LockLost,
@@ -178,3 +179,4 @@ __all__ = [
     "VariableTimeout",
     "VersionConflict",
 ]
+    "WrongLayout",

@@ -204,6 +204,27 @@ class UnsafeRedis(ConfigError):
         return "`CONFIG SET maxmemory-policy noeviction`." if self.policy else "Upgrade it, or set ONSERVER_REDIS."
 
 
+class WrongLayout(ConfigError):
+    """The keys of this server are not in the layout of this release; a negative one is on its way to that layout."""
+
+    code = 1205
+    server: str
+    found: int
+    known: int
+
+    @property
+    def message(self) -> str:
+        if self.found < 0:
+            return f"The keys of server `{self.server}` are being brought into layout {-self.found}."
+        return f"The keys of server `{self.server}` are in layout {self.found}; this release works with {self.known}."
+
+    @property
+    def hint(self) -> str:
+        if self.found > self.known:
+            return "Use the onserver that last ran here, or a newer one; or restore a backup under another name."
+        return "`onserver migrate` brings them there" + (", or goes on." if self.found < 0 else ".")
+
+
 class UnsafeBind(ConfigError):
     """The admin page was to be reachable by everybody without authentication."""
 

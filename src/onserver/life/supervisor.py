@@ -564,7 +564,8 @@ class Supervisor:
         for child in old:
             child.draining = False
         self.crew.drain(old)
-        self.member.note_reload(f"code {code.digest}, {len(old)} executors new, {len(old)} old ones draining")
+        done = f"code {code.digest}, {len(old)} executors new, {len(old)} old ones draining"
+        self.member.note_reload(done, code.digest)
 
 
 def _short(store: Store, deadline: float) -> Store:

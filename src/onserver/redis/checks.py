@@ -32,7 +32,7 @@ def check(store: Store, *, development: bool = False) -> Checked:
     Raises:
         UnsafeRedis: older than 7.0, or a `maxmemory-policy` under which keys may vanish.
     """
-    info = _info(store)
+    info = info_of(store)
     engine = "valkey" if "valkey_version" in info else "redis"
     version = info.get("valkey_version") or info.get("redis_version", "")
     if version_numbers(info.get("redis_version", "")) < OLDEST:
@@ -68,7 +68,8 @@ def _warnings(store: Store, info: dict[str, str], *, persistent: bool) -> list[s
     return warnings
 
 
-def _info(store: Store) -> dict[str, str]:
+def info_of(store: Store) -> dict[str, str]:
+    """What INFO says, by its names."""
     text: bytes = store.command("INFO")
     pairs = (line.partition(":") for line in text.decode().splitlines() if ":" in line)
     return {name: value.strip() for name, _, value in pairs}

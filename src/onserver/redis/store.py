@@ -29,7 +29,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic, sleep, time
 from typing import Any, Self
 
-from onserver.errors import BrokerUnavailable
+from onserver.errors import BrokerUnavailable, WrongLayout
 from onserver.redis.address import Address
 from onserver.redis.answers import LinkError, Refused, Silent, Unreachable
 from onserver.redis.link import Link
@@ -81,6 +81,8 @@ class Store:
         self._scripts: dict[str, Script] = {}
         self._born = ""
         self._layout = 0
+        #: Whether keys of another layout than that of this release are worked with: by who brings them into it.
+        self.any_layout = False
         self._ahead = 0.0
         self.forget()
         _stores.add(self)
@@ -195,6 +197,8 @@ class Store:
         self._ahead = int(now_ms) / 1000 - time()
         self._born = birth.decode()
         self._layout = int(layout)
+        if self._layout != LAYOUT and not self.any_layout:
+            raise WrongLayout(self.name, self._layout, LAYOUT)
         if changed:
             for told in list(self.on_changed):
                 told()
