@@ -178,5 +178,5 @@ __all__ = [
     "UnsafeRedis",
     "VariableTimeout",
     "VersionConflict",
-]
     "WrongLayout",
+]
