@@ -33,8 +33,7 @@ GROUPS = {
 #: Errors whose codes are taken and which nothing raises in this release, with what will.
 RESERVED = {
     "RolesFileError": "privileges", "UnsafeBind": "the admin page", "BadToken": "web and remote sessions",
-    "SessionExpired": "web and remote sessions", "PrivilegeDenied": "privileges", "MaintenanceMode": "maintenance",
-    "ConnectionVetoed": "remote sessions", "BackupVetoed": "backups", "RestoreRefused": "backups",
+    "SessionExpired": "web and remote sessions", "PrivilegeDenied": "privileges",
 }  # fmt: skip
 SECTIONS = {
     "": "The server and its Redis", "member": "Members", "process": "Processes", "storage": "Storage",
