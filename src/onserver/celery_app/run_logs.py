@@ -31,6 +31,8 @@ _IDLE_SECONDS: Final = 10.0
 _REDIRECTED: Final = "celery.redirected"
 _TRACER: Final = "celery.app.trace"
 _KEPT: Final = "onserver_kept"
+#: How the names of threads begin that run no code of the project: what they log is about it, and not its own.
+_OUR_THREADS: Final = "onserver-"
 
 
 class RunHandler(logging.Handler):
@@ -39,7 +41,7 @@ class RunHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep one record, unless it was kept by the handler of another logger, or is about the keeping."""
         run = current_run()
-        if run is None or hasattr(record, _KEPT) or threading.current_thread().name == _Lines.THREAD:
+        if run is None or hasattr(record, _KEPT) or threading.current_thread().name.startswith(_OUR_THREADS):
             return
         if record.name == _TRACER and record.levelno <= logging.INFO:
             return  # that it has succeeded is in its record
@@ -65,7 +67,8 @@ class _Lines:
 
     def add(self, run: Run, source: Source, text: str, level: str) -> None:
         """Gather what is logged."""
-        now_ms, worker = self._store.now_ms(), str(getattr(current_task.request, "hostname", "") or "")
+        request = current_task.request if current_task else None  # a thread that a task has started has none
+        now_ms, worker = self._store.now_ms(), str(getattr(request, "hostname", "") or "")
         with self._bell:
             for line in text.splitlines():
                 self._book.add(run.number, now_ms, source, line, level, worker)
