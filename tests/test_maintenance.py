@@ -18,6 +18,7 @@ from onserver import (
     unregister_client,
 )
 from onserver.errors import BadArguments, MaintenanceMode
+from onserver.life.events import read_events
 from onserver.process.plan import planned, start_by_hand
 from onserver.process.rules import Missed
 from onserver.process.schedule import Entry
@@ -157,6 +158,23 @@ def test_schedules_are_held_back_and_started_as_their_missed_says(floor: Floor, 
 
 def started_by(floor: Floor) -> int:
     return int(floor.store.command("HGET", floor.store.key("numbers"), "process") or 0)
+
+
+def test_whoever_listens_is_told(floor: Floor) -> None:
+    begun = begin_maintenance("month-end", for_seconds=60)
+    floor.advance(61)
+    begin_maintenance("again")
+    end_maintenance()
+    end_maintenance()
+    told = [event for event in read_events(floor.store) if event.name.startswith("maintenance.")]
+    by = begun.by
+    assert by
+    assert [(event.code, dict(event.payload)) for event in told] == [
+        (141, {"message": "month-end", "by": by, "until_ms": begun.until_ms}),
+        (142, {"by": ""}),
+        (141, {"message": "again", "by": by, "until_ms": 0}),
+        (142, {"by": by}),
+    ]
 
 
 def test_arguments_out_of_range_are_refused(floor: Floor) -> None:

@@ -106,8 +106,9 @@ def end_maintenance() -> bool:
         >>> end_maintenance()
         False
     """
-    store = Server.current().store
-    return bool(store.run("end_maintenance", store.nonce()))
+    server = Server.current()
+    store = server.store
+    return bool(store.run("end_maintenance", store.nonce(), asked_by(server)))
 
 
 def maintenance() -> Maintenance | None:

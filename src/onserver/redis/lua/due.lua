@@ -12,7 +12,7 @@ for _, what in ipairs(redis.call('ZRANGE', T .. 'turns', '-inf', now(), 'BYSCORE
   local kind, name = string.match(what, '^(%a):(.*)$')
   if kind == 'l' then reopen(name)
   elseif kind == 'e' then expire(name, tonumber(ARGV[2]))
-  elseif kind == 'm' then reopen_server()
+  elseif kind == 'm' then reopen_server('')
   else open_gate(name) end
 end
 for _, n in ipairs(redis.call('ZRANGE', T .. 'due', '-inf', now(), 'BYSCORE', 'LIMIT', 0, 100)) do
