@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -11,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from onserver.backup import seal
+from onserver.backup import folder, seal
 from onserver.backup.archive import Writer
-from onserver.backup.folder import Folder
+from onserver.backup.folder import Folder, FolderInlet
 from onserver.backup.manifest import About
 from onserver.backup.reading import Reader, check, read_manifest
 from onserver.errors import ArchiveNotWritten, ArchiveSealed, BackupCorrupt
@@ -115,6 +116,27 @@ def test_a_full_disk_is_said_of_a_sealed_archive_too(tmp_path: Path, key: Any) -
             writer.finish(About(server="shop"))
         assert full.value.kind == "full"
         assert list(disk.iterdir()) == []
+
+
+class Unreadable(FolderInlet):
+    """A file on a disk that fails."""
+
+    def read(self, size: int) -> bytes:
+        if self._file.tell() > 100_000:
+            raise OSError(errno.EIO, "the disk failed")
+        return super().read(min(size, 4096))
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_a_disk_that_fails_is_no_damage_of_the_archive(
+    tmp_path: Path, key: Any, sealed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Writer(Folder(tmp_path), NAME, recipients=[str(key.to_public())] if sealed else []) as writer:
+        writer.add_bytes("files/x", os.urandom(2**20))
+        writer.finish(About(server="shop"))
+    monkeypatch.setattr(folder, "FolderInlet", Unreadable)
+    with pytest.raises(OSError, match="the disk failed"):
+        check(Folder(tmp_path), NAME, [str(key)])
 
 
 # ---- the program

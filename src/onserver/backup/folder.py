@@ -10,9 +10,11 @@ So NAME is whole or is not there, also after a crash of the machine. A writer th
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 from secrets import token_hex
 from typing import Final
@@ -180,8 +182,13 @@ class Folder:
         """List the finished files."""
         if not self.path.is_dir():
             return []
-        files = [path for path in sorted(self.path.iterdir()) if path.is_file() and not path.name.startswith(".")]
-        return [Found(path.name, path.stat().st_size, path.stat().st_mtime) for path in files]
+        found: list[Found] = []
+        for path in sorted(self.path.iterdir()):
+            with contextlib.suppress(FileNotFoundError):  # somebody has just removed it
+                stated = path.stat()
+                if stat.S_ISREG(stated.st_mode) and not path.name.startswith("."):
+                    found.append(Found(path.name, stated.st_size, stated.st_mtime))
+        return found
 
     def remove(self, name: str) -> None:
         """Delete a finished file."""

@@ -158,7 +158,8 @@ class UnsealedInlet:
 
     def __init__(self, inlet: Inlet, keys: Sequence[Any], archive: str) -> None:
         self._inlet, self._archive = inlet, archive
-        source = cast("BinaryIO", inlet)
+        self._failure: Exception | None = None
+        source = cast("BinaryIO", _Source(self))
         self._pulled = Pulled(lambda sink: pyrage().decrypt_io(source, sink, keys), "unseal")
 
     def read(self, size: int) -> bytes:
@@ -167,10 +168,12 @@ class UnsealedInlet:
         try:
             return self._pulled.read(size)
         except age.DecryptError as error:
+            self._raise_own()
             if "atching" in str(error):
                 raise ArchiveSealed(self._archive, "none of the identities that were given opens it") from error
             raise Broken(f"it cannot be decrypted ({error})") from error
         except OSError as error:
+            self._raise_own()
             raise Broken(f"it cannot be decrypted: it was changed or cut off ({error})") from error
 
     def seek(self, offset: int) -> None:
@@ -181,3 +184,25 @@ class UnsealedInlet:
         """Read no more."""
         self._pulled.close()
         self._inlet.close()
+
+    def fetch(self, size: int) -> bytes:
+        """Read what is encrypted; called in the thread of the library."""
+        try:
+            return self._inlet.read(size)
+        except (OSError, OnServerError) as error:
+            self._failure = error  # as above: that it cannot be read is no damage
+            raise
+
+    def _raise_own(self) -> None:
+        if self._failure:
+            raise self._failure from None
+
+
+class _Source:
+    """What the library takes for a file."""
+
+    def __init__(self, unsealed: UnsealedInlet) -> None:
+        self._unsealed = unsealed
+
+    def read(self, size: int) -> bytes:
+        return self._unsealed.fetch(size)
