@@ -3,7 +3,6 @@
 #
 #   age           opens what we seal, and seals what we open
 #   dbus-daemon   a private bus, over which a machine says that it goes to sleep
-#   faketime      a clock that is changed while a worker runs
 #   postgresql    a database that is backed up while it is written to
 #   zstd          with tar, opens archives without this program
 #
@@ -11,7 +10,7 @@
 # on: the tests that need them are skipped then, and say so as well.
 set -euo pipefail
 
-PACKAGES=(age dbus-daemon faketime postgresql zstd)
+PACKAGES=(age dbus-daemon postgresql zstd)
 
 missing=()
 for package in "${PACKAGES[@]}"; do

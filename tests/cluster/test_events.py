@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import ast
+import os
 import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from onserver import execute_on_server, system_event
+from onserver.errors import NoWorker
 from onserver.life.event_kinds import checked
 from onserver.life.events import Event, read_events
 from onserver.life.happenings import PATIENCE
@@ -199,3 +203,77 @@ def test_a_hook_that_hangs_delays_sleep_for_a_while_only(cluster_of: Open, tmp_p
         logind.tell("PrepareForSleep", True)
         cluster.wait_for(lambda: logind.waits == 0, PATIENCE + 30)
         assert cluster.worker(0).alive
+
+
+#: Moves the wall clock of a program by what is in a file, as somebody does who sets it: found by Python at its start.
+OTHER_CLOCK = """import pathlib
+import time
+
+true, file = time.time, pathlib.Path(__file__).with_name("moved")
+time.time = lambda: true() + float(file.read_text() or 0)
+"""
+
+
+def test_clocks_that_are_changed_are_told_once_for_each_machine_and_work_goes_on(cluster_of: Open) -> None:
+    cluster = cluster_of(0, tasks=TASKS)
+    (cluster.project / "sitecustomize.py").write_text(OTHER_CLOCK)
+    moved = cluster.project / "moved"
+    moved.write_text("0")
+    cluster.start(3)
+    with cluster.as_current():
+        for seconds in (3600, -60):
+            moved.write_text(str(seconds))
+            count = 1 if seconds > 0 else 2
+            cluster.wait_for(lambda count=count: len(heard(cluster, "here", "clock.jumped")) == count)  # type: ignore[misc]
+            assert execute_on_server("jobs.work", seconds).result(timeout=60) == seconds
+        jumps = [event.payload["seconds"] for event in events(cluster, "clock.jumped")]
+        assert [round(jump, -1) for jump in jumps] == [3600, -3660]
+        assert not events(cluster, "redis.clock_jumped")
+
+        cluster.advance(100)  # the clock of Redis
+        cluster.wait_for(lambda: heard(cluster, "once", "redis.clock_jumped"))
+        (jumped,) = events(cluster, "redis.clock_jumped")
+        assert 90 < jumped.payload["seconds"] < 110
+        assert all(worker.alive for worker in cluster.workers)
+
+
+PRESSED = "some avg10={}.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=1.00 avg60=0.00 avg300=0.00 total=0\n"
+#: Lets a program see a file of the test where the kernel tells of pressure, in a mount space of its own.
+OWN_PRESSURE = """import ctypes
+import pathlib
+
+libc = ctypes.CDLL(None)
+libc.unshare(0x20000)
+libc.mount(None, b"/", None, 0x44000, None)
+libc.mount(bytes(pathlib.Path(__file__).with_name("pressure")), b"/proc/pressure/memory", None, 0x1000, None)
+"""
+
+
+def test_pressure_on_memory_is_told_and_sheds_load_where_that_is_wanted(cluster_of: Open) -> None:
+    if os.geteuid() != 0 or not Path("/proc/pressure/memory").exists():
+        pytest.skip("a file cannot be mounted over /proc/pressure/memory: that needs root, and a kernel that has it")
+    cluster = cluster_of(0, tasks=TASKS, settings={"events.shed_percent": 40})
+    (cluster.project / "sitecustomize.py").write_text(OWN_PRESSURE)
+    pressure = cluster.project / "pressure"
+    pressure.write_text(PRESSED.format(0))
+    cluster.start(2)
+    with cluster.as_current():
+        pressure.write_text(PRESSED.format(30))
+        cluster.wait_for(lambda: heard(cluster, "here", "memory.pressure"))
+        (event,) = events(cluster, "memory.pressure")
+        assert event.payload == {"over": True, "some": 30.0, "full": 1.0}
+        assert not events(cluster, "load.shed")
+        assert execute_on_server("jobs.work", 1).result(timeout=60) == 1
+
+        pressure.write_text(PRESSED.format(50))
+        cluster.wait_for(lambda: len(events(cluster, "load.shed")) == 2)
+        cluster.wait_for(lambda: not any(worker.executors for worker in cluster.workers))
+        with pytest.warns(NoWorker, match="no worker listens"):
+            waiting = execute_on_server("jobs.work", 2)
+        assert waiting.state == "queued"
+
+        pressure.write_text(PRESSED.format(10))
+        assert waiting.result(timeout=60) == 2
+        assert [event.payload["shed"] for event in events(cluster, "load.shed")] == [True, True, False, False]
+        cluster.wait_for(lambda: len(events(cluster, "memory.pressure")) == 2)
+        assert not events(cluster, "memory.pressure")[1].payload["over"]

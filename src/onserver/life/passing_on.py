@@ -16,9 +16,9 @@ that fell out of the feed before its turn, more than 1,000 later, is heard by no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from onserver.checkpoint import checkpoint
 from onserver.cluster.member import Member
@@ -28,11 +28,14 @@ from onserver.life.hook import SYSTEM_EVENT, Hook, hooks_of
 from onserver.life.hook_arguments import SystemEvent
 from onserver.life.hook_call import call_hooks
 from onserver.life.side_runs import side_fields
+from onserver.process.put import age_ms
+from onserver.redis.answers import ScriptRefused
 from onserver.redis.resp import Word
 from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.values import encode
 
+T = TypeVar("T")
 Place = Literal["once", "here", "every"]
 
 #: How many events one look takes, as in `unheard.lua`.
@@ -84,23 +87,43 @@ class PassingOn:
             return False
         before, workers, entries = found
         events = [Event.read(identity, fields) for identity, fields in entries]
-        words: list[Word] = []
+        places: list[tuple[str, Place]] = []
         if self._listened(events, "once"):
-            words += self._side_run("once", events, "once")
+            places.append(("once", "once"))
         if self._listened(events, "every"):
-            for worker in sorted(workers):
-                words += self._side_run(worker.decode(), events, "every")
-        store = self._store
-        store.run("pass_on", store.nonce(), member.number, store.now_ms(), before, events[-1].id, *words)
-        return not words and len(events) == MOST
+            places += [(str(int(worker)), "every") for worker in sorted(workers)]
+
+        def put() -> None:
+            words = [word for where, place in places for word in self._side_run(where, events, place)]
+            store = self._store
+            store.run("pass_on", store.nonce(), member.number, store.now_ms(), before, events[-1].id, *words)
+
+        self._by_redis_time(put)
+        return not places and len(events) == MOST
 
     def of_worker(self, member: Member, events: Sequence[Event]) -> list[int]:
         """Pass on to its own hooks what this worker has seen. Returns the numbers of the side runs."""
         if not self._listened(events, "here"):
             return []
-        place, _, *fields = self._side_run(str(member.number), events, "here")
-        number = self._store.run("put_side", self._store.nonce(), "", self._store.now_ms(), place, *fields)
-        return [int(number)] if number else []
+
+        def put() -> int:
+            place, _, *fields = self._side_run(str(member.number), events, "here")
+            put: int = self._store.run("put_side", self._store.nonce(), "", self._store.now_ms(), place, *fields)
+            return put
+
+        number = self._by_redis_time(put)
+        return [number] if number else []
+
+    def _by_redis_time(self, put: Callable[[], T]) -> T:
+        """Put what is signed with the time; a clock may have been changed since this program asked for it."""
+        try:
+            return put()
+        except ScriptRefused as refused:
+            age = age_ms(refused)
+            if age is None:
+                raise
+            self._store.correct_clock(age)
+            return put()
 
     def _listened(self, events: Iterable[Event], place: Place) -> bool:
         hooks = hooks_of(self._server, SYSTEM_EVENT)
