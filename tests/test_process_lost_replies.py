@@ -10,6 +10,7 @@ import pytest
 from onserver import Server, execute_many, execute_on_server, procedure
 from onserver.redis.address import Address
 from onserver.redis.scripts import script
+from onserver.testing import OnServer
 from onserver.testing.proxy import RUNS, Proxy, Words
 from tests.inline_worker import make_server, working
 
@@ -85,4 +86,57 @@ def test_a_lost_reply(client: Server, proxy: Proxy, name: str, nth: int, scene: 
 
     proxy.swallow_reply(nth, matching=is_it)
     scene(client)
+    assert proxy.broken == 1
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 5, 8])
+def test_the_worker_of_a_test_loses_no_claim(redis_address: Address, proxy: Proxy, nth: int) -> None:
+    ran.clear()
+    sha, name = script("step").sha, f"t{uuid4().hex[:8]}"
+    proxy.swallow_reply(nth, matching=lambda words: words[0] in RUNS and words[1] == sha)
+    with (
+        make_server(name, f"unix://{proxy.address.path}") as behind,
+        working(behind),
+        make_server(name, f"unix://{redis_address.path}") as client,
+        client.as_current(),
+    ):
+        processes = [execute_on_server(note, n) for n in range(6)]
+        assert [process.result(timeout=60) for process in processes] == list(range(6))
+        assert [process.record().deliveries for process in processes] == [0] * 6
+    assert ran == list(range(6))
+    assert proxy.broken == 1
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_the_worker_of_a_test_loses_nothing_that_was_handed_to_it(
+    redis_address: Address, proxy: Proxy, nth: int
+) -> None:
+    ran.clear()
+    name = f"t{uuid4().hex[:8]}"
+    proxy.swallow_reply(nth, matching=lambda words: words[0] == b"BLMPOP")
+    with (
+        make_server(name, f"unix://{proxy.address.path}") as behind,
+        working(behind),
+        make_server(name, f"unix://{redis_address.path}") as client,
+        client.as_current(),
+    ):
+        for n in range(3):
+            assert execute_on_server(note, n).result(timeout=60) == n
+    assert ran == list(range(3))
+    assert proxy.broken == 1
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+def test_processes_that_run_where_they_are_started_are_run_once(redis_address: Address, proxy: Proxy, nth: int) -> None:
+    ran.clear()
+    sha = script("step").sha
+    with make_server(f"t{uuid4().hex[:8]}", f"unix://{proxy.address.path}") as server, server.as_current():
+        here = OnServer(server)
+        here.open()
+        try:
+            proxy.swallow_reply(nth, matching=lambda words: words[0] in RUNS and words[1] == sha)
+            assert [execute_on_server(note, n).result(timeout=0) for n in range(3)] == [0, 1, 2]
+        finally:
+            here.close()
+    assert ran == [0, 1, 2]
     assert proxy.broken == 1

@@ -163,6 +163,8 @@ class Inbox:
         watch, pending, looked = Watch(), dict.fromkeys(awaited), False
         for one in pending:
             self.attach(one, watch)
+            if timeout == 0:
+                one._looked = 0.0  # who only looks sees what is so now, and not what this program was told so far
         try:
             while True:
                 while watch.ended:

@@ -39,7 +39,7 @@ from onserver.process.handle import Process
 from onserver.process.procedure import Procedure
 from onserver.process.put import Order, Sender
 from onserver.process.runner import Call, perform, prepare, settlement
-from onserver.redis.answers import Silent
+from onserver.redis.answers import LinkError
 from onserver.redis.link import Link
 from onserver.redis.resp import Word
 from onserver.server import Server
@@ -231,7 +231,8 @@ class OnServer:
         with self.server.store.link() as link:
             while not self._stopping.is_set():
                 left = place is not self._places[-1]
-                claims = self._step(place, settlements, resume=left)
+                # a step whose reply was lost has claimed something all the same: what is held here is answered again
+                claims = self._step(place, settlements, resume=True)
                 if not claims and left:
                     place, settlements = self._places[-1], []
                     continue
@@ -240,10 +241,11 @@ class OnServer:
             self._step(place, settlements, claim=0)
 
     def _handed_over(self, link: Link, place: _Place) -> list[Claim]:
-        link.send("BLMPOP", 5, 1, self.server.store.key(f"x:{place.holder}"), "LEFT", "COUNT", WIDTH + 1)
         try:
+            link.send("BLMPOP", 5, 1, self.server.store.key(f"x:{place.holder}"), "LEFT", "COUNT", WIDTH + 1)
             answer = link.receive(10.0)
-        except Silent:
+        except LinkError:  # silent, or the connection was lost: what was handed over is held, and answered by a step
+            link.close()
             return []
         if answer is None or answer[1][0] == b"wake":
             return []
