@@ -311,6 +311,20 @@ def test_what_is_no_database_is_said(project: Path) -> None:
         restore_sqlite(project / "text.db", project / "other.db")
 
 
+def test_a_copy_for_which_there_is_no_room_is_said(project: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(project / "shop.db")) as database, database:
+        database.execute("CREATE TABLE t(x)")
+        database.executemany("INSERT INTO t VALUES (?)", [(os.urandom(1000),) for _ in range(3000)])
+    with small_disk(project / ".onserver" / "scratch"):
+        _, problems = backed_up(project, Content(files=("uploads",), sqlite={"shop": "shop.db"}))
+        assert [str(problem) for problem in problems] == [f"{project}/shop.db: database or disk is full"]
+    (project / ".onserver" / "scratch").rmdir()
+    (project / ".onserver" / "scratch").write_text("no folder")
+    (project / "backups" / NAME).unlink()
+    _, problems = backed_up(project, Content(files=("uploads",), sqlite={"shop": "shop.db"}))
+    assert [problem.source for problem in problems] == [f"{project}/shop.db"]
+
+
 def test_a_damaged_database_is_said(project: Path) -> None:
     path = project / "shop.db"
     with closing(sqlite3.connect(path)) as database, database:

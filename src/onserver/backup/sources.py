@@ -101,8 +101,8 @@ def _save_sqlite(writer: Writer, name: str, path: Path, project: Path) -> Iterat
     member = f"sqlite/{name}.db"
     try:
         save_sqlite(writer, member, path, scratch_of(project))
-    except SourceFailed as failed:
-        yield Problem(failed.source, failed.problem)
+    except (SourceFailed, OSError) as failed:  # the second: there is no room for a copy, or no scratch folder
+        yield _problem(str(path), failed)
     else:
         writer.note(Source("sqlite", str(path), member))
 
@@ -111,7 +111,11 @@ def _save_postgresql(writer: Writer, name: str, address: str) -> Iterator[Proble
     prefix = f"postgresql/{name}.dump"
     try:
         save_postgresql(writer, prefix, address)
-    except SourceFailed as failed:
-        yield Problem(failed.source, failed.problem)
+    except (SourceFailed, OSError) as failed:  # the second: the program cannot be started
+        yield _problem(without_password(address), failed)
     else:
         writer.note(Source("postgresql", without_password(address), prefix))
+
+
+def _problem(source: str, error: SourceFailed | OSError) -> Problem:
+    return Problem(source, error.problem if isinstance(error, SourceFailed) else str(error))
