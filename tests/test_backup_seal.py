@@ -139,6 +139,16 @@ def test_a_disk_that_fails_is_no_damage_of_the_archive(
         check(Folder(tmp_path), NAME, [str(key)])
 
 
+def test_files_of_keys_are_named_from_the_project_on(tmp_path: Path, key: Any, key_file: str) -> None:
+    recipient = str(key.to_public())
+    assert seal.in_project([recipient, "ssh-ed25519 A b", str(key)], tmp_path) == (
+        recipient,
+        "ssh-ed25519 A b",
+        str(key),
+    )
+    assert seal.in_project(["key.txt", "/etc/key"], tmp_path) == (key_file, "/etc/key")
+
+
 # ---- the program
 
 

@@ -58,6 +58,12 @@ def identities(texts: Sequence[str], archive: str) -> list[Any]:
     return [key for text in texts for key in _identities(text, archive)]
 
 
+def in_project(texts: Sequence[str], project: Path) -> tuple[str, ...]:
+    """Read file names as the settings mean them, from the project's folder on; keys stay as they are."""
+    direct = ("age1", "ssh-", _SECRET)
+    return tuple(text if text.startswith(direct) else str(project / Path(text).expanduser()) for text in texts)
+
+
 def _recipient(text: str, archive: str) -> Any:
     age = pyrage()
     try:
