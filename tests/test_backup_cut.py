@@ -144,7 +144,7 @@ def test_what_a_dead_program_left_of_its_cut_does_not_hold_up_the_next(server: S
         assert 0 < server.store.command("PTTL", server.store.key(name)) <= 100_000
     with server.storage.use() as root:
         root["a"] = SUM - 1
-    assert server.store.run("cut_end", "dead:1", 1000, 10**6)[0] == b"cut"  # it died right behind its instant
+    assert server.store.run("cut_end", "dead:1", 1000, 10**6, 0)[0] == b"cut"  # it died right behind its instant
     copies = [name for names in scan(server.store, "cut") for name in names]
     assert server.store.key("cut:c:st:e:a") in copies
     assert all(0 < server.store.command("PTTL", name) <= 600_000 for name in copies)
@@ -158,10 +158,10 @@ def test_the_instant_is_told_once_more_when_its_answer_is_lost(server: Server) -
     server.store.run("cut_begin", "c:1", 10_000)
     with server.storage.use() as root:
         root["a"] = 5
-    first = server.store.run("cut_end", "c:1", 1000, 10**6)
+    first = server.store.run("cut_end", "c:1", 1000, 10**6, 0)
     with server.storage.use() as root:
         root["a"] = 6
-    again = server.store.run("cut_end", "c:1", 1000, 10**6)
+    again = server.store.run("cut_end", "c:1", 1000, 10**6, 0)
     assert again[:5] == first[:5]
     server.store.run("cut_drop", "c:1")
 
@@ -170,10 +170,10 @@ def test_too_much_to_copy_at_once_is_not_copied(server: Server) -> None:
     server.store.run("cut_begin", "c:1", 10_000)
     with server.storage.use() as root:
         root["a"], root["big"] = 5, "x" * 100_000
-    assert server.store.run("cut_end", "c:1", 1, 10**6)[0] == b"more"
-    assert server.store.run("cut_end", "c:1", 1000, 50_000)[0] == b"more"
-    assert server.store.run("cut_end", "c:1", 1000, 10**6)[0] == b"cut"
-    assert server.store.run("cut_end", "c:2", 1000, 10**6) == [b"lost"]
+    assert server.store.run("cut_end", "c:1", 1, 10**6, 0)[0] == b"more"
+    assert server.store.run("cut_end", "c:1", 1000, 50_000, 0)[0] == b"more"
+    assert server.store.run("cut_end", "c:1", 1000, 10**6, 0)[0] == b"cut"
+    assert server.store.run("cut_end", "c:2", 1000, 10**6, 0) == [b"lost"]
     server.store.run("cut_drop", "c:1")
 
 

@@ -164,6 +164,10 @@ EXAMPLES: list[tuple[Any, str]] = [
     (errors.NotShareable("n", problem="is a counter", advice=""), "`n` is a counter."),
     (errors.TooLarge("rates", 17000000, 16777216), "`rates` would take 17,000,000 bytes; at most 16,777,216 are allo"),
     (errors.VersionConflict("rates", 3, 4), "`rates` is at version 4, not 3: somebody changed it meanwhile."),
+    (
+        errors.ChangesNotLogged(100001),
+        "The change was refused (1274): 100,001 changes wait to be written to the log. The leader of the workers ",
+    ),
     (errors.BadToken(), "The token was refused: it is unknown or was used already."),
     (errors.SessionExpired("s1"), "Session s1 has expired. Log in again."),
     (

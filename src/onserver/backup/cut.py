@@ -71,6 +71,10 @@ class CutFacts:
 class Cut:
     """One cut. See the top of this module.
 
+    Args:
+        store: of the server.
+        number: of the backup, where it has one: the log of changes goes on with it.
+
     Example:
         with Cut(store) as cut:
             for piece in cut.entries():
@@ -78,8 +82,9 @@ class Cut:
         cut.facts.at_ms
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, number: int = 0) -> None:
         self._store = store
+        self._number = number
         self._name = store.nonce()
         self._stop = threading.Event()
         self._failed: OnServerError | None = None
@@ -157,7 +162,7 @@ class Cut:
         self._check()
         keys, size = next((keys, size) for after, keys, size in reversed(_LIMITS) if passes > after)
         started = monotonic()
-        how, *told = self._store.run("cut_end", self._name, keys, size)
+        how, *told = self._store.run("cut_end", self._name, keys, size, self._number)
         held = monotonic() - started
         if how == b"lost":
             raise CutLost("another backup began, or this program stood still for ten seconds")

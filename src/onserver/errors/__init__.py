@@ -12,7 +12,7 @@
     │                 ProcessAborted 2203 · ProcessLost 2204 · ProcessDead 2205 · VariableTimeout 2206
     │                 DeadlockDetected 2301 · SyncInAsyncError 2302 · SignalGone 2003
     ├─ StorageError   LockTimeout 3101 · NotInUse 3103 · LockLost 3104 · NotShareable 3106 · TooLarge 3107
-    │                 VersionConflict 3108
+    │                 VersionConflict 3108 · ChangesNotLogged 3109
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
     │                 ConnectionVetoed 4105 · BadSignature 4106
     ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
@@ -101,6 +101,7 @@ from onserver.errors.setup import (
     WrongLayout,
 )
 from onserver.errors.storing import (
+    ChangesNotLogged,
     LockLost,
     LockTimeout,
     NotInUse,
@@ -130,6 +131,7 @@ __all__ = [
     "BadToken",
     "BrokerUnavailable",
     "CallError",
+    "ChangesNotLogged",
     "ConfigError",
     "ConnectionVetoed",
     "CutLost",

@@ -119,3 +119,21 @@ class VersionConflict(StorageError):
     @property
     def hint(self) -> str:
         return "Read it again, then write."
+
+
+class ChangesNotLogged(StorageError):
+    """Changes of the storage are to be logged, and `waiting` of them are in no file yet; 1274 of the original."""
+
+    code = 3109
+    waiting: int
+
+    @property
+    def message(self) -> str:
+        return f"The change was refused (1274): {self.waiting:,} changes wait to be written to the log."
+
+    @property
+    def hint(self) -> str:
+        return (
+            "The leader of the workers writes it: is one up, and is there room in `backup.folder`? "
+            "`backup.log = false` ends logging."
+        )

@@ -14,7 +14,7 @@ from onserver.lazy import load
 from onserver.redis.store import Store
 from onserver.server import Server
 
-DUTIES: Final = ("onserver.backup.keeper:Keeper",)
+DUTIES: Final = ("onserver.backup.keeper:Keeper", "onserver.backup.change_log:ChangeLog")
 
 
 class Duty(Protocol):

@@ -193,6 +193,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("cut:dirty", "set", "every script while a backup is cut", "100 s", timed),
     Key("cut:copies", "hash", "cut_end, cut_drop", "10 minutes", timed),
     Key("cut:c:KEY", "any", "cut_end, cut_drop", "10 minutes", timed),
+    Key("journal", "stream", "log_on, commit, add, empty_storage, cut_end", "while changes are logged", kept),
     Key("restore:KEY", "any", "a restore, restore_put", "until it has ended, or was undone", restoring),
     # who has what and waits for what
     Key("locks:HOLDER", "set", "lock, unlock, commit, bury", "the holder", of_holder),

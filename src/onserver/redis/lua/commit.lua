@@ -1,13 +1,13 @@
 -- include: prefix locks sender changes
 -- flags: function
 -- commit: write the changed entries of a block and free its locks: all of it or none.
--- Keys: live, sent:SENDER, numbers, st:l:KEY, st:e:KEY, st:index, and those of lock for the next in line.
+-- Keys: live, sent:SENDER, numbers, st:l:KEY, st:e:KEY, st:index, journal, and those of lock for the next in line.
 -- ARGV: space, owner, nonce, count of locks, then key, ticket of each; then for each entry written
 --   put or del, key, value, value as decimal text where it is an int ('' else), version expected ('' any)
 -- Answer: {done, change, version of each entry}; or nothing is written and all stays locked:
 --   {lost, key, owner now} · {held, key} by another, whose lock has to be waited for · {changed, key, version found}
 local space, owner, nonce = ARGV[1], ARGV[2], ARGV[3]
-local kept = repeated(nonce) or guard(holder_of(owner))
+local kept = repeated(nonce) or guard(holder_of(owner)) or unlogged()
 if kept then return kept end
 local first, mine = 5 + 2 * ARGV[4], {}
 for i = 5, first - 1, 2 do
@@ -35,5 +35,6 @@ for i = first, #ARGV, 5 do
   end
   answer[#answer + 1] = put and changed(space, key, change, owner) or removed(space, key, change)
 end
+log_changes(change, owner)
 for i = 5, first - 1, 2 do unlock(space .. 'l:' .. ARGV[i], ARGV[i + 1]) end
 return said(nonce, answer)

@@ -1,10 +1,10 @@
--- include: prefix
+-- include: prefix log_marks
 -- flags: allow-oom
 -- cut_end: the instant of a backup: all that was written since it was last read is copied, and the cut is over. This is
 -- the only script of a cut for which anybody waits, so it copies no more than it is told to; a copy is made by Redis
 -- itself and costs about as much as a read. Copies last ten minutes unless they are fetched.
--- Keys: cut, cut:dirty, cut:copies, cut:c:KEY, server, any.
--- ARGV: name of the cut, how many keys at most, how many bytes at most
+-- Keys: cut, cut:dirty, cut:copies, cut:c:KEY, server, journal, any.
+-- ARGV: name of the cut, how many keys at most, how many bytes at most, number of the backup (0: it has none)
 -- Answer: {cut, ms, newest change, epoch, keys, bytes}; {more, keys, bytes}: too many, and it goes on; {lost}
 local copies, keys, bytes = T .. 'cut:copies', {}, 0
 local name, at, change, epoch = string.match(redis.call('HGET', copies, '') or '', '^(%S+) (%d+) (%d+) (%d+)$')
@@ -26,4 +26,5 @@ local s = redis.call('HMGET', T .. 'server', 'change', 'epoch')
 redis.call('HSET', copies, '', string.format('%s %.0f %s %s', ARGV[1], now(), s[1] or '0', s[2] or '0'))
 redis.call('PEXPIRE', copies, 600000)
 redis.call('DEL', T .. 'cut', T .. 'cut:dirty')
+log_mark('cut', ARGV[4])
 return {'cut', now(), tonumber(s[1] or 0), tonumber(s[2] or 0), #keys, bytes}

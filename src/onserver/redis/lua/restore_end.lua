@@ -1,7 +1,7 @@
--- include: prefix restoring crew tell_leader
+-- include: prefix restoring crew tell_leader log_marks
 -- flags: allow-oom
 -- restore_end: all is in its place: everybody may write again, and the times of pauses and schedules are looked at anew.
--- Keys: server, cut, paused, turns, codes, schedules, schedule:NAME, workers, orders of the leader.
+-- Keys: server, cut, paused, turns, codes, schedules, schedule:NAME, workers, journal, orders of the leader.
 -- ARGV: token. Answer: 1; 0 when it had ended
 if stage_of(ARGV[1]) ~= 'ending' then return 0 end
 local codes = table.concat(redis.call('HKEYS', T .. 'codes'), ' ')
@@ -17,6 +17,7 @@ for i = 1, #gates, 2 do
 end
 if gates[1] then redis.call('HSET', T .. 'server', 'pauses', '1') end
 redis.call('DEL', T .. 'cut')
+log_mark('restored', 0)
 wake_all()
 tell_leader('due')
 tell_leader('schedule')
