@@ -277,3 +277,14 @@ def test_pressure_on_memory_is_told_and_sheds_load_where_that_is_wanted(cluster_
         assert [event.payload["shed"] for event in events(cluster, "load.shed")] == [True, True, False, False]
         cluster.wait_for(lambda: len(events(cluster, "memory.pressure")) == 2)
         assert not events(cluster, "memory.pressure")[1].payload["over"]
+
+
+def test_a_worker_of_celerys_own_tells_and_hears_events(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=TASKS, pool="threads")
+    with cluster.as_current():
+        execute_on_server("jobs.fail", "x")
+        system_event("shop.opened", shelves=12)
+        for name in ("worker.joined", "leader.changed", "process.failed", "shop.opened"):
+            for place in ("once", "here", "every"):
+                cluster.wait_for(lambda name=name, place=place: heard(cluster, place, name))  # type: ignore[misc]
+            assert len(events(cluster, name)) == len(heard(cluster, "once", name)) == 1, name

@@ -35,7 +35,9 @@ from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life.asks import LOOK_SECONDS
 from onserver.life.duties import make_duties
 from onserver.life.executor import CUT_SHARE, FENCED_STATUS
+from onserver.life.happenings import Happenings
 from onserver.life.health import Health
+from onserver.life.marks import uptime
 from onserver.life.orders import Orders
 from onserver.process.timetable import Timetable
 from onserver.server import Server
@@ -80,6 +82,7 @@ class Heart:
         self._timetable = timetable
         self._health = health
         self._others = make_duties(desk.server, desk.store, logger.error)
+        self._happenings = Happenings(desk.server, desk.store, member.node, logger.error)
         self._settings = desk.settings.member
         self._stop = threading.Event()
         self._heard = monotonic()
@@ -104,15 +107,17 @@ class Heart:
         due: float | None = None
         orders = Orders(self._desk.store, self._member.number, self._settings.lease_seconds / 5)
         while self._wait(orders, self._settings.beat_seconds if due is None else min(self._settings.beat_seconds, due)):
-            sent = monotonic()
+            sent, sent_up = monotonic(), uptime()
             self._health.again()
             try:
                 beat = self._member.beat([(self._desk.holder, "")] if self._desk.holder else [])
                 self._heard = sent
                 self._health.beat()
+                self._happenings.heard(beat, sent_up)
                 due = self._duties(beat)
                 self._orders.hear(beat.asks)
                 self._heed(beat)
+                self._happenings.turn(self._member)
             except MemberFenced as fenced:
                 if self._stop.is_set():
                     return  # this worker left while the beat was on its way
@@ -122,6 +127,7 @@ class Heart:
                 return
             except BrokerUnavailable as error:
                 logger.warning("Redis does not answer: %s", error)
+                self._happenings.lost(error)
                 if _answered(error):
                     self._heard = monotonic()
 

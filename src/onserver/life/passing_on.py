@@ -91,7 +91,8 @@ class PassingOn:
         if self._listened(events, "once"):
             places.append(("once", "once"))
         if self._listened(events, "every"):
-            places += [(str(int(worker)), "every") for worker in sorted(workers)]
+            for worker in sorted(workers):
+                places.append((worker.decode(), "every"))  # noqa: PERF401  # pyright wants to see what kind of text it is
 
         def put() -> None:
             words = [word for where, place in places for word in self._side_run(where, events, place)]
