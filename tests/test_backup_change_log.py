@@ -1,5 +1,6 @@
 """The log between backups: every change is in a file, and a restore goes on with it up to an instant."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -20,7 +21,7 @@ from onserver.backup.cut import Cut
 from onserver.backup.load import load
 from onserver.backup.replay import Replayed, look, replay
 from onserver.backup_settings import BackupSettings
-from onserver.cluster.member import Beat
+from onserver.cluster.member import Beat, Member
 from onserver.errors import BadSetting, ChangesNotLogged, RestoreRefused
 from onserver.redis.address import Address
 from onserver.redis.store import Store
@@ -304,8 +305,8 @@ def test_a_folder_that_takes_nothing_is_said_once_and_holds_nothing_up(
 # -- the leader, and the files
 
 
-def beat(*, leader: bool) -> Beat:
-    return Beat(1, "running", leader, None, (), (), 0, False, False)
+def beat(member: Member, *, leader: bool) -> Beat:
+    return dataclasses.replace(member.beat(), leader=leader)
 
 
 def with_settings(server: Server, **settings: Any) -> Server:
@@ -314,19 +315,20 @@ def with_settings(server: Server, **settings: Any) -> Server:
 
 def test_the_leader_writes_and_who_leads_no_more_does_not(server: Server, tmp_path: Path) -> None:
     with with_settings(server, log=True, folder=str(tmp_path)) as logging, with_settings(server) as silent:
+        member = Member.join(server.store, server.settings, "worker", "test")
         duty = ChangeLog(logging, server.store, print)
-        duty.heard(beat(leader=False))
+        duty.heard(beat(member, leader=False))
         change(server, 0)
         assert names(tmp_path) == []
-        duty.heard(beat(leader=True))
+        duty.heard(beat(member, leader=True))
         wait_for(lambda: waiting(server.store))
         change(server, 1)
         wait_for(lambda: waiting(server.store) == 1 and names(tmp_path))
-        duty.heard(beat(leader=False))
+        duty.heard(beat(member, leader=False))
         wait_for(lambda: "onserver-log" not in [thread.name for thread in threading.enumerate()])
         change(server, 2)
         assert waiting(server.store) > 1
-        ChangeLog(silent, server.store, print).heard(beat(leader=True))
+        ChangeLog(silent, server.store, print).heard(beat(member, leader=True))
         assert waiting(server.store) == 0
 
 
