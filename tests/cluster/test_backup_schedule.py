@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from onserver import backup, backup_info
@@ -26,12 +27,22 @@ def last(cluster: Any) -> tuple[str, int]:
     return ("", -1) if operation is None else (operation.trigger, operation.code)
 
 
+def has_told(cluster: Any, count: int) -> bool:
+    """Whether the shutdown hooks were told so often."""
+    return len(told(cluster)) == count
+
+
+def is_planned_after(cluster: Any, due: int) -> bool:
+    """Whether the next date is later than this one."""
+    return planned(cluster) > due
+
+
 def bring_forward(cluster: Any, ms_ago: int = 0) -> int:
     """Let the next date be now, or so long ago; answers it."""
     state = State(cluster.server.store)
     while True:
         text, standing = state.standing()
-        due = cluster.server.store.now_ms() - ms_ago
+        due: int = cluster.server.store.now_ms() - ms_ago
         if state.plan(text, replace(standing, next_ms=due)):
             return due
 
@@ -41,8 +52,8 @@ def test_a_date_makes_one_backup_whoever_leads(cluster_of: Open) -> None:
     for number in (1, 2):
         cluster.wait_for(lambda: planned(cluster))
         due = bring_forward(cluster)
-        cluster.wait_for(lambda n=number: len(told(cluster)) == 2 * n)
-        cluster.wait_for(lambda d=due: planned(cluster) > d)
+        cluster.wait_for(partial(has_told, cluster, 2 * number))
+        cluster.wait_for(partial(is_planned_after, cluster, due))
     assert archives_of(cluster) == ["[0001]", "[0002]"]
     assert last(cluster) == ("schedule", 0)
     assert len(cluster.ledger.of("asked")) == 2

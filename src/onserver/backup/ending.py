@@ -90,7 +90,7 @@ class Ending:
     def _write_down(self, operation: Operation) -> None:
         words = [f"backup {operation.number} ended well: {operation.path}"]
         if operation.code:
-            refused = f" by {operation.hook}" if operation.hook else ""
+            refused = f" by {operation.hook}" if operation.hook and not operation.forced_by else ""
             how = f"ended with {operation.code}{refused}"
             words = [f"backup {operation.number} {how}: {operation.reason}", operation.path]
         self._journal.write(" ".join(words))

@@ -36,7 +36,7 @@ class Operation(Struct, frozen=True, kw_only=True):
         seconds: how long it took.
         code: how it ended, 0 is well (see `onserver.backup.codes`).
         reason: the same in words.
-        hook: which refused it; empty for none.
+        hook: which refused it, and was overruled where somebody forced it; empty for none.
         trigger: `hand`, `schedule`, `retry`, `missed` or `restore`.
         asked_by: who asked for it by hand.
         forced_by: who had it made against a refusal.

@@ -184,7 +184,9 @@ class Making:
         )
 
     def _remove(self, place: Place, known: History, keep: int) -> History:
-        """Remove what is too old."""
+        """Remove what is too old; before a restore nothing: the oldest may be the one that is going to be restored."""
+        if self._going.ask.trigger == "restore":
+            return known
         self._step("remove", self.number)
         known, gone = remove_old(place, known, keep)
         for name in gone:

@@ -23,6 +23,7 @@ from onserver.backup.codes import MEANINGS, Code, number_of, reason_of
 from onserver.backup.ending import Ending, result_of
 from onserver.backup.journal_text import JournalText
 from onserver.backup.left import how_it_ended
+from onserver.backup.load import standing
 from onserver.backup.making import Making, project_of
 from onserver.backup.state import Ask, Going, State
 from onserver.interrupt import Interrupted
@@ -147,6 +148,9 @@ class _Run:
 
     def _made(self) -> tuple[int, str]:
         """Ask the hooks, and make it. Answers code and reason."""
+        restoring = standing(self._server.store)
+        if restoring is not None:
+            return Code.RESTORING, f"{MEANINGS[Code.RESTORING]}, of {restoring.path} ({restoring.stage})"
         refused = self._asked_hooks()
         if refused is not None:
             return refused

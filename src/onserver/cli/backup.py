@@ -23,6 +23,7 @@ from onserver.backup.run import backup_here
 from onserver.backup.state import Ask, State
 from onserver.cli import exits
 from onserver.cli.abort import confirm
+from onserver.cli.backup_restore import restore
 from onserver.cli.backup_shown import archive_text, manifest_of, megabytes, moment, shown
 from onserver.cli.bar import Bar
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
@@ -82,7 +83,7 @@ def _here(invocation: Invocation, server: Server, ask: Ask) -> BackupResult:
 
 
 def _error(result: BackupResult, operation: Operation) -> OnServerError:
-    if operation.hook and result.code == operation.code:
+    if operation.hook and not operation.forced_by:
         return BackupVetoed(operation.hook, result.code, result.reason)
     return BackupFailed(result.code, result.reason, result.path or "")
 
@@ -239,3 +240,6 @@ def prune(invocation: Invocation, keep: int | None, dry_run: bool, yes: bool) ->
     did = "would be removed" if dry_run else "removed"
     invocation.screen.result(names, "\n".join(f"{name}: {did}" for name in names) or "nothing is too old")
     return exits.DONE
+
+
+backup.add_command(restore)
