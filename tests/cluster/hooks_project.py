@@ -97,6 +97,13 @@ def deaf(event):
             continue
 
 
+@on_system_event(run_on="once")
+def patient(event):
+    while event.name == "patient":
+        note("patient", process().number)
+        threading.Event().wait(0.1)
+
+
 @procedure
 def work(n):
     return n

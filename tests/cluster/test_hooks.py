@@ -73,7 +73,7 @@ def test_a_hook_that_is_told_something(running: Cluster, kind: str, how: str) ->
         assert "in behave" in str(getattr(raised.value.__cause__, "remote_traceback", ""))
     elif how == "hangs":
         assert (ends, outcomes, ran) == ([State.FAILED], [("timeout", 1)], 1)
-        with pytest.raises(HookFailed, match="it ran for more than 0.5 s"):
+        with pytest.raises(HookFailed, match=r"it ran for more than 0\.5 s"):
             process.result(timeout=1)
     elif how == "killed":
         assert (ends, outcomes, ran) == ([State.DONE], [("died", 1), ("ok", 2)], 2)
@@ -102,9 +102,19 @@ def test_a_hook_that_refuses_says_so(running: Cluster) -> None:
 def test_one_that_is_deaf_to_its_end_is_killed_and_not_run_again(running: Cluster) -> None:
     [number] = start_side(running.server, "on_system_event:jobs.deaf", [SystemEvent(code=1000, name="deaf")])
     process = Process[Any](running.server, number)
-    assert process.wait(60) == State.FAILED
+    with pytest.raises(HookFailed, match=r"`on_system_event` hook `jobs\.deaf` raised ProcessTimeout: its time was up"):
+        process.result(timeout=60)
     assert [(run.outcome, run.attempt) for run in runs(running, "on_system_event", number)] == [("timeout", 1)]
     assert process.record().deliveries == 0
+
+
+def test_one_that_is_aborted_is_interrupted_and_recorded_so(running: Cluster) -> None:
+    [number] = start_side(running.server, "on_system_event:jobs.patient", [SystemEvent(code=1000, name="patient")])
+    process = Process[Any](running.server, number)
+    running.wait_for(lambda: running.ledger.count("patient", number))
+    process.abort("enough")
+    assert process.wait(60) == State.ABORTED
+    assert [(run.outcome, run.attempt) for run in runs(running, "on_system_event", number)] == [("aborted", 1)]
 
 
 def test_what_a_side_run_prints_is_in_its_log(running: Cluster) -> None:

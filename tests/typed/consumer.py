@@ -5,16 +5,25 @@ from collections.abc import Coroutine
 from typing import Any, TypedDict, assert_type
 
 from onserver import (
+    Backup,
+    BackupResult,
+    Connection,
     Process,
     Server,
     Session,
     Storage,
+    SystemEvent,
     Worker,
     as_completed,
     execute_many,
     execute_on_server,
+    on_backup_shutdown,
+    on_backup_startup,
+    on_server_close_connection,
+    on_server_open_connection,
     on_server_shutdown,
     on_server_startup,
+    on_system_event,
     procedure,
     process,
     session,
@@ -51,6 +60,49 @@ async def crawl(this: ThisProcess, depth: int) -> list[str]:
     """Crawl."""
     await this.acheckpoint()
     return [str(depth)]
+
+
+@on_backup_startup
+def guard(backup: Backup) -> int | None:
+    """Refuse one."""
+    return backup.veto(201, "month-end close") if backup.label else None
+
+
+@on_backup_startup(before=guard, timeout=2)
+async def ask(backup: Backup) -> int:
+    """Refuse none."""
+    return backup.number * 0
+
+
+@on_backup_shutdown
+def told(result: BackupResult) -> str:
+    """Answer what means nothing."""
+    assert_type(result.path, str | None)
+    return result.reason
+
+
+@on_system_event(run_on="every", after=["shop.first"])
+async def heard(event: SystemEvent) -> None:
+    """Hear of something."""
+    print(event.code, event.name, event.payload["by"])
+
+
+@on_server_open_connection(name="door")
+def admit(connection: Connection) -> None:
+    """Let all in."""
+    print(connection.user + connection.connection + connection.zero)
+
+
+@on_server_close_connection
+def left(connection: Connection) -> None:
+    """Let all out."""
+    admit(connection)
+
+
+def call_hooks() -> None:
+    """A hook is still a function of its own type."""
+    assert_type(guard(Backup(number=1)), int | None)
+    assert_type(told(BackupResult(code=0)), str)
 
 
 @on_server_startup

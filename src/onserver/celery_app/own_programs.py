@@ -18,10 +18,9 @@ from typing import Final
 from onserver.celery_app.holding import Remote
 from onserver.cluster.member import Member
 from onserver.errors import BrokerUnavailable, MemberFenced
-from onserver.life.hook_records import note_late
+from onserver.life.hook_records import end_late
 from onserver.life.side_runs import MOST
 from onserver.process.claim import Claim, read_claim
-from onserver.process.runner import out_of_time
 from onserver.server import Server
 
 #: Exit status of a program that has ended itself because the time of what it ran was up.
@@ -54,8 +53,7 @@ def bury(server: Server, member: Member, holder: str, begun: int, *, late: bool)
     """Bury the holder of a program that has ended, and say of what it had begun that its time was up, if it was."""
     claim = read_claim(server.store, begun) if late and begun else None
     if claim is not None:
-        note_late(server, holder, claim)
-        Remote(server.store, server.settings, holder).settle(*out_of_time(claim, server))
+        Remote(server.store, server.settings, holder).settle(*end_late(server, holder, claim))
     member.bury(holder, begun, counted=True)
 
 

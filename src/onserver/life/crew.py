@@ -18,13 +18,12 @@ from onserver.cluster.member import Member
 from onserver.crash import crash_point
 from onserver.life.child import Child, Role, fork
 from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executor, Tracer
-from onserver.life.hook_records import note_late
+from onserver.life.hook_records import end_late
 from onserver.life.kinship import kill_orphans
 from onserver.life.page import Page
 from onserver.life.recycling import is_worn
 from onserver.life.witness import witnesses
 from onserver.process.claim import read_claim
-from onserver.process.runner import out_of_time
 from onserver.server import Server
 
 #: Share of the lease without a good beat after which what runs is interrupted; at CUT_SHARE it is killed.
@@ -299,8 +298,7 @@ class Crew:
         keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
         claim = read_claim(self._member.store, death.begun[0])
         if claim is not None:
-            note_late(self._server, death.child.holder, claim)
-            ended = out_of_time(claim, self._server)
+            ended = end_late(self._server, death.child.holder, claim)
             self._member.store.run("step", death.child.holder, 0, 0, *keep, "", 0, *ended)
 
 

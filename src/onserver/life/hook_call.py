@@ -17,8 +17,8 @@ Each hook has its own time limit (see `in_place`), runs in the stored-procedure 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from time import monotonic, time
 from typing import Any, Final
@@ -164,26 +164,29 @@ def _body(server: Server, hook: Hook, argument: HookArgument | None) -> Callable
     args = () if argument is None else (argument,)
 
     def body() -> Any:
-        run = None if current_run() is not None else _run_outside(server, hook)
-        with nullcontext() if run is None else entered(run):
+        with nullcontext() if current_run() is not None else _outside(server, hook):
             return coroutines.run(hook.function(*args)) if hook.awaited else hook.function(*args)
 
     return body
 
 
-def _run_outside(server: Server, hook: Hook) -> Run:
-    """The stored-procedure session, for a program that runs no process."""
-    return Run(
-        number=0,
-        delivery=1,
-        holder=server.client.holder(),
-        procedure=hook.name,
-        name=hook.name,
-        root=0,
-        session=server.session(),
-        caller=None,
-        started=time(),
-    )
+@contextmanager
+def _outside(server: Server, hook: Hook) -> Generator[None]:
+    """The stored-procedure session, for a program that runs no process: a member, as long as the hook may lock."""
+    with server.client.holding() as holder:
+        run = Run(
+            number=0,
+            delivery=1,
+            holder=holder,
+            procedure=hook.name,
+            name=hook.name,
+            root=0,
+            session=server.session(),
+            caller=None,
+            started=time(),
+        )
+        with entered(run):
+            yield
 
 
 def _answered(hook: Hook, value: Any, argument: HookArgument | None) -> HookOutcome:

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, cast
 
 from onserver import values
-from onserver.errors import NotSendable
-from onserver.process.claim import Claim
+from onserver.errors import HookFailed, NotSendable
+from onserver.process.claim import Claim, Settlement
+from onserver.process.runner import Raised, out_of_time, settlement
 from onserver.redis.store import Store
 from onserver.registry import Declared
 from onserver.server import Server
@@ -26,6 +27,8 @@ from onserver.session.context import Run, current_run
 Outcome = Literal["ok", "veto", "failed", "timeout", "died", "cut", "aborted"]
 
 _KEY: Final = "hook_runs"
+#: Why one was killed.
+DEAF: Final = "its time was up, and it did not end when it was interrupted"
 _LONGEST: Final = 4000
 
 
@@ -155,8 +158,11 @@ class Noting:
         store.run("note_hook", store.nonce(), holder, number, *self._words, delivery, *who)
 
 
-def note_late(server: Server, holder: str, claim: Claim) -> None:
-    """The runner of a process was killed at a time limit: if that was one of a hook in place, its run has ended so."""
+def end_late(server: Server, holder: str, claim: Claim) -> Settlement:
+    """The runner of a process was killed at a time limit: say how the process ends.
+
+    If it was the limit of a hook in place, the process ends with its failure, and its run gets its record here.
+    """
     store = server.store
     said, worker = store.pipeline(
         [
@@ -165,12 +171,13 @@ def note_late(server: Server, holder: str, claim: Claim) -> None:
         ]
     )
     if said is None:
-        return
+        return out_of_time(claim, server)
     kind, hook, began = said.decode().rsplit(" ", 2)
     ms = max(0, store.now_ms() - int(began))
-    payload = values.encode({"value": None, "reason": "its time was up, and it did not end"})
+    payload = values.encode({"value": None, "reason": DEAF})
     words = (kind, hook, claim.deliveries + 1, (worker or b"").decode(), ms, "timeout", payload)
     store.run("note_hook", store.nonce(), holder, claim.number, *words)
+    return settlement(claim, server, Raised(HookFailed(kind, hook, f"ProcessTimeout: {DEAF}", ""), by_body=True))
 
 
 def _worker(server: Server, run: Run | None) -> str:

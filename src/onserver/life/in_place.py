@@ -5,16 +5,18 @@ when its time is up as it does a whole process, and kills the executor where tha
 as one that was out of time.
 
 Anywhere else (a thread, a client program, a test) there is nobody who could kill. The part runs in a thread of its own,
-in the context of the caller; when its time is up it is interrupted there, and after a grace left to itself: its answer
-counts no more.
+in the context of the caller; when its time is up it is interrupted there, once it is in code of the project, and after
+a grace left to itself: its answer counts no more.
 """
 
 from __future__ import annotations
 
 import contextvars
 import ctypes
+import sys
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from onserver.interrupt import TIME_IS_UP, Interrupted, shielded
@@ -25,6 +27,8 @@ T = TypeVar("T")
 
 #: Seconds between the interruption in a thread and the end of waiting for it.
 GRACE_SECONDS: Final = 2.0
+_LOOK_SECONDS: Final = 0.02
+_OURS: Final = "onserver."
 
 
 class TimeIsUp(Exception):
@@ -85,11 +89,16 @@ class _Part(threading.Thread):
         except BaseException as error:  # noqa: BLE001  # of a hook: it is raised again where it was asked for
             self.error = error
 
-    def interrupt(self) -> None:
-        """Raise in it, at the next line of Python; a coroutine is cancelled."""
-        if self.ident is not None and not coroutines.cancel(self.ident):
-            raised = ctypes.py_object(_OutOfTime)
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), raised)
+    def interrupt(self) -> bool:
+        """Raise in it, at the next line of Python; a coroutine is cancelled. False while it is in code of ours."""
+        if self.ident is None or coroutines.cancel(self.ident):
+            return self.ident is not None
+        frame = sys._current_frames().get(self.ident)
+        if frame is None or str(frame.f_globals.get("__name__", "")).startswith(_OURS):
+            return False
+        raised = ctypes.py_object(_OutOfTime)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), raised)
+        return True
 
 
 class _OutOfTime(Interrupted):
@@ -99,13 +108,19 @@ class _OutOfTime(Interrupted):
         super().__init__(TIME_IS_UP)
 
 
+def _end(part: _Part) -> None:
+    until, said = monotonic() + GRACE_SECONDS, False
+    while part.is_alive() and monotonic() < until:
+        said = said or part.interrupt()
+        part.join(_LOOK_SECONDS)
+
+
 def _in_thread(seconds: float, body: Callable[[], T]) -> T:
     part = _Part(body)
     part.start()
     part.join(seconds)
     if part.is_alive():
-        part.interrupt()
-        part.join(GRACE_SECONDS)
+        _end(part)
         raise TimeIsUp from part.error
     if part.error is not None:
         raise part.error

@@ -48,7 +48,7 @@ local function send_back(n, begun, counted, limit, keep_failed, where)
   if not v[1] then return end
   if begun then redis.call('HSET', k, 'v', 'E' .. (string.gsub(v[2] or '', 'E', ''))) end
   local d = counted and redis.call('HINCRBY', k, 'd', 1) or tonumber(redis.call('HGET', k, 'd') or 0)
-  if begun and (v[5] or v[6]) then note_cut(n, v[5], v[6], v[7], counted and d or d + 1, counted, where) end
+  if begun and (v[5] or v[6]) then note_cut(n, v[5], v[6], v[7], counted and d or d + 1, counted and 'died' or v[4] and 'aborted' or 'cut', where) end
   if not v[4] then
     local facts = {number = tonumber(n), deliveries = d, worker = where, at_ms = now()}
     if begun and string.find(v[2] or '', 'R', 1, true) then

@@ -1,6 +1,6 @@
 -- The record of each run of a hook: a stream of which the newest 1,000 or so are kept.
 -- v: kind, hook, epoch, number, delivery, worker, ms that it took; state: how the run ended: that of the process, or died
--- (its runner was killed) or cut (it was ended for a reason outside of it, and does not count); r: result or error, where
+-- (its runner was killed), aborted, or cut (it was ended for a reason outside of it, and does not count); r: result or error, where
 -- it is not too long to be kept
 local function note_run(v, state, r)
   redis.call(
@@ -19,7 +19,7 @@ local function note_end(n, e, hk, state, r)
   }, state, r)
 end
 -- the run of n has ended before it was settled: in a hook (hk), or while it ran one in place (hn: 'KIND NAME MS')
-local function note_cut(n, hk, hn, g, d, counted, where)
+local function note_cut(n, hk, hn, g, d, state, where)
   local epoch, kind, hook = string.match(hk or '', '^(%S+) (.+) (%S+)$')
   if not epoch then
     kind, hook, g = string.match(hn, '^(.+) (%S+) (%d+)$')
@@ -27,5 +27,5 @@ local function note_cut(n, hk, hn, g, d, counted, where)
     redis.call('HDEL', T .. 'p:' .. n, 'hn')
   end
   local v = {kind = kind, hook = hook, epoch = epoch, n = n, d = d, worker = where, ms = now() - tonumber(g or now())}
-  note_run(v, counted and 'died' or 'cut', '')
+  note_run(v, state, '')
 end
