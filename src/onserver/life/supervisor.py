@@ -440,6 +440,7 @@ class Supervisor:
 
     def _ready(self) -> None:
         self.phase = "running"
+        self._health.turn("running", member=self.member.number, epoch=self.epoch)  # before it is said
         count = len(self.server.registry.all())
         self._say(f"{self.node} ready · member {self.member.number} · {count} procedures · epoch {self.epoch}")
 
