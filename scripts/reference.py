@@ -16,6 +16,7 @@ import click
 
 from onserver.cli.command import VERBS, onserver
 from onserver.errors import NoWorker, OnServerError
+from onserver.life.event_kinds import KINDS
 from onserver.planned import QueueSettings, ScheduleSettings
 from onserver.settings import SETTINGS, Setting, listed
 from tests.test_errors import EXAMPLES
@@ -37,7 +38,8 @@ RESERVED = {
 }  # fmt: skip
 SECTIONS = {
     "": "The server and its Redis", "member": "Members", "process": "Processes", "storage": "Storage",
-    "worker": "Workers", "hook": "Hooks", "events": "Events", "signing": "Signatures", "session": "The session", "backup": "Backups",
+    "worker": "Workers", "hook": "Hooks", "events": "Events", "signing": "Signatures", "session": "The session",
+    "backup": "Backups",
 }  # fmt: skip
 #: Tables whose names are the project's own.
 NAMED_TABLES = (
@@ -45,6 +47,7 @@ NAMED_TABLES = (
     ("Queues", "One table `[queue.NAME]` for each that has a limit; see [limits](../how-to/limits.md).", QueueSettings),
 )
 _KINDS: dict[Any, str] = {bool: "true or false", int: "integer", float: "number", str: "text"}
+_TYPES: dict[type, str] = {bool: "true or false", int: "integer", float: "number", str: "text", list: "list of texts"}
 _ORIGINS: dict[Any, str] = {tuple: "list of texts", dict: "tables", UnionType: "list or table"}
 
 
@@ -159,9 +162,25 @@ def _option(option: click.Option) -> str:
     return f"| `{', '.join(option.opts)}{value}` | {option.help}{span}{default} |"
 
 
+# ---- events
+
+
+def events() -> Iterator[str]:
+    """Describe every event, by code."""
+    for kind in KINDS:
+        yield from ("", f"## {kind.code} {kind.name}", "")
+        about = f"a {kind.scope}" if kind.scope != "cluster" else "the cluster"
+        yield f"{kind.meaning[0].upper()}{kind.meaning[1:]}. About {about}."
+        yield from ("", "| field | type | says |", "|---|---|---|")
+        for name, (type_, meaning) in kind.fields.items():
+            yield f"| `{name}` | {_TYPES[type_]} | {meaning} |"
+
+
 # ---- the pages
 
-PARTS: dict[str, Callable[[], Iterator[str]]] = {"errors": errors, "settings": settings, "cli": commands}
+PARTS: dict[str, Callable[[], Iterator[str]]] = {
+    "errors": errors, "settings": settings, "cli": commands, "events": events,
+}  # fmt: skip
 
 
 def page(name: str) -> str:

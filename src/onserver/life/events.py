@@ -58,11 +58,15 @@ class Event:
     def read(cls, identity: bytes, fields: Sequence[bytes]) -> Event:
         """Read an entry of the stream."""
         facts = dict(zip(fields[::2], fields[1::2], strict=True))
+        name = facts[b"n"].decode()
+        said: dict[str, Any] = decode(facts[b"p"]) or {}
+        kind = kind_of(name)
+        order = (*(kind.fields if kind is not None else ()), *said)  # a script's table has none
         return cls(
             id=identity.decode(),
             code=int(facts[b"c"]),
-            name=facts[b"n"].decode(),
-            payload=decode(facts[b"p"]) or {},
+            name=name,
+            payload={field: said[field] for field in order if field in said},
             at_ms=int(facts[b"at"]),
             worker=facts[b"w"].decode(),
             member=int(facts[b"m"]),
