@@ -11,7 +11,7 @@ from onserver import Process, Server, SystemEvent, procedure
 from onserver.cli.processes import Seen
 from onserver.cluster.member import Member
 from onserver.errors import BadDeclaration, MemberFenced
-from onserver.life.epoch import open_epoch, run_epoch, stop_epoch
+from onserver.life.epoch import leaving, open_epoch, run_epoch, stop_epoch
 from onserver.life.hook import SYSTEM_EVENT, Hook
 from onserver.life.hook_records import Noting, read_runs
 from onserver.life.side_runs import Where, start_side
@@ -82,6 +82,17 @@ def state(server: Server, number: int) -> State:
 
 
 # ---- who is told, and who gets it
+
+
+def test_one_that_leaves_while_others_stay_takes_only_what_no_other_can_run(
+    server: Server, two: tuple[Member, Member]
+) -> None:
+    leaving(two[0])
+    [number], [own] = start(server), start(server, "here", two[0].number)
+    assert taken(two[0])[1].number == own
+    assert take(two[0]) is None
+    leaving(two[1])  # now nobody stays: whoever is there takes it
+    assert taken(two[0])[1].number == number
 
 
 def test_one_worker_is_told_and_every_beat_tells(server: Server, two: tuple[Member, Member]) -> None:
