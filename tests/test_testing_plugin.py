@@ -18,7 +18,10 @@ TESTS = """
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from onserver import execute_many, execute_on_server, on_server_startup, procedure, server_epoch, session
+from onserver import (
+    Backup, SystemEvent, execute_many, execute_on_server, on_backup_startup, on_server_startup, on_system_event,
+    procedure, server_epoch, session,
+)
 from onserver.errors import NoWorker
 from onserver.testing import wait_for
 from tasks.hello import add, greet
@@ -30,6 +33,13 @@ def nested(n: int) -> int:
 @procedure
 def fails() -> None:
     raise ValueError("no")
+
+@on_backup_startup(name="refuse")
+def refuse(backup: Backup) -> int:
+    return backup.veto(201, "month-end close") if session() else 0
+
+@on_system_event
+async def heard(event: SystemEvent) -> None: ...
 
 def test_inline(onserver):
     assert execute_on_server(add, 2, 3).state == "done"
@@ -59,6 +69,10 @@ def test_hooks(onserver):
     onserver.fire("server_startup")
     assert "rates" in onserver.storage
     onserver.fire("server_shutdown")
+    assert [(o.name, o.code, o.reason) for o in onserver.fire("backup_startup", Backup(number=9))] == [
+        ("refuse", 201, "month-end close")
+    ]
+    assert [o.outcome for o in onserver.fire("system_event", SystemEvent(code=2, name="foreground"))] == ["ok"]
 
     @on_server_startup
     def broken() -> None:

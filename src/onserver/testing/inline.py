@@ -31,9 +31,19 @@ from onserver.cluster.member import Member
 from onserver.cluster.sweep import release_due
 from onserver.life.code import Code
 from onserver.life.epoch import open_epoch, run_epoch
-from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, hooks_of
-from onserver.life.hook_arguments import BackupResult
-from onserver.process import coroutines
+from onserver.life.hook import (
+    BACKUP_SHUTDOWN,
+    BACKUP_STARTUP,
+    CLOSE_CONNECTION,
+    OPEN_CONNECTION,
+    SHUTDOWN,
+    SHUTDOWN_DRAINED,
+    STARTUP,
+    SYSTEM_EVENT,
+    hooks_of,
+)
+from onserver.life.hook_arguments import BackupResult, HookArgument
+from onserver.life.hook_call import HookOutcome, call_hook
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.handle import Process
 from onserver.process.procedure import Procedure
@@ -50,7 +60,24 @@ from onserver.values import decode
 #: Seconds that the thread of a live one gets to end; it takes a moment, unless a process does not end.
 ENDS = 10.0
 
-_HOOKS = {"server_startup": (STARTUP,), "server_shutdown": (SHUTDOWN, SHUTDOWN_DRAINED)}
+Occasion = Literal[
+    "server_startup",
+    "server_shutdown",
+    "backup_startup",
+    "backup_shutdown",
+    "system_event",
+    "server_open_connection",
+    "server_close_connection",
+]
+_HOOKS: Mapping[Occasion, Sequence[str]] = {
+    "server_startup": (STARTUP,),
+    "server_shutdown": (SHUTDOWN, SHUTDOWN_DRAINED),
+    "backup_startup": (BACKUP_STARTUP,),
+    "backup_shutdown": (BACKUP_SHUTDOWN,),
+    "system_event": (SYSTEM_EVENT,),
+    "server_open_connection": (OPEN_CONNECTION,),
+    "server_close_connection": (CLOSE_CONNECTION,),
+}
 
 
 class OnServer:
@@ -101,15 +128,27 @@ class OnServer:
         if not self._live:
             self.run_waiting()
 
-    def fire(self, event: Literal["server_startup", "server_shutdown"]) -> None:
-        """Run the hooks of an event here, in the stored-procedure session; what one raises is raised."""
+    def fire(self, event: Occasion, argument: HookArgument | None = None) -> list[HookOutcome]:
+        """Run the hooks of an event here, in the stored-procedure session.
+
+        Args:
+            event: its name: that of the decorator without `on_`.
+            argument: what they are told, as in `fire("backup_startup", Backup(number=1))`.
+
+        Returns:
+            How each ended that was run; a refusal is the last. What a start-up or shutdown hook raises is raised.
+        """
+        outcomes: list[HookOutcome] = []
         for kind in _HOOKS[event]:
             for hook in hooks_of(self.server, kind):
                 with entered(self._hook_run(hook.name)):
-                    if hook.awaited:
-                        coroutines.run(hook.function())
-                    else:
-                        hook.function()
+                    outcomes.append(call_hook(self.server, hook, argument))
+                error = outcomes[-1].error
+                if error is not None and argument is None:
+                    raise error
+                if outcomes[-1].refuses:
+                    break
+        return outcomes
 
     def backup(self, *, label: str = "", force: bool = False) -> BackupResult:
         """Make a backup here, hooks included; what a worker does for `onserver backup now`.
