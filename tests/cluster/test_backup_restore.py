@@ -9,12 +9,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from onserver import Process, backup, execute_on_server, restore_info, server_epoch
+from onserver.backup.replay import look
 from onserver.process.execute import order_of
 from onserver.process.maintenance import begin_maintenance, end_maintenance
 from onserver.process.put import Sender
@@ -150,6 +152,35 @@ def test_into_an_empty_namespace_and_files_beside_the_archive(cluster_of: Open) 
     assert files["folder"] == str(folder)
     assert (folder / "project" / "tasks" / "jobs.py").read_text() == WORK
     assert onserver(cluster, "backup", "restore", "latest", "--only", "project", status=3)["code"] == "ONS-5203"
+
+
+def redis_time(cluster: Any) -> datetime:
+    """What the clock of Redis says, which dates changes."""
+    seconds, micros = cluster.server.store.command("TIME")
+    return datetime.fromtimestamp(int(seconds), UTC) + timedelta(microseconds=int(micros))
+
+
+def test_the_log_between_backups_is_replayed_up_to_a_time(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=WORK, settings=QUICK | {"backup.log": "true"})
+    folder, name = folder_of(cluster), cluster.server.name
+    put(cluster, rates=1)
+    with cluster.as_current():
+        assert backup().code == 0
+        put(cluster, rates=2)
+        between = redis_time(cluster)
+        cluster.wait_for(lambda: redis_time(cluster) > between + timedelta(milliseconds=5))
+        put(cluster, rates=3, wrong=True)
+        cluster.wait_for(lambda: sum(found.changes for found in look(folder, name)) >= 2)
+        begin_maintenance("somebody wrote what was wrong")
+        restored = onserver(cluster, "backup", "restore", "1", "--until", between.isoformat(), "--yes")
+        assert restored["replayed"]["changes"] == 1
+        assert storage_of(cluster) == {"rates": 2}
+        long_ago = onserver(cluster, "backup", "restore", "1", "--until", "2020-01-01", "--yes", status=3)
+        assert "take an earlier one" in long_ago["message"]
+        end_maintenance()
+    whole = onserver(cluster, "backup", "verify", "--all")
+    assert all(one["ok"] for one in whole)
+    assert any(one["name"].endswith(".journal") for one in whole)
 
 
 @pytest.mark.parametrize(("words", "status", "code"), [

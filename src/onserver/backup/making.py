@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from onserver.backup import history as histories
 from onserver.backup.archive import Writer
+from onserver.backup.change_log import folder_of
 from onserver.backup.codes import Code, reason_of
 from onserver.backup.cut import Cut
 from onserver.backup.history import Archive, History, archive_name
@@ -26,6 +27,7 @@ from onserver.backup.place import Place
 from onserver.backup.places import place_of
 from onserver.backup.rules import too_old
 from onserver.backup.scratch import scratch_of
+from onserver.backup.segments import remove_segments
 from onserver.backup.sources import Content, save
 from onserver.backup.state import Going
 from onserver.backup.verify import Verified, verify
@@ -128,7 +130,7 @@ class Making:
             return writer.finish(about)
 
     def _write_keys(self, writer: Writer, about: About) -> About:
-        with Cut(self._server.store) as taken:
+        with Cut(self._server.store, self.number) as taken:
             writer.add_pieces("redis", self._told(taken.entries()))
         facts = taken.facts
         held_ms = round(facts.held_seconds * 1000, 1)
@@ -189,7 +191,7 @@ class Making:
             return known
         self._step("remove", self.number)
         known, gone = remove_old(place, known, keep)
-        for name in gone:
+        for name in [*gone, *remove_logs(self._server, known)]:
             self._journal.write(f"removed {name}: {self._settings.keep} are kept")
         return known
 
@@ -207,6 +209,15 @@ def remove_old(place: Place, known: History, keep: int) -> tuple[History, list[s
         known = known.without(gone)
         histories.write(place, known)
     return known, gone
+
+
+def remove_logs(server: Server, known: History) -> list[str]:
+    """Remove the files of the log from before the oldest archive, and answer their names."""
+    settings = server.settings.backup
+    if not settings.log or not known.archives or "://" in settings.folder:
+        return []
+    oldest = min(archive.number for archive in known.archives)
+    return remove_segments(folder_of(settings, project_of(server)), server.name, oldest)
 
 
 def verify_here(server: Server, place: Place, name: str) -> Verified:

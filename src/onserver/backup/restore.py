@@ -10,7 +10,7 @@ under maintenance. The backup before it removes no archive: the one that is bein
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +25,10 @@ from onserver.backup.load import Loaded, finish, load, standing
 from onserver.backup.making import place_here, project_of
 from onserver.backup.manifest import Manifest
 from onserver.backup.reading import Reader, check
+from onserver.backup.replay import Replayed, replay
 from onserver.backup.restoring import DATA, FILES, beside, restore_beside
 from onserver.backup.run import backup_here
+from onserver.backup.segments import segments
 from onserver.backup.state import Ask, written
 from onserver.backup.verify import REDIS_PREFIX
 from onserver.errors import OnServerError, RestoreRefused
@@ -52,7 +54,8 @@ class Wish:
         run: let the processes that lived go on, instead of pausing them.
         save: make a backup of what is there before.
         by: who restores.
-        amend: called with the prefix under which the keys were staged, before they are put in their place.
+        replay: replay the log of changes that is beside the archive.
+        until_ms: of that, leave out what came after this, milliseconds since 1970; None for all there is.
     """
 
     only: frozenset[str] = frozenset()
@@ -60,7 +63,8 @@ class Wish:
     run: bool = False
     save: bool = True
     by: str = ""
-    amend: Callable[[str], object] | None = None
+    replay: bool = False
+    until_ms: int | None = None
 
     @property
     def keys(self) -> frozenset[str]:
@@ -81,12 +85,14 @@ class Restored:
         manifest: of the archive.
         loaded: the keys; None where none were wanted.
         saved: the backup of what was there before; None where nothing was, or none was wanted.
+        replayed: of the log of changes; None where that was not wanted.
         folder: where files and databases were unpacked; None where none were wanted.
         files: those.
     """
 
     manifest: Manifest
     loaded: Loaded | None = None
+    replayed: Replayed | None = None
     saved: BackupResult | None = None
     folder: Path | None = None
     files: tuple[Path, ...] = ()
@@ -122,6 +128,7 @@ def restore(server: Server, meant: Meant, wish: Wish) -> Restored:
     manifest = check(meant.place, meant.name, identities)
     store = _store(server, wish)
     refusal = _refusal(server, store, wish) if wish.keys else ""
+    refusal = refusal or _no_log(meant, manifest, wish)
     if refusal:
         raise RestoreRefused(meant.path, refusal)
     folder, files = _unpacked(meant, manifest, wish, identities)
@@ -130,12 +137,12 @@ def restore(server: Server, meant: Meant, wish: Wish) -> Restored:
     saved = _saved_before(server, store, meant, wish)
     began = datetime.now(UTC)
     try:
-        loaded = _loaded(server, store, meant, manifest, wish)
+        loaded, replayed = _loaded(server, store, meant, manifest, wish)
     except OnServerError as error:
         _write_down(server, meant, wish, began, number_of(error) or Code.NOT_SAVED, reason_of(error))
         raise
     _write_down(server, meant, wish, began, Code.DONE, "")
-    return Restored(manifest=manifest, loaded=loaded, saved=saved, folder=folder, files=files)
+    return Restored(manifest=manifest, loaded=loaded, replayed=replayed, saved=saved, folder=folder, files=files)
 
 
 def prospect(server: Server, meant: Meant, wish: Wish) -> Prospect:
@@ -149,6 +156,7 @@ def prospect(server: Server, meant: Meant, wish: Wish) -> Prospect:
     store = _store(server, wish)
     there = _there(store)
     refusal = _refusal(server, store, wish) if wish.keys else ""
+    refusal = refusal or _no_log(meant, manifest, wish)
     saves = bool(wish.keys and wish.save and there.keys() - {"server"} and not wish.to)
     return Prospect(manifest=manifest, there=there, saves=saves, refusal=refusal)
 
@@ -227,12 +235,33 @@ def _saved_before(server: Server, store: Store, meant: Meant, wish: Wish) -> Bac
     return result
 
 
-def _loaded(server: Server, store: Store, meant: Meant, manifest: Manifest, wish: Wish) -> Loaded:
+def _no_log(meant: Meant, manifest: Manifest, wish: Wish) -> str:
+    """Why the log of changes cannot be replayed; empty where it can, or is not wanted."""
+    if not wish.replay:
+        return ""
+    if wish.keys and "storage" not in wish.keys:
+        return "the log has changes of the storage, which is not restored"
+    if wish.until_ms is not None and wish.until_ms < manifest.about.cut_at * 1000:
+        return "it is younger than the time up to which it is to be restored: take an earlier one"
+    if "://" in meant.path or not segments(Path(meant.path).parent, manifest.about.server):
+        return f"{Code.NO_LOG}: there is no log of changes beside it"
+    return ""
+
+
+def _loaded(
+    server: Server, store: Store, meant: Meant, manifest: Manifest, wish: Wish
+) -> tuple[Loaded, Replayed | None]:
     if not any(member.name.startswith(f"{REDIS_PREFIX}/") for member in manifest.members):
         raise RestoreRefused(meant.path, "it has none of a server's keys")
-    identities = server.settings.backup.identities
-    with Reader(meant.place, meant.name, manifest, identities=identities) as reader:
-        return load(
+    replayed: list[Replayed] = []
+
+    def amend(prefix: str) -> None:
+        if wish.replay:
+            folder = Path(meant.path).parent
+            replayed.append(replay(store, prefix, folder, manifest.about.server, until_ms=wish.until_ms))
+
+    with Reader(meant.place, meant.name, manifest, identities=server.settings.backup.identities) as reader:
+        loaded = load(
             store,
             reader.pieces(REDIS_PREFIX),
             path=meant.path,
@@ -240,8 +269,9 @@ def _loaded(server: Server, store: Store, meant: Meant, manifest: Manifest, wish
             run=wish.run,
             by=wish.by,
             keep_failed_seconds=server.settings.process.keep_failed_seconds,
-            amend=wish.amend,
+            amend=amend,
         )
+    return loaded, replayed[0] if replayed else None
 
 
 def _write_down(server: Server, meant: Meant, wish: Wish, began: datetime, code: int, reason: str) -> None:

@@ -24,7 +24,16 @@ from onserver.backup.state import Ask, State
 from onserver.cli import exits
 from onserver.cli.abort import confirm
 from onserver.cli.backup_restore import restore
-from onserver.cli.backup_shown import archive_text, manifest_of, megabytes, moment, shown
+from onserver.cli.backup_shown import (
+    archive_text,
+    log_line,
+    log_row,
+    logs_of,
+    manifest_of,
+    megabytes,
+    moment,
+    shown,
+)
 from onserver.cli.bar import Bar
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns, duration
@@ -179,7 +188,7 @@ def _plain(facts: dict[str, Any]) -> dict[str, Any]:
 
 @backup.command("verify")
 @click.argument("archive", metavar="[ID]", default="")
-@click.option("--all", "every", is_flag=True, help="All archives in the folder.")
+@click.option("--all", "every", is_flag=True, help="All archives in the folder, and the files of its log.")
 @common_options
 @pass_invocation
 def verify_archive(invocation: Invocation, archive: str, every: bool) -> int:
@@ -212,6 +221,12 @@ def verify_archive(invocation: Invocation, archive: str, every: bool) -> int:
         facts = {"name": meant.name, "size": size, "keys": found.keys, "seconds": round(found.seconds, 3)}
         rows.append(facts | {"ok": True})
         lines.append(f"✓ {archive_text(facts)}")
+    logs = logs_of(server) if every else []
+    for log in logs:
+        damaged = log.damage and log is not logs[-1]  # the last one may end in the middle of a change
+        status = exits.INTEGRITY if damaged else status
+        rows.append(log_row(log))
+        lines.append(log_line(log))
     invocation.screen.result(rows if every else rows[0], "\n".join(lines) or "no backup yet")
     return status
 

@@ -6,6 +6,8 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Final
 
 import click
@@ -29,6 +31,7 @@ _PARTS: Final = sorted(KEYS | OTHERS)
 @click.argument("archive", metavar="ID", default="")
 @click.option("--only", multiple=True, type=click.Choice(_PARTS), help="This part; may be given several times.")
 @click.option("--to", metavar="NAMESPACE", default="", help="Into an empty server of this name, in the same Redis.")
+@click.option("--until", metavar="TIME", help="Replay the log of changes up to this time; `now` for all of it.")
 @click.option("--run", is_flag=True, help="Let the processes that lived go on; else they come back paused.")
 @click.option("--no-backup", is_flag=True, help="Make no backup of what is there before.")
 @click.option("--finish", is_flag=True, help="Finish a restore that was interrupted.")
@@ -42,6 +45,7 @@ def restore(
     archive: str,
     only: tuple[str, ...],
     to: str,
+    until: str | None,
     run: bool,
     no_backup: bool,
     finish: bool,
@@ -63,7 +67,15 @@ def restore(
     if not archive:
         raise click.UsageError("Name an archive: a number, `latest`, or a file.")
     meant = find(server, archive)
-    wish = Wish(only=frozenset(only), to=to, run=run, save=not no_backup, by=asker())
+    wish = Wish(
+        only=frozenset(only),
+        to=to,
+        run=run,
+        save=not no_backup,
+        by=asker(),
+        replay=until is not None,
+        until_ms=_instant(until),
+    )
     if dry_run:
         return _would(invocation, meant, prospect(server, meant, wish))
     refuse_second(server.store)
@@ -74,6 +86,18 @@ def restore(
         done = restore_archive(server, meant, wish)
     invocation.screen.result(_facts(meant, done), "\n".join(_told(meant, done)))
     return exits.DONE
+
+
+def _instant(until: str | None) -> int | None:
+    """Milliseconds since 1970 of a time as people write it; one without a zone is that of this machine."""
+    if until in (None, "now"):
+        return None
+    try:
+        return round(datetime.fromisoformat(str(until)).astimezone().timestamp() * 1000)
+    except ValueError:
+        raise click.BadParameter(
+            f"`{until}` is no time: write 2026-11-26T02:15, or now", param_hint="--until"
+        ) from None
 
 
 def _interrupted(invocation: Invocation, server: Server, *, finish: bool) -> int:
@@ -106,8 +130,10 @@ def _would(invocation: Invocation, meant: Meant, found: Prospect) -> int:
 
 
 def _facts(meant: Meant, done: Restored) -> dict[str, Any]:
+    replayed = done.replayed
     return {
         "archive": meant.path,
+        "replayed": None if replayed is None else asdict(replayed),
         "loaded": _loaded(done.loaded) if done.loaded else None,
         "before": done.saved.path if done.saved else None,
         "folder": str(done.folder) if done.folder else None,
@@ -127,6 +153,9 @@ def _told(meant: Meant, done: Restored) -> Iterator[str]:
     if done.loaded is not None:
         words = [f"{meant.name} restored", f"{done.loaded.counts.total()} keys", _processes(done.loaded)]
         yield f"✓ {' · '.join(words)} · {duration(done.loaded.seconds)}"
+    if done.replayed is not None:
+        yield f"✓ {done.replayed.changes} changes replayed from the log, up to number {done.replayed.last}"
+        yield from (f"  {note}" for note in done.replayed.notes)
     if done.saved is not None and done.saved.path:
         yield f"  what was there before: {done.saved.path}"
     if done.folder is not None:

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from onserver.backup.catalog import Meant
+from onserver.backup.change_log import folder_of
 from onserver.backup.manifest import Manifest
 from onserver.backup.reading import read_manifest
+from onserver.backup.replay import Found, look
 from onserver.server import Server
 
 
@@ -64,6 +66,24 @@ def archive_text(facts: Mapping[str, Any]) -> str:
     else:
         words += ["checksums match", f"loaded into a scratch Redis in {facts['seconds']:.1f} s"]
     return " · ".join(words)
+
+
+def logs_of(server: Server) -> list[Found]:
+    """The files of the log of changes, each read to its end; none where there can be none."""
+    settings = server.settings.backup
+    return [] if "://" in settings.folder else look(folder_of(settings, server.project), server.name)
+
+
+def log_row(log: Found) -> dict[str, Any]:
+    """One of them, ready for JSON. The last one may be written to, or end in the middle of a change."""
+    return {"name": log.segment.path.name, "changes": log.changes, "first": log.first, "last": log.last,
+            "closed": log.closed, "ok": not log.damage, "error": log.damage or None}  # fmt: skip
+
+
+def log_line(log: Found) -> str:
+    """The same in one line."""
+    changes = f"changes {log.first} to {log.last}" if log.changes else "no changes"
+    return f"{'✗' if log.damage else '✓'} {log.segment.path.name} · {changes}{f' · {log.damage}' if log.damage else ''}"
 
 
 def megabytes(size: int) -> str:

@@ -13,6 +13,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from onserver.backup.asking import backup
+from onserver.life.hook_arguments import BackupResult
 from onserver.redis.keys import find_orphans
 from onserver.redis.store import Store
 from onserver.server import Server
@@ -146,6 +148,11 @@ class Cluster:
     def storage(self) -> Storage:
         """The server's storage."""
         return self.server.storage
+
+    def backup(self, *, label: str = "", force: bool = False) -> BackupResult:
+        """Have a worker make a backup, and wait until it has ended; archives go where the settings say."""
+        with self.as_current():
+            return backup(label=label, force=force)
 
     def advance(self, seconds: float) -> None:
         """Move the clock that every script of this server reads."""
