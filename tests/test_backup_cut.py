@@ -71,18 +71,19 @@ def check_instant(keys: dict[str, Entry]) -> None:
         assert (record["s"] == b"done") == ("r" in record) == ("f" in record)
 
 
+@pytest.mark.parametrize("cuts", [CUTS, pytest.param(30, marks=pytest.mark.long)])
 def test_a_copy_is_of_one_instant_while_four_programs_write(
-    server: Server, address: Address, record_property: Callable[[str, object], None]
+    server: Server, address: Address, record_property: Callable[[str, object], None], cuts: int
 ) -> None:
     with server.storage.use() as root:
         root.update({f"other {number}": "x" * 1000 for number in range(OTHERS)})  # a cut is to last a while
     with writers(address.path, server.name, 4) as written:
-        found = [cut(server.store) for _ in range(CUTS)]
+        found = [cut(server.store) for _ in range(cuts)]
     for keys, facts in found:
         check_instant(keys)
-        assert facts.last_keys <= 20_000
+        assert facts.last_keys <= 10_000
     transfers = [decode(fields(keys["st:e:b"])["v"]) for keys, _ in found]
-    assert len(set(transfers)) == CUTS, "nobody wrote between two cuts"
+    assert len(set(transfers)) > cuts // 2, "hardly anybody wrote between two cuts"
     assert any(facts.last_keys > 2 for _, facts in found), "nobody wrote during the cuts"
     held = max(facts.held_seconds for _, facts in found)
     record_property("longest wait of a writer, seconds", written.longest_wait)
@@ -144,7 +145,7 @@ def test_what_a_dead_program_left_of_its_cut_does_not_hold_up_the_next(server: S
         assert 0 < server.store.command("PTTL", server.store.key(name)) <= 100_000
     with server.storage.use() as root:
         root["a"] = SUM - 1
-    assert server.store.run("cut_end", "dead:1", 1000, 10**6, 0)[0] == b"cut"  # it died right behind its instant
+    assert server.store.run("cut_end", "dead:1", 1000, 0)[0] == b"cut"  # it died right behind its instant
     copies = [name for names in scan(server.store, "cut") for name in names]
     assert server.store.key("cut:c:st:e:a") in copies
     assert all(0 < server.store.command("PTTL", name) <= 600_000 for name in copies)
@@ -158,11 +159,11 @@ def test_the_instant_is_told_once_more_when_its_answer_is_lost(server: Server) -
     server.store.run("cut_begin", "c:1", 10_000)
     with server.storage.use() as root:
         root["a"] = 5
-    first = server.store.run("cut_end", "c:1", 1000, 10**6, 0)
+    first = server.store.run("cut_end", "c:1", 1000, 0)
     with server.storage.use() as root:
         root["a"] = 6
-    again = server.store.run("cut_end", "c:1", 1000, 10**6, 0)
-    assert again[:5] == first[:5]
+    again = server.store.run("cut_end", "c:1", 1000, 0)
+    assert again == first
     server.store.run("cut_drop", "c:1")
 
 
@@ -170,10 +171,9 @@ def test_too_much_to_copy_at_once_is_not_copied(server: Server) -> None:
     server.store.run("cut_begin", "c:1", 10_000)
     with server.storage.use() as root:
         root["a"], root["big"] = 5, "x" * 100_000
-    assert server.store.run("cut_end", "c:1", 1, 10**6, 0)[0] == b"more"
-    assert server.store.run("cut_end", "c:1", 1000, 50_000, 0)[0] == b"more"
-    assert server.store.run("cut_end", "c:1", 1000, 10**6, 0)[0] == b"cut"
-    assert server.store.run("cut_end", "c:2", 1000, 10**6, 0) == [b"lost"]
+    assert server.store.run("cut_end", "c:1", 1, 0)[0] == b"more"
+    assert server.store.run("cut_end", "c:1", 1000, 0)[0] == b"cut"
+    assert server.store.run("cut_end", "c:2", 1000, 0) == [b"lost"]
     server.store.run("cut_drop", "c:1")
 
 

@@ -10,8 +10,8 @@ within Redis and ends the cut: `cut_end`. That script's moment is the instant of
     what is written afterwards                is not in the backup
 
 So every transfer is in it as a whole or not at all, and a process once, in one state. The only time for which anybody
-waits for a backup is that of this script: a copy within Redis takes a few microseconds, and it copies `_FEW` keys and
-`_FEW_BYTES` at most, or, when it cannot be had so, the larger numbers below.
+waits for a backup is that of this script: a copy within Redis takes a few microseconds, and it copies no more keys, and
+no more bytes as far as is known from the pass before, than `_LIMITS` says.
 
 Who is authoritative: the key `cut` holds the name of the one cut there is. It lasts `_LASTS_MS` and is renewed by a
 thread. A program that dies in a cut leaves nothing: its keys expire. One that was frozen for longer finds that the cut
@@ -43,8 +43,10 @@ _RENEW_SECONDS: Final = 1.0
 #: Keys that one trip reads, and bytes after which it reads no more.
 _TRIP: Final = 100
 _TRIP_BYTES: Final = 1_000_000
+#: Values of fewer bytes are not counted below.
+_LARGE: Final = 10_000
 #: What the last script copies at most: after so many passes, so many keys and bytes.
-_LIMITS: Final = ((0, 2_000, 16_000_000), (10, 20_000, 256_000_000))
+_LIMITS: Final = ((0, 2_000, 16_000_000), (10, 10_000, 128_000_000))
 _PASSES: Final = 40
 
 
@@ -62,7 +64,6 @@ class CutFacts:
     passes: int
     last_keys: int
     """What was copied at the instant."""
-    last_bytes: int
     held_seconds: float
     """How long the script of the instant took, there and back: the longest for which anybody can have waited."""
     seconds: float
@@ -90,6 +91,7 @@ class Cut:
         self._failed: OnServerError | None = None
         self._renewer = threading.Thread(target=self._renew, name="cut", daemon=True)
         self._facts: CutFacts | None = None
+        self._large: dict[str, int] = {}
         #: How many entries of each part the stream has so far.
         self.counts: Counter[str] = Counter()
 
@@ -124,9 +126,9 @@ class Cut:
         for names in scan(self._store):
             yield from self._read([name.removeprefix(self._store.prefix) for name in names])
         passes = 1
-        while (ended := self._end(passes)) is None:
+        while (ended := self._end(passes, keys := self._written())) is None:
             crash_point("in_cut")
-            yield from self._read(self._written())
+            yield from self._read(keys)
             passes += 1
         yield from self._read(self._copied(), copies=True)
         yield closing(self.counts.total())
@@ -142,7 +144,9 @@ class Cut:
             found = self._store.run("cut_read", self._name, "cut:c:" if copies else "", _TRIP_BYTES, *some)
             if found is None:
                 raise CutLost("another backup began, or this program stood still for ten seconds")
-            yield written([_entry(key, one) for key, one in zip(some, found, strict=False)])
+            entries = [_entry(key, one) for key, one in zip(some, found, strict=False)]
+            self._large.update((entry.key, size) for entry in entries if (size := sum(map(len, entry.texts))) > _LARGE)
+            yield written(entries)
             self.counts.update(part for _, part in left[: len(found)])
             left = left[len(found) :]
 
@@ -157,20 +161,23 @@ class Cut:
 
     # -- the instant
 
-    def _end(self, passes: int) -> dict[str, Any] | None:
+    def _end(self, passes: int, keys: Sequence[str]) -> dict[str, Any] | None:
         """Make the cut, unless too much was written since the last pass."""
         self._check()
-        keys, size = next((keys, size) for after, keys, size in reversed(_LIMITS) if passes > after)
+        most, most_bytes = next((keys, size) for after, keys, size in reversed(_LIMITS) if passes > after)
+        size = sum(self._large.get(key, 0) for key in keys)
+        if len(keys) > most or size > most_bytes:
+            self._require_more_passes(passes, len(keys), size)
+            return None
         started = monotonic()
-        how, *told = self._store.run("cut_end", self._name, keys, size, self._number)
+        how, *told = self._store.run("cut_end", self._name, most, self._number)
         held = monotonic() - started
         if how == b"lost":
             raise CutLost("another backup began, or this program stood still for ten seconds")
         if how == b"more":
-            if passes >= _PASSES:
-                raise CutNeverEnds(passes, *(int(number) for number in told))
+            self._require_more_passes(passes, int(told[0]), size)
             return None
-        at_ms, change, epoch, last_keys, last_bytes = (int(number) for number in told)
+        at_ms, change, epoch, last_keys = (int(number) for number in told)
         crash_point("after_cut")
         return {
             "at_ms": at_ms,
@@ -178,9 +185,12 @@ class Cut:
             "epoch": epoch,
             "passes": passes,
             "last_keys": last_keys,
-            "last_bytes": last_bytes,
             "held_seconds": held,
         }
+
+    def _require_more_passes(self, passes: int, keys: int, size: int) -> None:
+        if passes >= _PASSES:
+            raise CutNeverEnds(passes, keys, size)
 
     # -- staying the one who cuts
 
