@@ -27,6 +27,7 @@ from onserver.backup.place import Place
 from onserver.backup.places import place_of
 from onserver.backup.rules import too_old
 from onserver.backup.scratch import scratch_of
+from onserver.backup.seal import in_project
 from onserver.backup.segments import remove_segments
 from onserver.backup.sources import Content, save
 from onserver.backup.state import Going
@@ -117,7 +118,8 @@ class Making:
             forced_by=going.ask.forced_by,
             content=tuple(_content_names(settings)),
         )
-        with Writer(place, name, compression=settings.compression, recipients=settings.seal_to) as writer:
+        recipients = in_project(settings.seal_to, project)
+        with Writer(place, name, compression=settings.compression, recipients=recipients) as writer:
             if settings.redis:
                 about = self._write_keys(writer, about)
             self._step("files", self.number)
@@ -224,7 +226,12 @@ def verify_here(server: Server, place: Place, name: str) -> Verified:
     """Verify an archive with the keys and the Redis of this project; see `verify`."""
     settings = server.settings
     above = scratch_of(project_of(server))
-    return verify(place, name, settings.backup.identities, redis_server=settings.redis_server, above=above)
+    return verify(place, name, identities_of(server), redis_server=settings.redis_server, above=above)
+
+
+def identities_of(server: Server) -> tuple[str, ...]:
+    """The keys of this project that open sealed archives."""
+    return in_project(server.settings.backup.identities, project_of(server))
 
 
 def place_here(server: Server) -> Place:

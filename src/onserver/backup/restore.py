@@ -22,7 +22,7 @@ from onserver.backup.codes import Code, number_of, reason_of
 from onserver.backup.history import Operation
 from onserver.backup.journal_text import JournalText
 from onserver.backup.load import Loaded, finish, load, standing
-from onserver.backup.making import place_here, project_of
+from onserver.backup.making import identities_of, place_here, project_of
 from onserver.backup.manifest import Manifest
 from onserver.backup.reading import Reader, check
 from onserver.backup.replay import Replayed, replay
@@ -124,7 +124,7 @@ def restore(server: Server, meant: Meant, wish: Wish) -> Restored:
         RestoreRefused: ONS-5203, not here and now; nothing was changed.
         BrokerUnavailable: ONS-1201, Redis gave no answer in time; `load.standing` says how far it is.
     """
-    identities = server.settings.backup.identities
+    identities = identities_of(server)
     manifest = check(meant.place, meant.name, identities)
     store = _store(server, wish)
     refusal = _refusal(server, store, wish) if wish.keys else ""
@@ -152,7 +152,7 @@ def prospect(server: Server, meant: Meant, wish: Wish) -> Prospect:
         ArchiveNotFound: ONS-5208.
         BackupCorrupt: ONS-5202, it is damaged.
     """
-    manifest = check(meant.place, meant.name, server.settings.backup.identities)
+    manifest = check(meant.place, meant.name, identities_of(server))
     store = _store(server, wish)
     there = _there(store)
     refusal = _refusal(server, store, wish) if wish.keys else ""
@@ -260,7 +260,7 @@ def _loaded(
             folder = Path(meant.path).parent
             replayed.append(replay(store, prefix, folder, manifest.about.server, until_ms=wish.until_ms))
 
-    with Reader(meant.place, meant.name, manifest, identities=server.settings.backup.identities) as reader:
+    with Reader(meant.place, meant.name, manifest, identities=identities_of(server)) as reader:
         loaded = load(
             store,
             reader.pieces(REDIS_PREFIX),

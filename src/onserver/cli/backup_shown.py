@@ -10,6 +10,7 @@ import msgspec
 
 from onserver.backup.catalog import Meant
 from onserver.backup.change_log import folder_of
+from onserver.backup.making import identities_of
 from onserver.backup.manifest import Manifest
 from onserver.backup.reading import read_manifest
 from onserver.backup.replay import Found, look
@@ -25,7 +26,7 @@ class Shown(NamedTuple):
 
 def manifest_of(server: Server, meant: Meant) -> Manifest:
     """What an archive says of itself."""
-    return read_manifest(meant.place, meant.name, server.settings.backup.identities)
+    return read_manifest(meant.place, meant.name, identities_of(server))
 
 
 def shown(manifest: Manifest) -> Shown:
