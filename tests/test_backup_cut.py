@@ -20,8 +20,8 @@ from onserver.server import Server
 from onserver.values import decode
 from tests.cut_writers import SUM, settings_of, writers
 
-CUTS = 5
-OTHERS = 4_000
+CUTS = 4
+OTHERS = 2_000
 
 
 @pytest.fixture(scope="module")

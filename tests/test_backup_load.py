@@ -94,7 +94,7 @@ def test_fifty_thousand_processes_are_the_same_elsewhere(floor: Floor, other: Se
     assert snapshot(other.store) == before
 
 
-def test_another_redis_gets_the_same(floor: Floor, tmp_path: Path) -> None:
+def test_another_redis_gets_the_same_and_gives_it_back(floor: Floor, other: Server, tmp_path: Path) -> None:
     """Debian's Redis, where it is installed, has other encodings and another version than the embedded one."""
     debian = shutil.which("redis-server")
     if debian is None:
@@ -108,6 +108,9 @@ def test_another_redis_gets_the_same(floor: Floor, tmp_path: Path) -> None:
     ):
         restore(store, pieces, run=True)
         assert snapshot(store) == before
+        back = saved(store)
+    restore(other.store, back, run=True)
+    assert snapshot(other.store) == before
 
 
 def test_a_restored_server_goes_on(floor: Floor, other: Server) -> None:
