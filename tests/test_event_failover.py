@@ -17,7 +17,7 @@ from onserver.redis.embedded import Embedded
 from onserver.redis.store import Store
 from onserver.testing.cluster import Cluster, open_cluster
 from onserver.testing.wait import wait_for
-from tests.cluster.test_events import TASKS, events, heard
+from tests.cluster.happened import TASKS, events, heard
 from tests.test_redis_topologies import address_of, primary_of
 from tests.topologies import Node, primary_and_replicas, sentinels
 
@@ -91,6 +91,15 @@ def test_a_frozen_and_a_demoted_redis_are_told_once_when_they_answer_again(tmp_p
         assert len(events(cluster, "redis.read_only")) == 1
         assert len(events(cluster, "redis.lost")) == len(events(cluster, "redis.back")) == 2
         assert execute_on_server("jobs.work", 2).result(timeout=60) == 2
+
+        used = int(primary.info("memory")["used_memory"])
+        primary.command("CONFIG", "SET", "maxmemory", int(used * 1.06))
+        over = told_once(cluster, "redis.memory")
+        assert over.payload["over"]
+        assert over.payload["limit_bytes"] == int(used * 1.06)
+        primary.command("CONFIG", "SET", "maxmemory", used * 3)
+        cluster.wait_for(lambda: len(heard(cluster, "once", "redis.memory")) == 2)
+        assert not events(cluster, "redis.memory")[1].payload["over"]
 
 
 def _replicate(node: Node, other: Node) -> None:

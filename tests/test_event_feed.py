@@ -310,3 +310,53 @@ def test_of_several_priorities_the_oldest_counts(store: Store) -> None:
     start(store, priority=0)
     (event,) = survey(member, wait_ms=60_000)
     assert event.payload["number"] == low
+
+
+# ---- from the feed to the hooks
+
+
+def pass_on(store: Store, member: Member, nonce: str, before: str, now: str, *, place: str = "once") -> list[int]:
+    words = (place, 4, "t", "onserver.system_events", "b", b"")
+    numbers: list[int] = store.run("pass_on", nonce, member.number, store.now_ms(), before, now, *words)
+    return numbers
+
+
+def test_events_are_passed_on_once_by_whoever_leads(store: Store) -> None:
+    member, other = joined(store), joined(store, "w2")
+    assert member.beat().leader
+    assert member.beat().news
+    assert not other.beat().news, "it does not lead"
+    before, workers, entries = store.run("unheard", member.number)
+    assert (before, workers) == (b"", [])
+    assert [fields[3] for _, fields in entries] == [b"worker.joined", b"worker.joined", b"leader.changed"]
+    assert store.run("unheard", other.number) == []
+
+    last, nonce = entries[-1][0].decode(), store.nonce()
+    assert pass_on(store, other, store.nonce(), "", last) == []
+    (run,) = pass_on(store, member, nonce, "", last)
+    assert pass_on(store, member, nonce, "", last) == [run], "the reply was lost"
+    assert pass_on(store, member, store.nonce(), "", last) == [], "another has passed them on"
+    assert not member.beat().news
+    assert store.command("HGET", store.key(f"p:{run}"), "q") == b"!once"
+
+    tell_own(store, "next", {})
+    assert member.beat().news
+    assert store.run("unheard", member.number) == [], "the hooks of those before have not ended"
+    store.command("HSET", store.key(f"p:{run}"), "s", "done")
+    assert [fields[3] for _, fields in store.run("unheard", member.number)[2]] == [b"next"]
+
+
+def test_what_is_passed_on_to_a_worker_that_has_gone_is_not_put(store: Store) -> None:
+    member = joined(store)
+    member.beat()
+    assert pass_on(store, member, store.nonce(), "", "9-9", place="77") == [0]
+    assert store.command("HGET", store.key("server"), "passed") == b"9-9"
+
+
+def test_maintenance_is_told(store: Store) -> None:
+    store.run("begin_maintenance", store.nonce(), "back at 9", "ann@host", "", 0)
+    store.run("end_maintenance", store.nonce(), "ann@host")
+    for event, name in zip(read_events(store), ("maintenance.on", "maintenance.off"), strict=True):
+        assert event.name == name
+        assert checked(event.name, event.payload) == event.code
+        assert event.payload["by"] == "ann@host"

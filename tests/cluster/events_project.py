@@ -58,3 +58,8 @@ def be_killed():
 def tell(name, count=1):
     for n in range(count):
         system_event(name, n=n)
+
+
+@procedure(queue="nobody")
+def of_no_queue():
+    raise NotImplementedError

@@ -2,53 +2,27 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from onserver import execute_on_server, system_event
 from onserver.errors import NoWorker
-from onserver.life.event_kinds import checked
-from onserver.life.events import Event, read_events
 from onserver.life.happenings import PATIENCE
-from onserver.testing.cluster import Cluster
 from onserver.testing.wait import wait_for
 from tests.cluster.conftest import Open
+from tests.cluster.happened import TASKS, events, heard, runner
 from tests.logind import impostor, private_logind
-
-TASKS = (Path(__file__).parent / "events_project.py").read_text()
-
-
-def events(cluster: Cluster, name: str) -> list[Event]:
-    """What was told under this name, each as the catalogue has it."""
-    found = [event for event in read_events(cluster.server.store) if event.name == name]
-    for event in found:
-        assert checked(event.name, event.payload) == event.code
-    return found
-
-
-def heard(cluster: Cluster, place: str, name: str) -> list[dict[str, Any]]:
-    """What hooks of that place have noted of such events."""
-    return [
-        {"code": int(code), "member": int(member), "run": int(run), "payload": ast.literal_eval(payload)}
-        for _, event, code, member, run, payload in cluster.ledger.of(place)
-        if event == name
-    ]
-
-
-def runner(cluster: Cluster, run: int) -> int:
-    """The member that ran a side run."""
-    last = cluster.server.store.command("HGET", cluster.server.store.key(f"p:{run}"), "l")
-    return int(last.partition(b".")[0])
 
 
 def test_each_event_of_the_cluster_is_told_once_and_heard_once_with_three_workers(cluster_of: Open) -> None:
-    cluster = cluster_of(3, tasks=TASKS)
+    marks = {"events.disk_free_percent": 100, "events.queue_wait_seconds": 0.5}
+    cluster = cluster_of(3, tasks=TASKS, settings=marks)
     with cluster.as_current():
+        with pytest.warns(NoWorker):
+            waiting = execute_on_server("jobs.of_no_queue")
         for name in ("fail", "fail_in_secret", "die", "be_killed"):
             execute_on_server(f"jobs.{name}", *(() if name == "be_killed" else ("x: é",)))
         system_event("shop.opened", shelves=12)
@@ -57,13 +31,14 @@ def test_each_event_of_the_cluster_is_told_once_and_heard_once_with_three_worker
         cluster.kill(victim)
         wanted = {
             "worker.joined": 3, "leader.changed": 1, "worker.dead": 1, "process.failed": 2, "process.dead": 1,
-            "process.lost": 1, "shop.opened": 1, "shop.told": 1,
+            "process.lost": 1, "shop.opened": 1, "shop.told": 1, "disk.low": 1, "queue.waits": 1,
         }  # fmt: skip
         for name, count in wanted.items():
             cluster.wait_for(lambda name=name, count=count: len(heard(cluster, "once", name)) >= count)  # type: ignore[misc]
         for name, count in wanted.items():
             if name != "leader.changed":  # the one that was killed may have led
                 assert len(events(cluster, name)) == len(heard(cluster, "once", name)) == count, name
+            cluster.wait_for(lambda name=name: heard(cluster, "here", name))  # type: ignore[misc]
             assert len(heard(cluster, "here", name)) == len(heard(cluster, "once", name)), name
         (dead,) = events(cluster, "worker.dead")
         assert (dead.worker, dead.payload["why"]) == ("w3", "was silent for a lease")
@@ -74,6 +49,8 @@ def test_each_event_of_the_cluster_is_told_once_and_heard_once_with_three_worker
         assert failed["jobs.fail_in_secret"].payload["message"] == ""
         (told,) = heard(cluster, "once", "shop.told")
         assert (told["code"], told["payload"]) == (1000, {"n": 0})
+        (waits,) = events(cluster, "queue.waits")
+        assert (waits.payload["queue"], waits.payload["number"]) == ("nobody", waiting.number)
         (opened,) = events(cluster, "shop.opened")
         assert opened.member == 0
         cluster.wait_for(lambda: len(heard(cluster, "every", "worker.dead")) == 2)

@@ -114,19 +114,20 @@ class Happenings:
 
     # -- each turn of the loop
 
-    def turn(self, member: Member) -> None:
-        """Write what was seen, and have hooks told.
+    def turn(self, member: Member) -> bool:
+        """Write what was seen, and have hooks told. Returns whether a side run waits for this very worker now.
 
         Raises:
             MemberFenced: this worker was declared dead; what it saw is written under its next number.
             BrokerUnavailable: it is written when Redis answers.
         """
         told = self.herald.flush(member)
-        if told:
-            self._runs += self._passing.of_worker(member, told)
+        started = self._passing.of_worker(member, told) if told else []
+        self._runs += started if self._hold else []
         if self._news:
             self._news = False
             self._passing.of_leader(member)
+        return bool(started)
 
     def settle(self, *, heard: bool) -> None:
         """Let the machine sleep, or stop, when hooks were told or have had their time."""

@@ -383,7 +383,8 @@ class Supervisor:
     # -- duties and phases
 
     def _duties(self) -> None:
-        self._happenings.turn(self.member)
+        if self._happenings.turn(self.member):
+            self._sides.waiting = True
         if self._due_at is not None and monotonic() >= self._due_at:
             left = release_due(self.member)
             self._due_at = None if left is None else monotonic() + left
