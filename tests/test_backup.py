@@ -19,6 +19,8 @@ from onserver.backup.catalog import find, listed
 from onserver.backup.folder import Folder
 from onserver.backup.journal_text import JournalText
 from onserver.backup.keeper import Keeper
+from onserver.backup.load import undo
+from onserver.backup.restore import Wish, prospect
 from onserver.backup.rules import Standing
 from onserver.backup.run import backup_here
 from onserver.backup.state import Ask, State
@@ -244,6 +246,24 @@ def test_an_archive_that_could_not_be_verified_stays_and_is_said_to_be_unverifie
     shop.server.settings = msgspec.structs.replace(shop.server.settings, redis_server="")
     assert shop.backup().code == 0
     assert listed(shop.server)[1].verified
+
+
+def test_while_a_restore_has_not_ended_no_backup_is_made(shop: Shop) -> None:
+    shop.server.store.run("restore_begin", "token", '{"path":"a.onsb","parts":[],"run":false,"by":"ann","at":1}')
+    result = shop.backup()
+    assert (result.code, result.path) == (1417, None)
+    assert "a.onsb (staging)" in result.reason
+    undo(shop.server.store)
+    assert shop.backup().code == 0
+
+
+def test_a_restore_up_to_a_time_wants_a_log(shop: Shop) -> None:
+    shop.backup()
+    meant = find(shop.server, "latest")
+    assert prospect(shop.server, meant, Wish()).refusal == ""
+    assert "1403: there is no log" in prospect(shop.server, meant, Wish(replay=True)).refusal
+    processes = Wish(only=frozenset({"processes"}), replay=True)
+    assert "storage, which is not restored" in prospect(shop.server, meant, processes).refusal
 
 
 # -- what is kept
