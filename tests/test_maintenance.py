@@ -1,8 +1,10 @@
 """Maintenance: new work of clients is refused, whatever way it takes; what runs goes on, and operators get in."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +30,7 @@ from onserver.redis.address import Address
 from onserver.redis.resp import Word
 from onserver.session.context import Run, entered
 from tests.floor import Floor, open_floor
+from tests.test_cli_programs import Project
 
 #: Longer than what is merely late: six leases.
 DAY = 86_400_000
@@ -184,3 +187,21 @@ def test_arguments_out_of_range_are_refused(floor: Floor) -> None:
     with pytest.raises(BadArguments, match="501 characters"):
         begin_maintenance("x" * 501)
     assert maintenance() is None
+
+
+def test_the_verb_says_it_all_and_its_status_is_a_contract(redis_address: Address, tmp_path: Path) -> None:
+    project = Project(tmp_path / "shop", f"unix://{redis_address.path}")
+    on = project.run("maintenance", "on", "--message", "month-end", "--for", "30m", "--reject-connections")
+    assert (on.returncode, on.stderr) == (0, "")
+    assert on.stdout == "on: new calls and new connections get ONS-4104 and “month-end”; 0 processes go on\n"
+    refused = project.run("call", "add", "1", "2", "--json")
+    assert refused.returncode == 3
+    assert json.loads(refused.stdout)["error"]["code"] == "ONS-4104"
+    status = project.run("maintenance", "status", "--json")
+    told = json.loads(status.stdout)["data"]
+    assert status.returncode == 3
+    assert (told["on"], told["message"], told["rejects_connections"]) == (True, "month-end", True)
+    assert told["until_ms"] - told["since_ms"] == 1_800_000
+    assert project.run("maintenance", "off").stdout == "off: the server takes new work\n"
+    assert project.run("maintenance", "off").stdout == "was off: the server takes new work\n"
+    assert project.run("maintenance", "status").returncode == 0
