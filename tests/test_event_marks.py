@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from onserver.life.marks import Clocks, Level, Pressure, read_pressure, read_room, uptime
+from onserver.cluster.member import Member
+from onserver.life.herald import Herald
+from onserver.life.marks import Clocks, Level, Pressure, is_remote, read_pressure, read_room, uptime
+from onserver.redis.store import Store
+from onserver.server import Server
+from onserver.settings import Settings
 
 
 def test_a_level_is_told_at_the_first_look_and_when_it_changes() -> None:
@@ -105,3 +110,42 @@ def test_the_clock_of_redis_is_told_from_answers_that_are_late() -> None:
 def test_time_since_boot_goes_on() -> None:
     before = uptime()
     assert uptime() >= before > 0
+
+
+def test_a_disk_on_another_machine_is_not_asked(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/vda / ext4 rw 0 0\nbox:/b /srv/back\\040ups nfs4 rw 0 0\ntmpfs /srv/back\\040ups/here tmpfs rw 0 0\n"
+    )
+    remote = {
+        path: is_remote(Path(path), mounts) for path in ("/srv", "/srv/back ups/shop", "/srv/back ups/here/x", "/")
+    }
+    assert remote == {"/srv": False, "/srv/back ups/shop": True, "/srv/back ups/here/x": False, "/": False}
+    assert not is_remote(tmp_path, tmp_path / "no list")
+    assert not is_remote(Path("/proc"))
+
+
+# ---- what a herald makes of it
+
+
+def test_sleep_is_told_once_by_logind_or_else_afterwards(store: Store) -> None:
+    server = Server(settings=Settings(name=store.name, redis=store.address.url()))
+    member, time = Member.join(store, server.settings, "worker", "w1"), Time()
+    herald = Herald(server, store)
+    herald._clocks = time.clocks()
+
+    def look() -> list[str]:
+        herald.heard(member.beat(), uptime())
+        return [event.name for event in herald.flush(member) if event.code < 100]
+
+    assert look() == []
+    herald.asleep()
+    assert look() == ["background"]
+    time.sleep(600)
+    assert look() == [], "the one who has told that it would sleep tells that it is awake"
+    herald.awake()
+    assert look() == ["foreground"]
+    store.command("DEL", *(store.key(f"told:{name} {herald._host}") for name in ("background", "foreground")))
+    time.sleep(600)
+    assert look() == ["background", "foreground"], "nobody has told it"
+    server.close()

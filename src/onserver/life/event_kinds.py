@@ -14,8 +14,8 @@ from typing import Final, Literal
 
 from onserver.errors import BadEvent
 
-#: What an event is about: the whole server, a machine, one worker, or whatever the user says.
-Scope = Literal["cluster", "machine", "worker", "user"]
+#: What an event is about: the whole server, a machine, or one worker.
+Scope = Literal["cluster", "machine", "worker"]
 #: The type of a field and what it says.
 Fields = Mapping[str, tuple[type, str]]
 

@@ -19,7 +19,7 @@ from onserver.cluster.member import Beat, Member
 from onserver.errors import BrokerUnavailable
 from onserver.life.event_kinds import checked
 from onserver.life.events import Event, News, tell_events
-from onserver.life.marks import Clocks, Level, read_pressure, read_room, uptime
+from onserver.life.marks import Clocks, Level, is_remote, read_pressure, read_room, uptime
 from onserver.redis.answers import LinkError, ReadOnly
 from onserver.redis.store import Store
 from onserver.server import Server
@@ -50,7 +50,7 @@ class Herald:
         self._sent: tuple[int, str] | None = None
         self._lost: tuple[float, str] | None = None
         self._read_only = False
-        self._woken = False
+        self._asleep = False
         #: Whether this worker is to take no work, because memory is short.
         self.shedding = False
         self.set_marks()
@@ -67,7 +67,8 @@ class Herald:
     def _folders(self) -> list[Path]:
         """The folders whose disks are looked at: the project's, and that of backups, where it is one."""
         project, backups = self._server.project or Path.cwd(), self._server.settings.backup.folder
-        return [project] if "://" in backups else [project, project / Path(backups).expanduser()]
+        folders = [project] if "://" in backups else [project, project / Path(backups).expanduser()]
+        return [folder for folder in folders if not is_remote(folder.resolve())]
 
     @property
     def pending(self) -> bool:
@@ -83,12 +84,12 @@ class Herald:
 
     def asleep(self, *, cause: str = "sleep") -> None:
         """The machine goes to sleep, or (`signal`) this worker is stopped."""
-        self._woken = True
+        self._asleep = cause == "sleep"
         self.tell("background", {"cause": cause}, self._once_here(cause, "background"))
 
     def awake(self, *, cause: str = "sleep") -> None:
         """It is awake again, or goes on."""
-        self._woken = True
+        self._asleep = False
         self._clocks.slept()
         self.tell("foreground", {"cause": cause}, self._once_here(cause, "foreground"))
 
@@ -168,10 +169,9 @@ class Herald:
         if jump is not None:
             sign = "on" if jump > 0 else "back"
             self.tell("clock.jumped", {"seconds": round(jump, 3)}, self._window(f"clock {sign} {self._host}"))
-        if nap is not None and not self._woken:  # and nobody has told it
+        if nap is not None and not self._asleep:  # nobody has told that it would, so nobody will tell that it is awake
             self.asleep()
             self.awake()
-        self._woken = False
 
     def _look_at_disks(self) -> None:
         for path, level in self._disks.items():

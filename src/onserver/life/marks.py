@@ -21,6 +21,7 @@ from pathlib import Path
 SLACK = 2.0
 #: Sleep shorter than this is no sleep, in seconds.
 _NAP = 1.0
+_REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "glusterfs", "afs", "lustre", "beegfs", "ocfs2", "gfs2")
 _PRESSURE = re.compile(r"^(some|full) avg10=([\d.]+)", re.MULTILINE)
 
 
@@ -77,6 +78,20 @@ def read_room(path: Path) -> Room | None:
         used = (facts.f_blocks - facts.f_bfree) * facts.f_frsize
         return Room(path.stat().st_dev, free, 100 * free / max(1, used + free))
     return None
+
+
+def is_remote(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
+    """Whether a folder is on another machine, as far as the kernel's list of mounts tells.
+
+    To ask such a disk for its room may take for ever when that machine is away, and the beat would wait for it.
+    """
+    with suppress(OSError):  # no such list here: what is mounted cannot be told
+        found = [line.split()[1:3] for line in mounts.read_text().splitlines()]
+        places = {where.encode().decode("unicode_escape"): kind for where, kind in found}
+        above = [str(path.absolute()), *map(str, path.absolute().parents)]
+        kind = next((places[where] for where in above if where in places), "")
+        return kind.startswith(_REMOTE)
+    return False
 
 
 def uptime() -> float:

@@ -7,6 +7,6 @@
 local v = redis.call('HMGET', T .. 'server', 'passed', 'hearing', 'leader')
 if v[3] ~= ARGV[1] then return {} end
 local state = v[2] and redis.call('HGET', T .. 'p:' .. v[2], 's')
-if state == 'queued' or state == 'running' or state == 'waiting' or state == 'paused' then return {} end
+if state == 'queued' or state == 'running' or state == 'waiting' then return {} end   -- who pauses them holds up no others
 local from = v[1] and '(' .. v[1] or '-'
 return {v[1] or '', redis.call('SMEMBERS', T .. 'workers'), redis.call('XRANGE', T .. 'events', from, '+', 'COUNT', 100)}
