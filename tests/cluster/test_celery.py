@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +65,14 @@ def test_nested_canvas(app: Any) -> None:
 
 def test_in_maintenance_senders_are_refused_and_canvases_that_run_go_on(app: Any, cluster: Cluster) -> None:
     header = [app.signature("held_add", (1, 1, "opened")), app.signature("held_add", (2, 2, "opened"))]
-    going = [chain(app.signature("held_add", (1, 1, "opened")), app.signature("plain_add", (1,))).apply_async(),
-             chord(header)(app.signature("plain_total"))]  # fmt: skip
+    going: list[Any] = [
+        chain(app.signature("held_add", (1, 1, "opened")), app.signature("plain_add", (1,))).apply_async(),
+        chord(header)(app.signature("plain_total")),
+    ]
     cluster.wait_for(lambda: cluster.ledger.count("held") >= 1)
     begin_maintenance("closed")
     try:
-        ways = (
+        ways: tuple[Callable[[], Any], ...] = (
             lambda: app.send_task("plain_add", (1, 1)),
             lambda: group(app.signature("plain_add", (i, i)) for i in range(3)).apply_async(),
             lambda: app.signature("jobs.add", (1, 1)).apply_async(countdown=60),
