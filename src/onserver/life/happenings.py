@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 from onserver.cluster.member import Beat, Member
 from onserver.errors import BrokerUnavailable
 from onserver.lazy import load
+from onserver.life.events import Event
 from onserver.life.herald import Herald
 from onserver.life.passing_on import PassingOn
 from onserver.life.settings_anew import reread
@@ -53,6 +54,7 @@ class Happenings:
         self.herald = Herald(server, store)
         self._passing = PassingOn(server, store)
         self._news = False
+        self._told: list[Event] = []
         self._hold: Literal["", "sleep", "stop"] = ""
         self._hold_until = 0.0
         self._runs: list[int] = []
@@ -121,8 +123,9 @@ class Happenings:
             MemberFenced: this worker was declared dead; what it saw is written under its next number.
             BrokerUnavailable: it is written when Redis answers.
         """
-        told = self.herald.flush(member)
-        started = self._passing.of_worker(member, told) if told else []
+        self._told += self.herald.flush(member)
+        started = self._passing.of_worker(member, self._told) if self._told else []
+        self._told.clear()
         self._runs += started if self._hold else []
         if self._news:
             self._news = False
@@ -133,7 +136,8 @@ class Happenings:
         """Let the machine sleep, or stop, when hooks were told or have had their time."""
         if not self._hold:
             return
-        if heard and monotonic() < self._hold_until and (self.herald.pending or self._are_running()):
+        untold = self.herald.pending or self._told
+        if heard and monotonic() < self._hold_until and (untold or self._are_running()):
             return
         what, self._hold, self._runs = self._hold, "", []
         if what == "stop":

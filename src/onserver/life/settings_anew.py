@@ -19,7 +19,7 @@ from onserver.settings import SETTINGS, Settings, load
 #: Keys, or the beginnings of keys, whose new value is taken over at the next start.
 RESTART = (
     "name", "redis", "wait_for_replicas", "celery", "member.", "signing.", "session.", "worker.grace_seconds",
-    "worker.executors", "process.log_",
+    "worker.executors", "worker.health", "process.log_",
 )  # fmt: skip
 
 
