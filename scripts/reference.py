@@ -33,7 +33,7 @@ GROUPS = {
 }  # fmt: skip
 #: Errors whose codes are taken and which nothing raises in this release, with what will.
 RESERVED = {
-    "RolesFileError": "privileges", "UnsafeBind": "the admin page", "BadToken": "web and remote sessions",
+    "UnsafeBind": "the admin page", "BadToken": "web and remote sessions",
     "SessionExpired": "web and remote sessions", "PrivilegeDenied": "privileges",
 }  # fmt: skip
 SECTIONS = {

@@ -23,6 +23,8 @@ from onserver.cli import exits
         (errors.ProcessTimeout(7, 1.0), 5),
         (errors.VariableTimeout(7, "ready", 1.0), 5),
         (errors.SignalGone, 4),
+        (errors.RolesFileError("it is no object"), 2),
+        (errors.RoleNotFound("clark"), 4),
         (errors.ProcessAborted(7), 1),
         (errors.ProcessLost(7), 1),
         (errors.ProcessDead(7, 3), 1),

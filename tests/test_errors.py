@@ -41,6 +41,7 @@ EXAMPLES: list[tuple[Any, str]] = [
         "No signing key: there is no `.onserver/keys.json`. `onserver new` and ",
     ),
     (errors.RolesFileError("no such role", line=4), "`config/roles.json` line 4: no such role."),
+    (errors.RoleNotFound("clark", ["clerk"]), "There is no role or privilege `clark`. Did you mean `clerk`? See all:"),
     (
         errors.NotConnected(),
         "This program is not connected to a server. Run it inside a project, or call `Server.load(…)` or "

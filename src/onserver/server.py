@@ -27,6 +27,9 @@ from onserver.redis.embedded import Embedded
 from onserver.redis.store import Store
 from onserver.registry import Registry
 from onserver.session.context import outside
+from onserver.session.roles import Roles
+from onserver.session.roles_file import FILE as ROLES
+from onserver.session.roles_watch import RolesFile
 from onserver.session.running import tell_when_left
 from onserver.session.session import Session
 from onserver.session.storage import Storage
@@ -68,6 +71,7 @@ class Server:
         self.name = self.settings.name
         self.registry = Registry()
         self._tasks_loaded = False
+        self._roles = RolesFile(self.project / ROLES) if self.project else None
         self._redis: Embedded | None = None
         self._store: Store | None = None
         self._client: ClientMember | None = None
@@ -170,13 +174,23 @@ class Server:
         """Import the project's `tasks/`, and bind all procedures and hooks to their names. Done once.
 
         Raises:
+            RolesFileError: ONS-1004, `config/roles.json` is wrong: nobody gets in before it is mended.
             ImportFailed: ONS-1002, a module raised; the error is the cause.
             DuplicateName: ONS-1006, two procedures, or two hooks of one kind, have one name.
         """
+        self.require_roles()
         if self.project is not None and not self._tasks_loaded:
             projects.import_tasks(self.project)
         self._tasks_loaded = True
         self.registry.bind()
+
+    def require_roles(self) -> Roles:
+        """Answer the privileges and roles in force: those of `config/roles.json`, read anew when it was replaced.
+
+        Raises:
+            RolesFileError: ONS-1004, at the first reading: the file is wrong. Later the old one stays in force.
+        """
+        return self._roles.roles() if self._roles else Roles()
 
     # -- what it is made of, connected when first used
 

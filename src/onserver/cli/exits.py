@@ -5,7 +5,7 @@
 2 usage or configuration                       7 no worker for a `call` that waits
 3 refused: privilege, maintenance, veto        8 conflict: unique name running, version changed, lock held
 4 not found: procedure, process, key           9 integrity: checksum, schema
-10 findings of `doctor`, `compat`              130 interrupted
+10 findings of `doctor`, `compat`, `roles`     130 interrupted
 """
 
 from typing import Final
@@ -31,6 +31,7 @@ _STATUS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.ProcessNotFound, NOT_FOUND),
     (errors.ScheduleNotFound, NOT_FOUND),
     (errors.HookNotFound, NOT_FOUND),
+    (errors.RoleNotFound, NOT_FOUND),
     (errors.AlreadyRunning, CONFLICT),
     (errors.DeadlockDetected, CONFLICT),
     (errors.ProcessTimeout, TIMED_OUT),

@@ -85,6 +85,7 @@ def run_worker(
     declared = declared.but(queues=queues.split(",") if queues else None, **(loops or {}))
     count = executors if executors is not None else declared.executors
     seconds = grace if grace is not None else declared.grace_seconds
+    server.require_roles()
     import_tasks(folder)
     declared = join_application(server, declared, invocation.screen.say)
     server.registry.bind()

@@ -3,7 +3,7 @@
     OnServerError
     ├─ ConfigError    ProjectNotFound 1001 · ImportFailed 1002 · UnknownSetting 1003 · RolesFileError 1004
     │                 NotConnected 1005 · DuplicateName 1006 · BadSetting 1007 · MissingExtra 1008
-    │                 BadDeclaration 1009 · NoSigningKey 1010 · BadSettingsFile 1011
+    │                 BadDeclaration 1009 · NoSigningKey 1010 · BadSettingsFile 1011 · RoleNotFound 1012
     │                 UnsafeRedis 1204 · WrongLayout 1205 · UnsafeBind 6001
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
@@ -94,6 +94,7 @@ from onserver.errors.setup import (
     NoSigningKey,
     NotConnected,
     ProjectNotFound,
+    RoleNotFound,
     RolesFileError,
     UnknownSetting,
     UnsafeBind,
@@ -166,6 +167,7 @@ __all__ = [
     "ProjectNotFound",
     "ReachError",
     "RestoreRefused",
+    "RoleNotFound",
     "RolesFileError",
     "ScheduleNotFound",
     "SessionError",

@@ -139,6 +139,23 @@ class RolesFileError(ConfigError):
         return "`onserver roles check` lists everything that is wrong with it."
 
 
+class RoleNotFound(ConfigError, LookupError):
+    """The roles file declares no role or privilege of this name; `near` holds some that resemble it, best first."""
+
+    code = 1012
+    name: str
+    near: Sequence[str] = ()
+
+    @property
+    def message(self) -> str:
+        return f"There is no role or privilege `{self.name}`."
+
+    @property
+    def hint(self) -> str:
+        near = f"Did you mean {' or '.join(f'`{name}`' for name in self.near)}? " if self.near else ""
+        return f"{near}See all: `onserver roles show`."
+
+
 class NotConnected(ConfigError):
     """This program is not connected to a server."""
 

@@ -10,9 +10,10 @@ import difflib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Final
+
+from onserver.scaffold.project import text_of
 
 IMPORT: Final = "from onserver import Server"
 _SKIPPED: Final = frozenset({"node_modules", "site-packages", "venv", "env", "build", "dist", "tests", "migrations"})
@@ -101,10 +102,9 @@ def new_files(folder: Path, application: Application) -> dict[Path, str]:
         'redis = "embedded"   # a private Redis of this project; or redis://host:6379/0, rediss://, unix://',
         f'celery = "{application.path}"',
     )
-    roles = (files("onserver.scaffold") / "template/config/roles.json.in").read_text(encoding="utf-8")
     made = {settings: "\n".join(lines) + "\n", folder / ".onserver/.gitignore": "*\n"}
     if not (folder / "config/roles.json").exists():
-        made[folder / "config/roles.json"] = roles
+        made |= {folder / part: text_of(part, name) for part in ("config/roles.json", "config/roles.schema.json")}
     return made
 
 

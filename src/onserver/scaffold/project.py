@@ -20,7 +20,10 @@ FILES = (
     "tests/test_hello.py",
     "docker-compose.yml",
     ".gitignore",
+    "config/roles.schema.json",
 )
+#: The one that is no template: what editors check `config/roles.json` with.
+_SCHEMA = "config/roles.schema.json"
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 
@@ -48,10 +51,19 @@ def write_project(name: str, folder: Path) -> tuple[str, ...]:
     for part in FILES:
         target = folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(Template(_template(part)).substitute(name=name), encoding="utf-8")
+        target.write_text(text_of(part, name), encoding="utf-8")
     return FILES
 
 
-def _template(part: str) -> str:
-    """Return the text of one template; a dot file's has no dot, so that packaging tools do not skip it."""
-    return (files("onserver.scaffold") / "template" / f"{part.removeprefix('.')}.in").read_text(encoding="utf-8")
+def text_of(part: str, name: str) -> str:
+    """Return what one of the files of a new project holds.
+
+    Args:
+        part: Which one, as `FILES` has it.
+        name: The project's.
+    """
+    if part == _SCHEMA:
+        return (files("onserver.session") / "roles.schema.json").read_text(encoding="utf-8")
+    # A dot file's template has no dot, so that packaging tools do not skip it.
+    template = files("onserver.scaffold") / "template" / f"{part.removeprefix('.')}.in"
+    return Template(template.read_text(encoding="utf-8")).substitute(name=name)
