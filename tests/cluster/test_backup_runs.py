@@ -90,6 +90,7 @@ def test_without_a_worker_nobody_makes_one(cluster_of: Open) -> None:
     assert refused.value.number == 1414
 
 
+@pytest.mark.long
 def test_three_archives_are_kept_and_only_those_in_their_place_are_removed(cluster_of: Open) -> None:
     cluster = cluster_of(1, tasks=TASKS, settings=QUICK)
     with cluster.as_current():
@@ -184,15 +185,6 @@ def slow(backup):
     assert archives_of(cluster) == []
 
 
-def test_a_destination_that_cannot_be_used_is_1407_and_the_hooks_are_told(cluster_of: Open) -> None:
-    cluster = cluster_of(1, tasks=TASKS, settings={**QUICK, "backup.folder": "/nowhere/at/all"})
-    with cluster.as_current():
-        result = backup()
-    assert (result.code, result.path) == (1407, None)
-    assert "/nowhere/at/all" in result.reason
-    assert [words[:2] for words in told(cluster)] == [["told first", "1407"], ["told second", "1407"]]
-
-
 def test_the_journal_says_what_happened(cluster_of: Open) -> None:
     cluster = cluster_of(1, tasks=TASKS, settings={**QUICK, "backup.verbose": "false"})
     with cluster.as_current():
@@ -202,3 +194,14 @@ def test_the_journal_says_what_happened(cluster_of: Open) -> None:
     assert len(lines) == 2
     assert lines[0].startswith("backup begins (by hand, asked by ")
     assert lines[1].startswith(f"backup 1 ended well: {os.fspath(folder_of(cluster))}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_workers_of_celery_make_backups_too(cluster_of: Open, pool: str) -> None:
+    cluster = cluster_of(1, tasks=TASKS, settings=QUICK, pool=pool)
+    put(cluster, rates=1)
+    result = cluster.backup(label=pool)
+    assert (result.code, result.number) == (0, 1)
+    assert [words[0] for words in told(cluster)] == ["told first", "told second"]
+    assert storage_in(folder_of(cluster), f"{cluster.server.name}[0001].onsb") == {"rates": 1}

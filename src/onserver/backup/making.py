@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -39,6 +40,8 @@ from onserver.server import Server
 
 #: Told how far it is: how much is done, of how much where that is known, and a few words.
 Report = Callable[[float, float | None, str], None]
+#: Hooks, keys, files, finishing, verifying.
+_STEPS: Final = 5
 
 
 class Making:
@@ -123,12 +126,12 @@ class Making:
             if settings.redis:
                 about = self._write_keys(writer, about)
             self._step("files", self.number)
-            self._report(0, None, "files and databases")
+            self._report(2, _STEPS, "files and databases")
             problems = save(writer, content_of(self._server), project, never=_never(self._server))
             for problem in problems:
                 self._journal.write(f"{name}: {problem}")
             self._step("finish", self.number)
-            self._report(0, None, "finishing")
+            self._report(3, _STEPS, "finishing")
             return writer.finish(about)
 
     def _write_keys(self, writer: Writer, about: About) -> About:
@@ -154,7 +157,7 @@ class Making:
         done = 0
         for chunk in chunks:
             done += len(chunk)
-            self._report(round(done / 1e6, 3), None, "MB of keys")
+            self._report(1, _STEPS, f"{done / 1e6:.1f} MB of keys")
             crash_point("in_cut")
             yield chunk
 
@@ -165,14 +168,14 @@ class Making:
             self._journal.write(f"{name}: not verified, it is sealed and `backup.identities` names no key here")
             return
         self._step("verify", self.number)
-        self._report(0, None, "verifying")
+        self._report(4, _STEPS, "verifying")
         try:
             found = verify_here(self._server, place, name)
         except BackupCorrupt:
             place.remove(name)
             self.path = ""
             raise
-        except OnServerError as error:  # nothing says that it is damaged: it stays
+        except (OnServerError, OSError) as error:  # nothing says that it is damaged: it stays
             raise BackupFailed(Code.NOT_VERIFIED, f"it was not verified: {reason_of(error)}", self.path) from error
         self.verified = now_text()
         self._journal.write(f"{name}: verified, {found.keys} keys in {found.seconds:.1f} s", detail=True)

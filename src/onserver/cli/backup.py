@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
@@ -78,9 +78,10 @@ def now(invocation: Invocation, label: str, force: bool) -> int:
 
 def _by_worker(invocation: Invocation, server: Server, ask: Ask) -> BackupResult:
     process = start_backup(server, ask)
+    invocation.screen.detail(f"the backup is #{process.number}")
     with Bar(invocation.screen) as bar:
         for progress in process.progress():
-            bar.show(replace(progress, note=f"#{process.number} {progress.note}"))
+            bar.show(progress)
     return result_of_process(process)
 
 
@@ -196,7 +197,7 @@ def verify_archive(invocation: Invocation, archive: str, every: bool) -> int:
 
     ID is a number, `latest`, or a file.
 
-    Exit status: 0 whole, 2 wrong usage, 4 there is no such archive, 9 it is damaged or cannot be verified.
+    Exit status: 0 whole, 2 wrong usage, 4 there is no such archive, 6 no Redis to load it into, 9 it is damaged.
     """
     server = invocation.server()
     if bool(archive) == every:
@@ -204,23 +205,17 @@ def verify_archive(invocation: Invocation, archive: str, every: bool) -> int:
     names = [one.name for one in listed(server)] if every else [archive]
     rows, lines, status = list[dict[str, Any]](), list[str](), exits.DONE
     for name in names:
-        meant = find(server, name)
         try:
-            found = verify_here(server, meant.place, meant.name)
-        except ArchiveNotFound:
-            raise
+            facts = _verified(server, name)
         except OnServerError as error:
-            if not every:
+            if not every or isinstance(error, ArchiveNotFound):
                 raise
             status = exits.INTEGRITY
-            rows.append({"name": meant.name, "ok": False, "error": error.as_dict()})
-            lines.append(f"✗ {meant.name} · {error.message}")
-            continue
-        note_verified(server, meant, now_text())
-        size = next((file.size for file in meant.place.found() if file.name == meant.name), 0)
-        facts = {"name": meant.name, "size": size, "keys": found.keys, "seconds": round(found.seconds, 3)}
-        rows.append(facts | {"ok": True})
-        lines.append(f"✓ {archive_text(facts)}")
+            rows.append({"name": name, "ok": False, "error": error.as_dict()})
+            lines.append(f"✗ {name} · {error.message}")
+        else:
+            rows.append(facts | {"ok": True})
+            lines.append(f"✓ {archive_text(facts)}")
     logs = logs_of(server) if every else []
     for log in logs:
         damaged = log.damage and log is not logs[-1]  # the last one may end in the middle of a change
@@ -229,6 +224,14 @@ def verify_archive(invocation: Invocation, archive: str, every: bool) -> int:
         lines.append(log_line(log))
     invocation.screen.result(rows if every else rows[0], "\n".join(lines) or "no backup yet")
     return status
+
+
+def _verified(server: Server, name: str) -> dict[str, Any]:
+    meant = find(server, name)
+    found = verify_here(server, meant.place, meant.name)
+    note_verified(server, meant, now_text())
+    size = next((file.size for file in meant.place.found() if file.name == meant.name), 0)
+    return {"name": meant.name, "size": size, "keys": found.keys, "seconds": round(found.seconds, 3)}
 
 
 @backup.command()
