@@ -174,6 +174,17 @@ def test_a_celery_worker_runs_them_in_programs_of_their_own(cluster_of: Open) ->
     assert [(run.outcome, run.attempt) for run in killed] == [("died", 1), ("ok", 2)], processes["killed"].record()
 
 
+@pytest.mark.long
+def test_an_abort_reaches_a_side_run_of_a_celery_worker(cluster_of: Open) -> None:
+    cluster = cluster_of(1, tasks=TASKS, pool="solo")
+    [number] = start_side(cluster.server, "on_system_event:jobs.patient", [SystemEvent(code=1000, name="patient")])
+    cluster.wait_for(lambda: cluster.ledger.count("patient", number))
+    process = Process[Any](cluster.server, number)
+    process.abort("enough")
+    assert process.wait(60) == State.ABORTED
+    assert [(run.outcome, run.attempt) for run in runs(cluster, "on_system_event", number)] == [("aborted", 1)]
+
+
 # ---- start-up and shutdown
 
 

@@ -90,7 +90,7 @@ class Membership(bootsteps.StartStopStep):
         timetable.plan(code.digest, code.schedules)
         self._sit(worker, member, code)
         logger.info("onserver: member %s, holder %s", member.number, self._holder)
-        self._sides = SidePrograms(server, member, code.digest)
+        self._sides = SidePrograms(server, member, code.digest, self._desk.beside)
         self._heart = Heart(worker, self._desk, member, self._pool_orders, self._heed, timetable, self._health)
         self._health.turn("starting", member=member.number)
         self._heart.start()
@@ -184,7 +184,7 @@ class Membership(bootsteps.StartStopStep):
         self._changed.set()
         self._changed.clear()
         if self._sides is not None and self._epoch:
-            self._sides.heed(waiting=beat.sides)
+            self._sides.heed(beat)
         if beat.state == "stopping" and beat.epoch == self._epoch and not self._leaving:
             self._leaving = True
             os.kill(os.getpid(), 15)  # SIGTERM: a warm shutdown

@@ -44,6 +44,8 @@ class Desk:
         self.elsewhere = False
         #: In whose name this worker takes the processes of such messages, "" in other programs.
         self.holder = ""
+        #: In whose names this worker's own programs run side runs.
+        self.beside: list[str] = []
         #: URL of the result backend that an attached application had before; results are written there too.
         self.results_also = ""
         #: Calls something after so many seconds, in the worker's own timer.

@@ -110,12 +110,12 @@ class Heart:
             sent, sent_up = monotonic(), uptime()
             self._health.again()
             try:
-                beat = self._member.beat([(self._desk.holder, "")] if self._desk.holder else [])
+                beat = self._member.beat([(holder, "") for holder in (self._desk.holder, *self._desk.beside) if holder])
                 self._heard = sent
                 self._health.beat()
                 self._happenings.heard(beat, sent_up)
                 due = self._duties(beat)
-                self._orders.hear(beat.asks)
+                self._orders.hear([ask for ask in beat.asks if ask.holder == self._desk.holder])
                 self._heed(beat)
                 self._happenings.turn(self._member)
             except MemberFenced as fenced:

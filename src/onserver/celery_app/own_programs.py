@@ -7,17 +7,19 @@ of a run that ended itself at its time limit that its time was up.
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from time import monotonic, sleep
 from typing import Final
 
 from onserver.celery_app.holding import Remote
-from onserver.cluster.member import Member
+from onserver.cluster.member import Ask, Beat, Member
 from onserver.errors import BrokerUnavailable, MemberFenced
+from onserver.life.heeding import reach
 from onserver.life.hook_records import end_late
 from onserver.life.side_runs import MOST
 from onserver.process.claim import Claim, read_claim
@@ -25,22 +27,32 @@ from onserver.server import Server
 
 #: Exit status of a program that has ended itself because the time of what it ran was up.
 LATE_STATUS: Final = 72
+#: The signal at which one interrupts what it runs.
+ABORTS: Final = signal.SIGUSR2
 #: Seconds after the time limit at which a program, which should have ended itself, is killed.
 _DEAF_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.02
 
 
-def run_program(module: str, words: Sequence[str], limit: float = inf) -> bool:
+def run_program(
+    module: str,
+    words: Sequence[str],
+    limit: float = inf,
+    started: Callable[[subprocess.Popen[bytes]], None] | None = None,
+) -> bool:
     """Run a program of ours to its end. Answers whether the time of what it ran was up.
 
     Args:
         module: `python -m` of it, in this package.
         words: its arguments.
         limit: seconds that it may take.
+        started: told of the program.
     """
     command = [sys.executable, "-m", f"onserver.celery_app.{module}", *words]
     began, killed = monotonic(), False
     with subprocess.Popen(command, env=os.environ.copy(), stdin=subprocess.DEVNULL) as program:
+        if started is not None:
+            started(program)
         while program.poll() is None:
             if monotonic() - began > limit + _DEAF_SECONDS and not killed:
                 program.kill()  # it ends itself when its time is up, unless it cannot
@@ -64,16 +76,23 @@ class SidePrograms:
         server: the loaded project.
         member: of the worker.
         code: what it can run.
+        holders: in whose names they run, kept up to date here: the beat asks for them.
     """
 
-    def __init__(self, server: Server, member: Member, code: str) -> None:
+    def __init__(self, server: Server, member: Member, code: str, holders: list[str]) -> None:
         self._server, self._member, self._code = server, member, code
+        self._holders = holders
         self._running: list[threading.Thread] = []
+        self._programs: dict[str, subprocess.Popen[bytes]] = {}
+        self._asked: set[str] = set()
 
-    def heed(self, *, waiting: bool) -> None:
-        """A beat told whether any waits: take what there is room for, and start a program for each."""
+    def heed(self, beat: Beat) -> None:
+        """A beat told what is asked, and whether any waits: take what there is room for, each into a program."""
+        for ask in beat.asks:
+            if ask.what == "abort" and ask.holder in self._programs:
+                self._abort(ask, self._programs[ask.holder])
         self._running = [thread for thread in self._running if thread.is_alive()]
-        while waiting and len(self._running) < MOST:
+        while beat.sides and len(self._running) < MOST:
             taken = self._member.take_side(self._code)
             if taken is None:
                 return
@@ -89,9 +108,28 @@ class SidePrograms:
         for thread in self._running:
             thread.join()
 
+    def _abort(self, ask: Ask, program: "subprocess.Popen[bytes]") -> None:
+        if ask.kill_seconds is not None and ask.kill_seconds <= 0:
+            program.kill()
+        elif ask.holder not in self._asked:
+            self._asked.add(ask.holder)
+            reach(self._server, ask.holder, ask.number, level="interrupted")
+            program.send_signal(ABORTS)
+
     def _run(self, holder: str, claim: Claim) -> None:
+        self._holders.append(holder)
+        try:
+            self._serve(holder, claim)
+        finally:
+            self._programs.pop(holder, None)
+            self._holders.remove(holder)
+
+    def _serve(self, holder: str, claim: Claim) -> None:
+        def started(program: "subprocess.Popen[bytes]") -> None:
+            self._programs[holder] = program
+
         words = [str(self._server.project or ""), holder, str(claim.number), _module_of(self._server, claim)]
-        late = run_program("side_program", words, claim.timeout_ms / 1000 if claim.timeout_ms else inf)
+        late = run_program("side_program", words, claim.timeout_ms / 1000 if claim.timeout_ms else inf, started)
         buried = False
         while not buried:
             try:
