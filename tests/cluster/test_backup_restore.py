@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,12 +39,14 @@ def work(word):
 )
 
 
-def onserver(cluster: Any, *words: str, status: int = 0) -> Any:
+def onserver(cluster: Any, *words: str, status: int = 0, crash_at: str = "") -> Any:
     """Run the command of the cluster's project; answers its data, or its error."""
     command = [sys.executable, "-m", "onserver.cli", *words, "--json"]
-    environment = os.environ | cluster.environment()
+    environment = os.environ | cluster.environment() | ({"ONSERVER_CRASH_AT": crash_at} if crash_at else {})
     done = subprocess.run(command, env=environment, cwd=cluster.project, capture_output=True, text=True, check=False)
     assert done.returncode == status, f"{words}: {done.stdout}\n{done.stderr}"
+    if crash_at:
+        return None
     answer = json.loads(done.stdout)
     return answer["data"] if answer["ok"] else answer["error"]
 
@@ -182,6 +185,28 @@ def test_the_log_between_backups_is_replayed_up_to_a_time(cluster_of: Open) -> N
     whole = onserver(cluster, "backup", "verify", "--all")
     assert all(one["ok"] for one in whole)
     assert any(one["name"].endswith(".journal") for one in whole)
+
+
+@pytest.mark.parametrize(
+    ("step", "way", "expected"),
+    [("before_restore_switch", "--undo", {"rates": 2}), ("after_restore_switch", "--finish", {"rates": 1})],
+)
+def test_a_restore_that_was_killed_says_so_and_is_undone_or_finished(
+    cluster_of: Open, step: str, way: str, expected: dict[str, Any]
+) -> None:
+    cluster = cluster_of(0, tasks=WORK, settings=QUICK)
+    put(cluster, rates=1)
+    onserver(cluster, "backup", "now")
+    put(cluster, rates=2)
+    restore = ("backup", "restore", "1", "--yes", "--no-backup")
+    onserver(cluster, *restore, status=-signal.SIGKILL, crash_at=step)
+    refused = onserver(cluster, *restore, status=3)
+    assert "has begun and not ended" in refused["message"]
+    assert onserver(cluster, "backup", "now", status=3)["facts"]["number"] == 1417
+    onserver(cluster, "backup", "restore", "--finish" if way == "--undo" else "--undo", status=3)
+    onserver(cluster, "backup", "restore", way)
+    assert storage_of(cluster) == expected
+    assert onserver(cluster, "backup", "now")["number"] == 2
 
 
 def test_what_is_not_there_is_said_by_the_exit_status(cluster_of: Open) -> None:
