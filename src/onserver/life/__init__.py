@@ -6,6 +6,9 @@ Who does what
     thread, and settles it in the same trip that claims the next. What they share is a page of memory (`page`). An
     *async executor* is the same for coroutines, of which it runs many on one loop (`async_executor`).
 
+    A *hook* and a *side run* (`side_runs`) each get a child beside the executors, forked when there is one to run: what
+    the life of the server calls waits for nothing that runs.
+
 Who is authoritative
     The record in Redis. The page only lets one side of a machine see the other without a trip: which process has begun
     (written before it is begun), and when the last beat was answered (stamped by the supervisor).
