@@ -266,6 +266,18 @@ def test_a_restore_up_to_a_time_wants_a_log(shop: Shop) -> None:
     assert "storage, which is not restored" in prospect(shop.server, meant, processes).refusal
 
 
+def test_a_sealed_archive_is_verified_only_where_there_is_a_key(shop: Shop) -> None:
+    pyrage = pytest.importorskip("pyrage", reason="sealing needs the extra `backup`")
+    identity = pyrage.x25519.Identity.generate()
+    shop.set(verify=True, seal_to=(str(identity.to_public()),))
+    assert shop.backup().code == 0
+    assert "it is sealed and `backup.identities` names no key here" in shop.journal
+    (shop.project / "key.txt").write_text(str(identity))
+    shop.set(identities=("key.txt",))
+    assert shop.backup().code == 0
+    assert [bool(one.verified) for one in listed(shop.server)] == [False, True]
+
+
 # -- what is kept
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from datetime import datetime
 from typing import Any, TypedDict, assert_type
 
 from onserver import (
@@ -15,6 +16,8 @@ from onserver import (
     SystemEvent,
     Worker,
     as_completed,
+    backup,
+    backup_info,
     execute_many,
     execute_on_server,
     on_backup_shutdown,
@@ -26,6 +29,7 @@ from onserver import (
     on_system_event,
     procedure,
     process,
+    restore_info,
     session,
 )
 from onserver.process.current import ThisProcess
@@ -103,6 +107,13 @@ def call_hooks() -> None:
     """A hook is still a function of its own type."""
     assert_type(guard(Backup(number=1)), int | None)
     assert_type(told(BackupResult(code=0)), str)
+
+
+def make_backups() -> None:
+    """And look how they ended."""
+    assert_type(backup(label="nightly", force=True, timeout=60), BackupResult)
+    assert_type(backup_info().next, datetime | None)
+    assert_type(restore_info().code, int)
 
 
 @on_server_startup
