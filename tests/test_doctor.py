@@ -21,6 +21,7 @@ from onserver.doctor.project import look_at_project
 from onserver.doctor.roles import look_at_roles
 from onserver.doctor.workers import look_at_workers
 from onserver.errors import WrongLayout
+from onserver.life.code import Code
 from onserver.process.gates import pause_queue
 from onserver.redis.address import Address, parse
 from onserver.redis.resp import Word
@@ -177,6 +178,17 @@ def test_versions_clocks_and_codes_that_differ_are_found(floor: Floor) -> None:
         "code": "test runs code aaa, w2 runs code bbb",
         "clock": f"the clock of w2 (member {other}) is 12 s behind that of Redis",
     }
+
+
+@pytest.mark.parametrize(("files", "level"), [("the same", "well"), ("others", "note")])
+def test_the_task_files_of_workers_are_compared_and_not_the_names_that_only_they_have(
+    floor: Floor, files: str, level: str
+) -> None:
+    code = Code.of(floor.server, ["celery.chord", "celery.group"])
+    assert code.digest != Code.of(floor.server).digest
+    facts = code.facts if files == "the same" else {**code.facts, "files": files}
+    floor.member.note_reload("", facts)
+    assert [one.level for one in look_at_workers(floor.server) if one.check == "code"] == [level]
 
 
 def test_a_beat_tells_of_a_clock_that_goes_wrong(floor: Floor) -> None:

@@ -207,12 +207,11 @@ class Member:
             self._ahead_ms = ahead
             self.store.command("HSET", self.store.key(f"member:{self.number}"), "ahead_ms", ahead)
 
-    def note_reload(self, outcome: str, code: str = "") -> None:
+    def note_reload(self, outcome: str, code: Mapping[str, str] | None = None) -> None:
         """Keep in this member's record how it took new code, for whoever asked; `code` is what it has now."""
         key = self.store.key(f"member:{self.number}")
-        if code:
-            self.store.command("HSET", key, "code", code)
-        self.store.command("HSET", key, "reloaded", outcome)
+        facts = {"reloaded": outcome, **(code or {})}
+        self.store.command("HSET", key, *(word for fact in facts.items() for word in fact))
         self.store.command("HINCRBY", key, "reloads", 1)
 
     def leave(self, *, hooks_run: bool = False) -> str:

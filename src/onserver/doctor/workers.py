@@ -15,7 +15,7 @@ from onserver.life.code import Code
 from onserver.redis.store import Store
 from onserver.server import Server
 
-_FIELDS: Final = ("kind", "node", "version", "code", "pool", "ahead_ms")
+_FIELDS: Final = ("kind", "node", "version", "code", "files", "pool", "ahead_ms")
 #: Leases of silence after which somebody alive would have declared a member dead.
 _LEASES: Final = 2.0
 
@@ -29,6 +29,7 @@ class Seen:
     node: str
     version: str
     code: str
+    files: str
     pool: str
     ahead: float
     silence: float
@@ -73,19 +74,18 @@ def _look_at_versions(alive: list[Seen]) -> Iterator[Finding]:
 
 def _look_at_code(server: Server, workers: list[Seen]) -> Iterator[Finding]:
     by_pool: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    there = {one.files for one in workers}
     for one in workers:
         by_pool[one.pool][one.code].append(one.node)
     for codes in by_pool.values():
         if len(codes) > 1:
             told = ", ".join(f"{' '.join(nodes)} runs code {code}" for code, nodes in sorted(codes.items()))
             yield wrong("code", told, "onserver reload, or redeploy those with the older one")
-    ours = by_pool.get("", {})
-    if len(ours) == 1 and not server.settings.celery:
-        here, there = Code.of(server).digest, next(iter(ours))
-        if here == there:
-            yield well("code", f"the workers run the code of this folder, {here}")
+    if len(there) == 1:
+        if there == {Code.of(server).files}:
+            yield well("code", "the workers run the task files of this folder")
         else:
-            yield note("code", f"the workers run code {there}, this folder has {here}", "onserver reload")
+            yield note("code", "the workers run other task files than those of this folder", "onserver reload")
 
 
 def _members(store: Store) -> list[Seen]:
@@ -94,7 +94,7 @@ def _members(store: Store) -> list[Seen]:
     seen: list[Seen] = []
     for number, beat in zip(beats[::2], beats[1::2], strict=True):
         found = store.command("HMGET", store.key(f"member:{number.decode()}"), *_FIELDS)
-        kind, node, version, code, pool, ahead = ((text or b"").decode() for text in found)
+        kind, node, version, code, files, pool, ahead = ((text or b"").decode() for text in found)
         silence = max(0.0, (now - float(beat)) / 1000)
         seen.append(
             Seen(
@@ -103,6 +103,7 @@ def _members(store: Store) -> list[Seen]:
                 node=node,
                 version=version,
                 code=code,
+                files=files,
                 pool=pool,
                 ahead=int(ahead or 0) / 1000,
                 silence=silence,

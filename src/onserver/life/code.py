@@ -28,6 +28,7 @@ class Code:
         schedules: what is started at its times.
         awaited: the names whose function is `async def`.
         limits: field to rule of every limit, as `set_limits` wants them; "" for a name that has none.
+        files: 12 hex digits over the project's task files alone, which is what a program without workers can compare.
     """
 
     digest: str
@@ -35,6 +36,7 @@ class Code:
     schedules: tuple[Entry, ...] = ()
     awaited: frozenset[str] = frozenset()
     limits: Mapping[str, str] = field(default_factory=dict[str, str])
+    files: str = ""
 
     @classmethod
     def of(
@@ -59,8 +61,10 @@ class Code:
         described = dict.fromkeys(tasks, "")
         described.update(server.registry.described())
         digest = hashlib.sha256("\n".join(sorted(described)).encode())
+        files = hashlib.sha256()
         for path in _files(server.project):
-            digest.update(path.read_bytes())
+            files.update(path.read_bytes())
+        digest.update(files.digest())
         planned = {entry.name: entry for entry in (*entries, *schedules_of(server, described))}
         limits = {name: _limit_of(server, name) for name in described}
         return cls(
@@ -69,7 +73,13 @@ class Code:
             schedules=tuple(planned.values()),
             awaited=frozenset(name for name in server.registry.names() if _is_awaited(server, name)),
             limits=rules_of(limits, server.settings.queue if queues is None else queues),
+            files=files.hexdigest()[:12],
         )
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the record of a member says of it."""
+        return {"code": self.digest, "files": self.files}
 
     @cached_property
     def plain(self) -> Code:

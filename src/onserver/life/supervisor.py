@@ -252,8 +252,8 @@ class Supervisor:
 
     def _facts(self) -> Mapping[str, str]:
         stand_ins = self.server.settings.worker.stand_ins
-        facts = {"code": self.code.digest, "queues": " ".join(self._worker.queues), "executors": str(self._executors)}
-        return facts | {"spare": str(stand_ins)}
+        facts = {"queues": " ".join(self._worker.queues), "executors": str(self._executors)}
+        return {**self.code.facts, **facts, "spare": str(stand_ins)}
 
     def _enter(self) -> None:
         self.phase = "starting"
@@ -567,7 +567,7 @@ class Supervisor:
             child.draining = False
         self.crew.drain(old)
         done = f"code {code.digest}, {len(old)} executors new, {len(old)} old ones draining"
-        self.member.note_reload(done, code.digest)
+        self.member.note_reload(done, code.facts)
 
 
 def _short(store: Store, deadline: float) -> Store:
