@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from onserver import procedure
+from onserver import Process, mailbox, procedure, signal
 from onserver.redis.keys import scan
 from onserver.redis.saved import made_from, part_of
 from onserver.redis.store import Store
@@ -15,6 +15,7 @@ from tests.floor import Floor
 Content = tuple[str, Any, int]
 #: What is never the same twice, and compared by itself.
 _APART = frozenset({"server", "numbers"})
+_ENDED = 1_000
 
 
 @procedure
@@ -27,6 +28,11 @@ def urgent(number: int) -> int:
     return number
 
 
+@procedure(queue="tills")
+def at_the_till(number: int) -> int:
+    return number
+
+
 @procedure(rerun=False)
 def once_only(number: int) -> int:
     return number
@@ -34,9 +40,9 @@ def once_only(number: int) -> int:
 
 def fill(floor: Floor, count: int) -> dict[str, int]:
     """`count` processes and some more, of all states but running; names of some of them to numbers."""
-    executor = floor.executor("default", "other")
+    executor, _ = floor.executor("default", "other"), floor.executor("tills")
     done = floor.many(plain, [(number,) for number in range(count)])
-    for number in done[: count // 2]:  # the others wait
+    for number in done[: min(count // 2, _ENDED)]:  # the others wait
         claimed = executor.claim()
         assert claimed == number
         executor.step(0, number, "end", "done" if number % 3 else "failed", encode(number), "")
@@ -56,6 +62,12 @@ def fill(floor: Floor, count: int) -> dict[str, int]:
     floor.server.storage.counter("hits").add(7)
     store.run("shut_gate", store.nonce(), "q:nights", "ann", 3_600_000)
     store.run("shut_gate", store.nonce(), "p:weekly", "ann", "")
+    store.run("add_schedule", store.nonce(), "nightly", encode({}), "every day at 02:00")
+    with floor.server.as_current():
+        Process[int].get(done[0]).variables["seen"] = 3
+        signal("the door").trigger()
+        for number in range(3):
+            mailbox("till").call(at_the_till, number)
     return named
 
 

@@ -87,11 +87,17 @@ def test_what_is_restored_elsewhere_is_the_same_key_by_key(floor: Floor, other: 
 
 
 @pytest.mark.long
-def test_fifty_thousand_processes_are_the_same_elsewhere(floor: Floor, other: Server) -> None:
-    fill(floor, MANY)
-    before = snapshot(floor.store)
-    restore(other.store, saved(floor.store), run=True)
-    assert snapshot(other.store) == before
+def test_fifty_thousand_processes_are_the_same_elsewhere(tmp_path: Path) -> None:
+    """On a Redis that does not wait for the disk at each of them."""
+    with (
+        Embedded(tmp_path, linger_seconds=0) as embedded,
+        open_floor(embedded.start()) as floor,
+        Store(embedded.start(), "another") as other,
+    ):
+        fill(floor, MANY)
+        before = snapshot(floor.store)
+        restore(other, saved(floor.store), run=True)
+        assert snapshot(other) == before
 
 
 def test_another_redis_gets_the_same_and_gives_it_back(floor: Floor, other: Server, tmp_path: Path) -> None:
@@ -136,7 +142,7 @@ def test_what_lived_comes_back_paused_and_goes_on_when_it_is_resumed(floor: Floo
     running = executor.claim()
     assert running == named["urgent"]
     loaded = restore(other.store, saved(floor.store))
-    assert loaded.alive == COUNT // 2 + len(named)
+    assert loaded.alive == COUNT // 2 + len(named) + 1  # that of the mailbox
     with other.as_current():
         again = Floor(other)
         assert {again.state(number) for number in named.values()} == {"paused"}
