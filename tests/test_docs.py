@@ -1,9 +1,9 @@
 """What the documentation says is so: its examples run, its commands exist, its reference agrees with the code.
 
 A page is run from top to bottom in a folder of its own, as its reader would. In a block `python` whose first line is
-`# PATH.py` the file is written; another one is run. `print(…)  # VALUE` has to print that value. In a block `console`
-the lines that begin with `$` are run, and the lines below are what they print, `…` standing for anything. What serves
-(`onserver dev`) goes on while the page does.
+`# PATH.py` the file is written; another one is run. `print(…)  # VALUE` has to print that value. A block `json` below a
+line that ends with a path is that file. In a block `console` the lines that begin with `$` are run, and the lines below
+are what they print, `…` standing for anything. What serves (`onserver dev`) goes on while the page does.
 """
 
 import ast
@@ -62,11 +62,17 @@ class Block(NamedTuple):
     line: int
     language: str
     text: str
+    file: str = ""
+    """The file that it is, where the line above names one."""
 
 
 def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
-    return [Block(text.count("\n", 0, found.start()) + 2, found[1], found[2]) for found in BLOCK.finditer(text)]
+    made = []
+    for found in BLOCK.finditer(text):
+        file = re.search(r"`(\S+\.json)`:\n+$", text[: found.start()])
+        made.append(Block(text.count("\n", 0, found.start()) + 2, found[1], found[2], file[1] if file else ""))
+    return made
 
 
 def named(path: Path) -> str:
@@ -103,6 +109,8 @@ class Run:
         place = f"{named(self.page)}:{block.line}"
         if block.language == "python":
             self.python(block.text, place)
+        elif block.language == "json" and block.file:
+            (self.folder / block.file).write_text(block.text)
         elif block.language == "console":
             for typed, expected in commands(block.text):
                 self.command(typed, expected, place)

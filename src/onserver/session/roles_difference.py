@@ -37,7 +37,8 @@ class Change:
             return f"what is open while `{self.name}` is false"
         if self.kind == "permission":
             return f"{self.name}: for {f'`{self.privilege}`' if self.privilege else 'everybody'}"
-        return f"{self.kind} `{self.name}`: `{self.privilege}`"
+        of = f"of {self.name}" if self.kind == "promotion" else f"`{self.name}`"
+        return f"{self.kind} {of}: `{self.privilege}`"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ class RolesFile:
         on_change: is told what was granted and withdrawn, after a changed file came into force.
 
     Example:
-        >>> RolesFile(Path("config/roles.json")).roles().restricted_by_default
+        >>> RolesFile(Path("config/roles.json")).roles().force_login
         True
     """
 
