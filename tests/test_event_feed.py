@@ -360,3 +360,18 @@ def test_maintenance_is_told(store: Store) -> None:
         assert event.name == name
         assert checked(event.name, event.payload) == event.code
         assert event.payload["by"] == "ann@host"
+
+
+def test_a_leader_without_hooks_passes_over_what_nobody_hears(store: Store) -> None:
+    member = joined(store)
+    member.beat()
+    assert member.beat().news
+    member.deaf = True
+    assert not member.beat().news
+    tell_own(store, "unheard", {})
+    assert not member.beat().news
+    member.deaf = False
+    assert not member.beat().news, "a hook that came later hears what comes from now on"
+    tell_own(store, "heard", {})
+    assert member.beat().news
+    assert [fields[3] for _, fields in store.run("unheard", member.number)[2]] == [b"heard"]

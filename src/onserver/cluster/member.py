@@ -72,6 +72,8 @@ class Member:
         self.kind = kind
         self.number = number
         self.node = node
+        #: Whether none of this program's hooks listens to events: then the beat passes over them.
+        self.deaf = False
         #: When the leader looks at what has marks again, by the monotonic clock.
         self.survey_at = 0.0
         self._limits = (settings.process.deliveries, int(settings.process.keep_failed_seconds))
@@ -175,7 +177,7 @@ class Member:
         lease = self.settings.member.lease_seconds
         words = [word for pair in executors for word in pair]
         epoch, state, leader, due, heads, asks, now, sides, news = self.store.run(
-            "beat", self.number, int(lease * 1000), *self._limits, int(self.kind == "worker"), *words,
+            "beat", self.number, int(lease * 1000), *self._limits, self._rank, *words,
             deadline=lease / 5 if deadline is None else deadline,
         )  # fmt: skip
         self.note_clock(int(now))
@@ -195,6 +197,11 @@ class Member:
         """The settings were read anew."""
         self.settings = settings
         self._limits = (settings.process.deliveries, int(settings.process.keep_failed_seconds))
+
+    @property
+    def _rank(self) -> int:
+        """What the beat is told: no worker, a worker, or one that is deaf to events."""
+        return 0 if self.kind != "worker" else 2 if self.deaf else 1
 
     def note_spare(self, count: int) -> None:
         """Say how many executors may still be started beside those that wait."""

@@ -70,7 +70,7 @@ class Happenings:
     def heard(self, beat: Beat, sent: float) -> None:
         """A beat was answered that was sent at this uptime."""
         self.herald.heard(beat, sent)
-        self._news = beat.news
+        self._news = beat.news and beat.state in ("running", "stopping")  # start-up hooks come first
 
     def asked_to_end(self, by: str, grace_seconds: float) -> float:
         """This worker is to leave, because its supervisor or its machine wants it. Returns when: now (monotonic)."""
@@ -127,9 +127,10 @@ class Happenings:
         started = self._passing.of_worker(member, self._told) if self._told else []
         self._told.clear()
         self._runs += started if self._hold else []
-        if self._news:
-            self._news = False
+        member.deaf = self._passing.deaf
+        if self._news and not member.deaf:
             self._passing.of_leader(member)
+        self._news = False
         return bool(started)
 
     def settle(self, *, heard: bool) -> None:

@@ -75,6 +75,11 @@ class PassingOn:
     def __init__(self, server: Server, store: Store) -> None:
         self._server, self._store = server, store
 
+    @property
+    def deaf(self) -> bool:
+        """Whether no hook of this program listens to any event."""
+        return not hooks_of(self._server, SYSTEM_EVENT)
+
     def of_leader(self, member: Member) -> None:
         """Pass on what is in the feed, unless another leads."""
         while self._pass_some(member):
@@ -95,9 +100,9 @@ class PassingOn:
                 places.append((worker.decode(), "every"))  # noqa: PERF401  # pyright wants to see what kind of text it is
 
         def put() -> None:
-            words = [word for where, place in places for word in self._side_run(where, events, place)]
-            store = self._store
-            store.run("pass_on", store.nonce(), member.number, store.now_ms(), before, events[-1].id, *words)
+            store, nonce = self._store, self._store.nonce()
+            words = [word for where, place in places for word in self._side_run(where, events, place, nonce)]
+            store.run("pass_on", nonce, member.number, store.now_ms(), before, events[-1].id, *words)
 
         self._by_redis_time(put)
         return not places and len(events) == MOST
@@ -108,8 +113,9 @@ class PassingOn:
             return []
 
         def put() -> int:
-            place, _, *fields = self._side_run(str(member.number), events, "here")
-            put: int = self._store.run("put_side", self._store.nonce(), "", self._store.now_ms(), place, *fields)
+            nonce = self._store.nonce()
+            place, _, *fields = self._side_run(str(member.number), events, "here", nonce)
+            put: int = self._store.run("put_side", nonce, "", self._store.now_ms(), place, *fields)
             return put
 
         number = self._by_redis_time(put)
@@ -130,13 +136,13 @@ class PassingOn:
         hooks = hooks_of(self._server, SYSTEM_EVENT)
         return any(listens(hook, event.name, place) for event in events for hook in hooks)
 
-    def _side_run(self, where: str, events: Sequence[Event], place: Place) -> list[Word]:
+    def _side_run(self, where: str, events: Sequence[Event], place: Place, nonce: str) -> list[Word]:
         """Where, how many words, field, value … of a side run."""
         hooks = hooks_of(self._server, SYSTEM_EVENT)
         heard = [_told(event) for event in events if any(listens(hook, event.name, place) for hook in hooks)]
         nothing: dict[str, Any] = {}
         body = encode([[heard, place], nothing])
-        fields = side_fields(self._server, LISTENER, body, self._store.nonce(), self._store.now_ms())
+        fields = side_fields(self._server, LISTENER, body, nonce, self._store.now_ms())
         return [where, len(fields), *fields]
 
 

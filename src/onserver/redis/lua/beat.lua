@@ -2,7 +2,7 @@
 -- late: note_of event
 -- flags: allow-oom
 -- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, turns, x:HOLDER, p:N.
--- ARGV: member, lease_ms, deliveries, keep_failed_s, worker 0 or 1, then holder, number seen at the head of its hand-off
+-- ARGV: member, lease_ms, deliveries, keep_failed_s, 1 a worker, 2 one none of whose hooks listens to events, 0, then holder, number seen at the head of its hand-off
 --       list at the last beat ('' none) for each executor
 -- Answer: {epoch, state, leader 0 or 1, ms until something is due or -1, {heads …}, what is asked (see asks), the time,
 --          how many of the queues of side runs that this worker serves have any, 1 when it leads and has events to pass on}
@@ -16,7 +16,7 @@ redis.call('HSET', T .. 'server', 'heard', t)
 redis.call('ZADD', T .. 'members', t, m)
 local leader = s[3]
 local led = leader and tonumber(redis.call('ZSCORE', T .. 'members', leader) or 0)
-if ARGV[5] == '1' and not (led and t - led < lease) then   -- a leader that is silent leads no longer: it is to be buried
+if ARGV[5] ~= '0' and not (led and t - led < lease) then   -- a leader that is silent leads no longer: it is to be buried
   leader = m
   redis.call('HSET', T .. 'server', 'leader', m)
   if leader ~= s[3] then   -- one that was silent and is back may have led before
@@ -37,6 +37,7 @@ for i = 6, #ARGV, 2 do
   heads[#heads + 1] = head or ''
   asks_of(ARGV[i], asks)
 end
-local sides = ARGV[5] == '1' and redis.call('EXISTS', T .. 'r:!once', T .. 'r:!' .. m) or 0
+if leader == m and ARGV[5] == '2' and s[5] then s[6] = s[5] redis.call('HSET', T .. 'server', 'passed', s[5]) end
+local sides = ARGV[5] ~= '0' and redis.call('EXISTS', T .. 'r:!once', T .. 'r:!' .. m) or 0
 return {tonumber(s[1] or 0), s[2] or 'none', leader == m and 1 or 0, due_in(), heads, asks, t, sides,
   leader == m and s[5] ~= s[6] and 1 or 0}
