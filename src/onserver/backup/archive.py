@@ -68,9 +68,9 @@ class Writer:
         MissingExtra: ONS-1008.
 
     Example:
-        >>> with Writer(Folder(tmp_path), "Shop[0001].onsb") as writer:
-        ...     writer.add_bytes("note.txt", b"hello")
-        ...     manifest = writer.finish(About(server="shop", number=1))
+        with Writer(Folder(tmp_path), "Shop[0001].onsb") as writer:
+            writer.add_bytes("note.txt", b"hello")
+            manifest = writer.finish(About(server="shop", number=1))
     """
 
     def __init__(self, place: Place, name: str, *, compression: str = "fast", recipients: Sequence[str] = ()) -> None:

@@ -42,9 +42,9 @@ class Reader:
         MissingExtra: ONS-1008.
 
     Example:
-        >>> with Reader(place, name, check(place, name)) as reader:
-        ...     for member in reader:
-        ...         print(member.name, len(reader.read()))
+        with Reader(place, name, check(place, name)) as reader:
+            for member in reader:
+                print(member.name, len(reader.read()))
     """
 
     def __init__(
