@@ -9,9 +9,10 @@ from uuid import uuid4
 import pytest
 
 import onserver
+from onserver.backup import cut as cuts
 from onserver.backup.cut import Cut, CutFacts
 from onserver.backup.stream import Entry, read
-from onserver.errors import BackupCorrupt, CutLost
+from onserver.errors import BackupCorrupt, CutLost, CutNeverEnds
 from onserver.redis.address import Address
 from onserver.redis.embedded import Embedded
 from onserver.redis.keys import CATALOGUE, find_orphans, key_of, scan
@@ -19,6 +20,7 @@ from onserver.redis.saved import part_of, words
 from onserver.redis.scripts import read_fragment
 from onserver.redis.store import Store
 from onserver.server import Server
+from onserver.testing import wait_for
 from onserver.values import decode
 from tests.cut_writers import SUM, settings_of, writers
 
@@ -155,6 +157,58 @@ def test_what_a_dead_program_left_of_its_cut_does_not_hold_up_the_next(server: S
     keys, _ = cut(server.store)
     assert decode(fields(keys["st:e:a"])["v"]) == SUM - 1
     assert [name for names in scan(server.store, "cut") for name in names] == []
+
+
+def test_a_cut_lasts_while_its_reader_takes_his_time(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuts, "_LASTS_MS", 2_000)
+    monkeypatch.setattr(cuts, "_RENEW_SECONDS", 0.02)
+    with Cut(server.store) as one:
+        pieces = one.entries()
+        begun = [next(pieces)]
+        until = server.store.now_ms() + 2_500
+        wait_for(lambda: server.store.now_ms() > until)
+        assert "st:e:a" in contents([*begun, *pieces])
+
+
+def test_a_program_that_stood_still_gives_its_cut_up(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was not the one who cuts for a while, and what was written in that time was not noted."""
+    monkeypatch.setattr(cuts, "_LASTS_MS", 100)
+    monkeypatch.setattr(cuts, "_RENEW_SECONDS", 3600.0)
+    with Cut(server.store) as one:
+        pieces = one.entries()
+        next(pieces)
+        wait_for(lambda: not server.store.command("EXISTS", server.store.key("cut")))
+        with pytest.raises(CutLost, match="stood still"):
+            list(pieces)
+
+
+def test_what_is_written_faster_than_it_is_copied_is_not_copied_for_ever(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cuts, "_LIMITS", ((0, 0, 0),))
+    monkeypatch.setattr(cuts, "_PASSES", 3)
+    with Cut(server.store) as one, pytest.raises(CutNeverEnds) as never:
+        for _ in one.entries():
+            server.storage.counter("hits").add(1)
+    assert (never.value.passes, never.value.keys > 0) == (3, True)
+
+
+def test_large_values_that_change_all_the_time_are_copied_when_they_are_few(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the last script copies is bounded by bytes too, as they were at the pass before."""
+    monkeypatch.setattr(cuts, "_LIMITS", ((0, 100, 50_000),))
+    monkeypatch.setattr(cuts, "_PASSES", 4)
+
+    def change() -> None:
+        with server.storage.use() as root:
+            root.update({f"large {number}": "x" * 20_000 for number in range(3)})
+
+    change()
+    with Cut(server.store) as one, pytest.raises(CutNeverEnds) as never:
+        for _ in one.entries():
+            change()
+    assert never.value.bytes > 50_000
 
 
 def test_the_instant_is_told_once_more_when_its_answer_is_lost(server: Server) -> None:

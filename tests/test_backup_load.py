@@ -161,8 +161,9 @@ def test_what_lived_comes_back_paused_and_goes_on_when_it_is_resumed(floor: Floo
 
 
 def test_what_must_not_run_twice_and_ran_at_the_instant_is_lost(floor: Floor, other: Server) -> None:
+    executor = floor.executor()
     ran, waits = floor.put(once_only, 1), floor.put(once_only, 2)
-    assert floor.executor().claim() == ran
+    assert executor.claim() == ran
     loaded = restore(other.store, saved(floor.store), run=True)
     assert (loaded.alive, loaded.lost) == (1, 1)
     with other.as_current():
@@ -191,6 +192,26 @@ def test_the_next_start_finds_the_restored_storage(floor: Floor, state: str) -> 
     assert read(floor.store).number == epoch + 1
     assert again.server.storage["rates"]["EUR"] == 1.5
     assert number_of(floor.store, "server", "emptying") == 0
+
+
+def test_epochs_go_on_behind_those_of_the_archive(floor: Floor, other: Server) -> None:
+    """So no hook of a later life is taken for one that has run; the present life keeps its number and its hooks."""
+    store = floor.store
+    store.command("HSET", store.key("server"), "epoch", 40)
+    store.command("HSET", store.key("hooks:1"), "load", "ok 7")
+    store.command("HSET", store.key("hooks:40"), "load", "ok 70")
+    pieces = saved(store)
+    with other.as_current():
+        first = Floor(other)
+        other.store.command("HSET", other.store.key("hooks:1"), "load", "failed 1")
+        begin_maintenance()
+        restore(other.store, pieces)
+        assert read(other.store).number == 1
+        assert other.store.command("HGET", other.store.key("hooks:1"), "load") == b"failed 1"
+        assert other.store.command("HGET", other.store.key("hooks:40"), "load") == b"ok 70"
+        empty(first)
+        Floor(other)
+        assert read(other.store).number == 41
 
 
 def test_a_running_server_is_restored_in_maintenance_only(floor: Floor) -> None:

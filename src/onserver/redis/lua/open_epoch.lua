@@ -6,7 +6,7 @@
 -- A start that failed, or was killed before it ended, was no life: the next one sees the same previous end.
 local m, s = ARGV[1], T .. 'server'
 if not redis.call('ZSCORE', T .. 'members', m) then return redis.error_reply('FENCED ' .. m) end
-local v = redis.call('HMGET', s, 'epoch', 'state', 'previous', 'session', 'emptying', 'restored')
+local v = redis.call('HMGET', s, 'epoch', 'state', 'previous', 'session', 'emptying', 'restored', 'epoch_floor')
 local state, how = v[2] or 'none', 'joined'
 local alive = state == 'starting' or state == 'running' or state == 'stopping'
 if alive and others(m) > 0 then
@@ -18,9 +18,10 @@ if state == 'stopped' then previous = 'clean' end
 if state == 'running' or state == 'stopping' then previous = 'crashed' end
 if v[6] then previous = 'restored' end   -- whatever was before: its storage is to be there
 local empty = (previous == 'clean' and ARGV[3] == '0') and 1 or 0
+if tonumber(v[7] or 0) > tonumber(v[1] or 0) then redis.call('HSET', s, 'epoch', v[7]) end
 local epoch = redis.call('HINCRBY', s, 'epoch', 1)
 redis.call('HSET', s, 'state', 'starting', 'previous', previous, 'session', ARGV[2], 'emptying', empty, 'opened', now())
-redis.call('HDEL', s, 'closing', 'grace_ms', 'restored')
+redis.call('HDEL', s, 'closing', 'grace_ms', 'restored', 'epoch_floor')
 redis.call('DEL', T .. 'drained', T .. 'leaving')
 redis.call('SADD', T .. 'workers', m)
 return {'opened', epoch, previous, ARGV[2], empty, 'starting'}

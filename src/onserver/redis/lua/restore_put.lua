@@ -16,6 +16,8 @@ for i = 2, #ARGV do
     elseif key == 'schedules' then
       redis.call('SUNIONSTORE', to, to, from)
       redis.call('DEL', from)
+    elseif string.find(key, '^hooks:') or string.find(key, '^failure:') then   -- of this life they are as they are
+      if redis.call('EXISTS', to) == 1 then redis.call('DEL', from) else redis.call('RENAME', from, to) end
     else
       redis.call('RENAME', from, to)
     end

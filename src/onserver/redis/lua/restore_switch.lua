@@ -28,7 +28,7 @@ local function further(here, there, fields, jump)
 end
 further(T .. 'numbers', staged .. 'numbers', redis.call('HKEYS', staged .. 'numbers'), 1000000)
 further(s, staged .. 'server', {'change'}, 1000000)
-further(s, staged .. 'server', {'epoch'}, 0)
+redis.call('HSET', s, 'epoch_floor', redis.call('HGET', staged .. 'server', 'epoch') or '0')   -- the next one is behind it
 local birth = redis.call('HGET', staged .. 'server', 'birth')
 if birth and string.find(parts, ' processes ', 1, true) then redis.call('HSET', s, 'birth', birth) end
 if string.find(parts, ' storage ', 1, true) then redis.call('HSET', s, 'restored', '1') end
