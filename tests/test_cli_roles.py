@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from onserver.cli.command import run
+from onserver.testing import wait_for
 from tests.test_cli_programs import Project
 
 FILE = """{
@@ -203,3 +204,20 @@ def test_nor_does_a_worker_of_celery(project: Project) -> None:
     assert refused.returncode != 0
     assert "`config/roles.json` line 1: it cannot be read as JSON" in refused.stderr
     assert project.json("ps", "--members")["data"] == []
+
+
+def test_a_worker_that_runs_keeps_the_old_roles_when_a_wrong_file_takes_their_place(project: Project) -> None:
+    file = project.folder / "config" / "roles.json"
+    file.write_text(FILE)
+    log = project.serve()
+    file.write_text(FILE[:-4])
+    assert project.run("reload").returncode == 0, "the code is new, and the server goes on"
+    wait_for(lambda: "What held before stays in force." in log.read_text(), 30)
+    assert "ONS-1004  `config/roles.json` line 15: it cannot be read as JSON" in log.read_text()
+    file.write_text(
+        FILE.replace(
+            '"role": "clerk", "privileges": ["invoices.create"', '"role": "clerk", "privileges": ["invoices.read"'
+        )
+    )
+    assert project.run("reload").returncode == 0
+    wait_for(lambda: "was changed, and is in force: withdrawn role `clerk`: `invoices.create`" in log.read_text(), 30)

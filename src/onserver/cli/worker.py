@@ -119,6 +119,7 @@ def run_worker(
 
 def _reload(server: Server, folder: Path) -> None:
     refuse_reload(server)
+    server.require_roles()  # a changed file is in force from now on, and a wrong one is told
     reimport_tasks(folder)
 
 

@@ -16,7 +16,7 @@ The roles are a value: read from a file and checked as a whole (`roles_file`), n
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -127,8 +127,7 @@ class Roles:
 
     def givers(self, privilege: str) -> tuple[str, ...]:
         """Return the roles that give a privilege, in the order of the file."""
-        wanted = key_of(privilege)
-        return tuple(role for role in self.roles if any(key_of(one) == wanted for one in self.expand([role])))
+        return self._givers.get(key_of(privilege), ())
 
     def spelled(self, privilege: str) -> str | None:
         """Return a privilege's name as it is declared; None if it is not."""
@@ -169,6 +168,19 @@ class Roles:
             given[key_of(role)] = tuple(dict.fromkeys((*given.get(key_of(role), ()), *chain.from_iterable(of_role))))
         return given
 
+    @cached_property
+    def _reached(self) -> Mapping[str, frozenset[str]]:
+        """What `_given` has, by what two spellings have in common."""
+        return {key: frozenset(map(key_of, found)) for key, found in self._given.items()}
+
+    @cached_property
+    def _givers(self) -> Mapping[str, tuple[str, ...]]:
+        givers: dict[str, tuple[str, ...]] = {}
+        for role in self.roles:
+            for key in self._reached[key_of(role)]:
+                givers[key] = (*givers.get(key, ()), role)
+        return givers
+
     # -- reasons
 
     def _met(self, demand: Demand, granted: tuple[str, ...], resource: Resource) -> Verdict:
@@ -186,9 +198,11 @@ class Roles:
         givers = dict.fromkeys(role for privilege in demand.any_of for role in self.givers(privilege))
         return Verdict(False, f"{asked}, and {self._none_of(granted, demand.any_of)}; {_given_by(givers)}")
 
-    def _path(self, granted: Iterable[str], privilege: str) -> tuple[str, ...]:
+    def _path(self, granted: Sequence[str], privilege: str) -> tuple[str, ...]:
         """Return how a name that was granted leads to a privilege, the shortest way; nothing if none does."""
         wanted = key_of(privilege)
+        if wanted != GUEST and not any(wanted in self._reached.get(key_of(name), ()) for name in granted):
+            return ()
         gives, roles = self._includes, self._roles
         line: deque[tuple[str, ...]] = deque()
         for name in granted:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 
 ResourceType: TypeAlias = Literal["datastore", "dataclass", "attribute", "method", "singleton", "singletonMethod"]
@@ -49,6 +50,7 @@ ALSO: Final[Mapping[str, tuple[str, ...]]] = {"update": ("read",), "drop": ("rea
 _UNREACHED: Final[Mapping[str, tuple[str, ...]]] = {"update": ("alias",), "drop": ("alias", "computed")}
 
 
+@lru_cache(maxsize=4096)
 def key_of(name: str) -> str:
     """Return what two spellings of a privilege's or role's name have in common: upper and lower case do not count."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
