@@ -2,6 +2,7 @@
 """Written into the project of a test's cluster as `tasks/jobs.py`: `orders_project.py` in coroutines."""
 
 import asyncio
+import os
 import time
 
 from onserver import procedure, process, session
@@ -71,3 +72,21 @@ async def stands(seconds):
 async def quick(n):
     _note("began")
     return n
+
+
+@procedure(dead_letter=True)
+async def is_dead():
+    """Ends dead-lettered."""
+    raise ValueError("dead")
+
+
+@procedure
+async def is_failed():
+    """Ends failed."""
+    raise ValueError("failed")
+
+
+@procedure(rerun=False, queue="mortal")
+def is_lost():
+    """Takes its executor with it."""
+    os.kill(os.getpid(), 9)

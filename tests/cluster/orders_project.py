@@ -1,6 +1,7 @@
 # mypy: disable-error-code="no-untyped-def,no-untyped-call,misc"
 """Written into the project of a test's cluster as `tasks/jobs.py`: what is aborted, paused and resumed."""
 
+import os
 import time
 
 from onserver import execute_on_server, procedure, process, session
@@ -123,3 +124,21 @@ def quick(n):
     _note("began")
     _note("ended")
     return n
+
+
+@procedure(dead_letter=True)
+def is_dead():
+    """Ends dead-lettered."""
+    raise ValueError("dead")
+
+
+@procedure
+def is_failed():
+    """Ends failed."""
+    raise ValueError("failed")
+
+
+@procedure(rerun=False, queue="mortal")
+def is_lost():
+    """Takes its executor with it."""
+    os.kill(os.getpid(), 9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import warnings
 from collections.abc import Iterator
 from time import monotonic
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 
 from onserver import Process, execute_on_server
+from onserver.celery_app.app import make_app
 from onserver.errors import NoWorker, ProcessAborted, ProcessNotFound
 from onserver.testing.cluster import LEASE, Cluster, open_cluster
 from tests.cluster.conftest import Open
-from tests.cluster.orders import TASKS
+from tests.cluster.orders import TASKS, quick
 
 LONG = 60.0
 
@@ -255,14 +257,63 @@ def test_an_abort_in_the_instant_of_the_claim_often(cluster: Cluster) -> None:
     one_outcome(cluster, 5000)
 
 
-def test_a_pause_in_the_instant_of_the_claim(cluster: Cluster) -> None:
-    for _ in range(50):
+def paused_or_done(cluster: Cluster, times: int) -> None:
+    """A pause given while the process is being claimed: it is paused, or it has ended; it ends once in any case."""
+    for _ in range(times):
         process = execute_on_server("jobs.quick", 1)
         process.pause()
         cluster.wait_for(lambda process=process: process.state in ("paused", "done"), 60)  # type: ignore[misc]
         process.resume()
         assert process.result(timeout=60) == 1
         assert cluster.ledger.count("ended", process.number) == 1
+
+
+def test_a_pause_in_the_instant_of_the_claim(cluster: Cluster) -> None:
+    paused_or_done(cluster, 50)
+
+
+@pytest.mark.long
+def test_a_pause_in_the_instant_of_the_claim_often(cluster: Cluster) -> None:
+    paused_or_done(cluster, 5000)
+
+
+def revoked_or_done(cluster: Cluster, times: int) -> None:
+    """Celery's revoke, given while the process is being claimed: as an abort, whose other name it is."""
+    app: Any = make_app(cluster.server)
+    for n in range(times):
+        sent = app.send_task("jobs.quick", (n,))
+        sent.revoke()
+        number = int(cluster.server.store.command("GET", cluster.server.store.key(f"id:{sent.id}")))
+        state = Process.get(number).wait(timeout=60)
+        began, ended = (cluster.ledger.count(word, number) for word in ("began", "ended"))
+        assert sent.state == {"aborted": "REVOKED", "done": "SUCCESS"}[state]
+        assert ended == (state == "done")
+        assert began <= 1
+
+
+def test_a_revoke_in_the_instant_of_the_claim(cluster: Cluster) -> None:
+    revoked_or_done(cluster, 50)
+
+
+@pytest.mark.long
+def test_a_revoke_in_the_instant_of_the_claim_often(cluster: Cluster) -> None:
+    revoked_or_done(cluster, 5000)
+
+
+def test_orders_for_what_waits_hold_given_while_no_worker_is_up(cluster_of: Open) -> None:
+    cluster = cluster_of(0, tasks=TASKS)
+    with cluster.as_current(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoWorker)
+        aborted, paused, other = (quick.start(n) for n in range(3))
+        revoked: Any = make_app(cluster.server).send_task("jobs.quick", (3,))
+        assert (aborted.abort().level, paused.pause().level) == ("removed", "paused")
+        revoked.revoke()
+        cluster.start(1)
+        assert other.result(timeout=60) == 2
+        assert (aborted.state, paused.state, revoked.state) == ("aborted", "paused", "REVOKED")
+        assert [words[1] for words in cluster.ledger.of("began")] == [str(other.number)]
+        paused.resume()
+        assert paused.result(timeout=60) == 1
 
 
 def test_orders_hold_given_while_no_worker_is_up(cluster_of: Open) -> None:

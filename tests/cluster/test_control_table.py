@@ -17,8 +17,6 @@ from tests.cluster.orders import ASYNC_TASKS, TASKS, quick
 
 LONG = 60.0
 WHERE = ["executor", "loop", "prefork", "threads", "solo"]
-#: Tried by `make test-long`: what they do they do as prefork does, or as is said of threads.
-SLOW = [pytest.param(pool, marks=pytest.mark.long) for pool in WHERE[3:]]
 
 
 class Row(NamedTuple):
@@ -66,10 +64,48 @@ TABLE = [
     Row("resume", "heeds", "running", *["running/"] * 5),
     Row("resume", "queued", "running", *["queued/"] * 5),
     Row("resume", "done", "ended", *["done/"] * 5),
+    Row("abort", "paused delayed", "removed", *["aborted/"] * 5),
+    Row("force", "delayed", "removed", *["aborted/"] * 5),
+    Row("force", "paused unbegun", "removed", *["aborted/"] * 5),
+    Row("force", "paused delayed", "removed", *["aborted/"] * 5),
+    Row("pause", "deaf", "asked", f"paused/{STOPPED}", f"paused/{AWAIT}", *["done/"] * 3),
+    Row("pause", "paused unbegun", "paused", *["paused/"] * 5),
+    Row("pause", "paused heeds", "asked", f"paused/{STOPPED}", f"paused/{AWAIT}", *[f"paused/{CHECKPOINT}"] * 3),
+    Row("resume", "delayed", "running", *["delayed/"] * 5),
+    Row("resume", "deaf", "running", *["running/"] * 5),
+    Row("resume", "stands", "running", *["waiting/"] * 5),
+    Row("resume", "paused stands", "asked", *["waiting/"] * 5),
+    Row("replay", "queued", "running", *["queued/"] * 5),
+    Row("replay", "delayed", "running", *["delayed/"] * 5),
+    Row("replay", "heeds", "running", *["running/"] * 5),
+    Row("replay", "stands", "running", *["waiting/"] * 5),
+    Row("replay", "paused unbegun", "running", *["paused/"] * 5),
+    Row("replay", "paused heeds", "running", f"paused/{STOPPED}", f"paused/{AWAIT}", *[f"paused/{CHECKPOINT}"] * 3),
+    Row("replay", "done", "ended", *["done/"] * 5),
+    Row("replay", "aborted", "ended", *["aborted/"] * 5),
+    # they run again, and end as before
+    Row("replay", "failed", "queued", *["failed/"] * 5),
+    Row("replay", "dead", "queued", *["dead/"] * 5),
+    Row("replay", "lost", "queued", *["lost/"] * 5),
+]
+ENDED = ("failed", "aborted", "lost", "dead")
+TABLE += [
+    Row(order, state, "ended", *[f"{state}/"] * 5) for order in ("abort", "force", "pause", "resume") for state in ENDED
 ]
 
 
-@pytest.fixture(scope="module", params=[*WHERE[:3], *SLOW])
+def cases() -> Iterator[Any]:
+    """Every cell. Left to `make test-long`: threads and solo, and what does not depend on where a process has run."""
+    for where in WHERE:
+        for row in TABLE:
+            alike = row.order == "replay" if row.doing not in ENDED else row.order != "replay"
+            slow = where in WHERE[3:] or (where != "executor" and alike)
+            yield pytest.param(
+                where, row, id=f"{where}-{row.order} {row.doing}", marks=[pytest.mark.long] if slow else []
+            )
+
+
+@pytest.fixture(scope="module")
 def place(
     request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, Cluster]]:
@@ -78,6 +114,7 @@ def place(
     with open_cluster(onserver_redis, tmp_path_factory.mktemp(where), tasks=tasks) as cluster:
         pool = "" if where in ("executor", "loop") else where
         cluster.start(1, pool=pool, executors=1 if where == "solo" else 2)
+        cluster.start(1, executors=1, options=("-Q", "mortal"))  # where processes are lost
         yield where, cluster
 
 
@@ -104,6 +141,8 @@ def brought_to(cluster: Cluster, doing: str, seconds: float) -> Process[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NoWorker)
             return quick.options(queue="nowhere").start(1)
+    if doing in ENDED:
+        return ended(cluster, doing)
     if doing == "delayed":
         return quick.options(delay=3600).start(1)
     process = (
@@ -115,13 +154,26 @@ def brought_to(cluster: Cluster, doing: str, seconds: float) -> Process[Any]:
     return process
 
 
-@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.order} {row.doing}")
+def ended(cluster: Cluster, state: str) -> Process[Any]:
+    """A process that has ended so."""
+    if state == "aborted":
+        process = brought_to(cluster, "queued", 0.0)
+        process.abort()
+    else:
+        process = execute_on_server(f"jobs.is_{state}")
+    assert process.wait(timeout=60) == state
+    return process
+
+
+@pytest.mark.parametrize(("place", "row"), list(cases()), indirect=["place"])
 def test_an_order(place: tuple[str, Cluster], row: Row) -> None:
     where, cluster = place
     expected: str = getattr(row, where)
-    seconds = 4.0 if row.doing == "stubborn" else 0.5 if row.order == "resume" and expected == "done/" else LONG
+    seconds = {"stubborn": 4.0, "deaf": 2.0 if row.order == "pause" and expected == "done/" else LONG}.get(
+        row.doing, 0.5 if row.order == "resume" and expected == "done/" else LONG
+    )
     with cluster.as_current(), ExitStack() as held:
-        if row.doing == "stands":
+        if row.doing.endswith("stands"):
             held.enter_context(cluster.storage.use("held"))
         process = brought_to(cluster, row.doing, seconds)
         if row.doing == "stands":

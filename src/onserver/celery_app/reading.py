@@ -110,6 +110,8 @@ class Claims(_Asking):
         seat.resume = True
 
     def begin(self) -> None:
+        for late in self.seat.released():
+            self._deliver(late)
         if self.asking:
             self.check()
             if self._carried is None:  # waiting for a hand-over: what ended meanwhile is said at once

@@ -37,8 +37,11 @@ class Seat:
         self.finishing: set[int] = set()
         #: Numbers whose run was ended because Redis was silent: no delivery is counted.
         self.cut: set[int] = set()
-        #: Which call of its mailbox each of them is that is one.
-        self.calls: dict[int, str] = {}
+        #: What tells the run of each of them from others under its number: see `Claim.mark`.
+        self.marks: dict[int, str] = {}
+        #: Those that came anew, having been replayed, before the pool had acknowledged their former run.
+        self._again: dict[int, Claim] = {}
+        self._released: list[Claim] = []
         #: Whether Redis has this holder among those that wait for a hand-over.
         self.idle = False
         #: Whether this holder takes nothing more.
@@ -57,9 +60,12 @@ class Seat:
 
     def settle(self, number: int, kind: str, state: str = "", payload: bytes = b"", extra: str = "") -> None:
         """Settle with the next step or flush; the place in the pool is free at once."""
-        call = self.calls.pop(number, "")
-        self._settlements.append((number, kind, state, payload, call if call and kind in ("end", "free") else extra))
+        mark = self.marks.pop(number, "")
+        marked = kind == "free" or (kind == "end" and mark.startswith("#"))
+        self._settlements.append((number, kind, state, payload, mark if mark and marked else extra))
         self.running.discard(number)
+        if number in self._again:
+            self._released += self._taken([self._again.pop(number)])
         for known in (self.lost, self.finishing, self.cut):
             known.discard(number)
 
@@ -96,11 +102,18 @@ class Seat:
         self.change = max(self.change, int(change))
         return self._taken([Claim.read(message)])
 
+    def released(self) -> list[Claim]:
+        """What came before its place was free, and can be run now."""
+        found, self._released = self._released, []
+        return found
+
     def _taken(self, claims: Sequence[Claim]) -> list[Claim]:
         """Take over what does not run here already."""
         fresh = [claim for claim in claims if claim.number not in self.running]
+        others = (claim for claim in claims if claim.number in self.running)
+        self._again.update({claim.number: claim for claim in others if claim.mark != self.marks.get(claim.number, "")})
         self.running.update(claim.number for claim in fresh)
-        self.calls.update((claim.number, claim.call) for claim in fresh if claim.call)
+        self.marks.update((claim.number, claim.mark) for claim in fresh if claim.mark)
         self.finishing.update(claim.number for claim in fresh if "F" in claim.flags)
         return fresh
 

@@ -91,7 +91,7 @@ class Tracer:
             else:
                 self._trace_in_time(task, task_id, request, claim, held)
         if not held.gone and (claim.call or not held.ended):  # the end of a call is only stored: see `lua/step.lua`
-            holding.settle(claim.number, "free", "", b"", claim.call)
+            holding.settle(claim.number, "free", "", b"", claim.mark)
 
     def _trace_in_time(self, task: Any, task_id: str, request: dict[str, Any], claim: Claim, held: _Held) -> None:
         """Trace it within its time limits. Of a procedure the supervisor keeps both; of another task the hard one."""

@@ -4,8 +4,9 @@ A *lean* claim was put by `execute_on_server`: its body is `values.encode([argum
 headers. Everything else came through Celery and is run by Celery's tracer.
 """
 
+import re
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from onserver.process.side import PREFIX
 from onserver.redis.store import Store
@@ -13,6 +14,7 @@ from onserver.redis.store import Store
 #: What is said of a process that ended: number, kind (`end`, `retry`, …), state, payload, extra. See `lua/step.lua`.
 Settlement: TypeAlias = tuple[int, str, str, bytes, str]
 
+_REPLAYED: Final = re.compile(r"Y\d+")
 #: How many texts one claim is in the answers of the scripts.
 WIDTH = 19
 
@@ -37,7 +39,7 @@ class Claim(NamedTuple):
     #: Name that the process was started under, or empty.
     name: str
     #: One letter each: R not rerun, F finish when cut, B batch, D redact, L dead-lettered when retries are used up,
-    #: P paused at a checkpoint only, E has begun before or may begin at any time, Y replayed,
+    #: P paused at a checkpoint only, E has begun before or may begin at any time, Y and a number: replayed so often,
     #: M and a number: which call of a mailbox it is.
     flags: str
     queue: str
@@ -77,6 +79,12 @@ class Claim(NamedTuple):
         """Which call of its mailbox this is, "#7" for the seventh; empty for a process that was put for itself."""
         _, mark, number = self.flags.partition("M")
         return f"#{number}" if mark else ""
+
+    @property
+    def mark(self) -> str:
+        """What tells this run from others under its number: `call`, or, replayed for the second time, "Y2"."""
+        replayed = _REPLAYED.search(self.flags)
+        return self.call or (replayed[0] if replayed else "")
 
     @classmethod
     def read(cls, texts: Sequence[bytes | int]) -> "Claim":

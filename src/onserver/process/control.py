@@ -14,6 +14,7 @@ How far an abort comes, and in which order:
 | `killed` | only if asked for (`force`, `force_after`): its executor is killed |
 """
 
+from time import monotonic, sleep
 from typing import Final, NamedTuple
 
 from onserver.errors import ProcessNotFound
@@ -41,7 +42,10 @@ class Answer(NamedTuple):
     text: str
 
 
+#: How long a replay waits for what a pool has ended and its worker has yet to release; how often it looks. In seconds.
+_HELD_SECONDS, _LOOK_SECONDS = 5.0, 0.02
 _WORDS: Final = {
+    "held": "has ended, but its worker has yet to release it: ask again",
     "hook": "belongs to a hook: hooks run with the server",
     "elsewhere": "came with a message of another broker: send its task again",
     "live": "has a unique name, and #{more} of that name lives",
@@ -93,7 +97,14 @@ def replay(server: Server, number: int) -> Answer:
     Raises:
         ProcessNotFound: ONS-2001.
     """
-    return _order(server, "replay", number, asked_by(server))
+    until = monotonic() + _HELD_SECONDS
+    while True:
+        answer = _order(server, "replay", number, asked_by(server))
+        if answer.level != "held":
+            return answer
+        if monotonic() >= until:
+            return answer._replace(level="running")
+        sleep(_LOOK_SECONDS)
 
 
 def asked_by(server: Server) -> str:

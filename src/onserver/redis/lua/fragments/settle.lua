@@ -59,6 +59,8 @@ local function settle(e, n, kind, state, payload, extra, limits)
     extra = ''
   elseif v[10] and kind == 'end' then
     kind = 'store'   -- by Celery, which releases it by another word: then the next one may come
+  elseif kind == 'free' and string.match(v[13] or '', 'Y%d+') ~= string.match(extra, '^Y%d+$') then
+    return true   -- of its run before it was replayed, which a child of a pool had ended already
   end
   if kind == 'retry' and not v[9] then
     if retry(e, n, v, state, payload, extra) then return true end
