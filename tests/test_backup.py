@@ -13,7 +13,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from onserver import Backup, BackupResult, Server, backup_info
+from onserver import Backup, BackupResult, Server, backup, backup_info, execute_on_server, procedure
 from onserver.backup import history
 from onserver.backup.catalog import find, listed
 from onserver.backup.folder import Folder
@@ -32,6 +32,7 @@ from onserver.process.record import read_record
 from onserver.redis.address import Address
 from onserver.registry import declare, keep, kept
 from onserver.settings import Settings, load
+from onserver.testing import OnServer
 from onserver.values import decode
 
 HOUR = 3_600_000
@@ -433,3 +434,27 @@ def test_what_a_dead_program_left_unfinished_is_removed(shop: Shop) -> None:
     assert shop.backup().number == 1
     assert shop.files == sorted([history.FILE, f"{shop.server.name}[0001].onsb"])
     assert Folder(shop.folder).clear() == []
+
+
+def test_the_fixture_of_tests_makes_backups_where_they_run(onserver: OnServer) -> None:
+    before = kept()
+    try:
+
+        def guard(one: Backup) -> int | None:
+            return one.veto(201, "month-end close") if onserver.storage.get("closing") else None
+
+        hook(BACKUP_STARTUP, guard, "shop.guard")
+
+        @procedure(name="shop.save")
+        def save() -> int:
+            return backup(label="from a procedure").code
+
+        with onserver.storage.use() as root:
+            root["closing"] = True
+        result = onserver.backup()
+        assert (result.code, result.reason) == (201, "month-end close")
+        assert onserver.backup(force=True).number == 1
+        assert execute_on_server(save).result() == 201
+        assert backup(force=True).number == 2
+    finally:
+        keep(before)
