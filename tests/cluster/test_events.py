@@ -98,11 +98,11 @@ def _is_stopped(pid: int) -> bool:
 
 
 def test_an_end_that_a_supervisor_asks_for_is_told(cluster_of: Open) -> None:
-    cluster = cluster_of(2, tasks=TASKS)
+    cluster = cluster_of(2, tasks=TASKS, grace=30.0)
     cluster.worker(1).signal(signal.SIGTERM)
     assert cluster.worker(1).wait() == 0
     (asked,) = events(cluster, "shutdown.asked")
-    assert (asked.worker, asked.payload) == ("w2", {"by": "SIGTERM", "grace_seconds": 1.0})
+    assert (asked.worker, asked.payload) == ("w2", {"by": "SIGTERM", "grace_seconds": 30.0})
     (left,) = cluster.wait_for(lambda: events(cluster, "worker.left"))
     assert left.worker == "w2"
     cluster.wait_for(lambda: heard(cluster, "once", "worker.left"))

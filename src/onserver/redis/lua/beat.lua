@@ -2,8 +2,8 @@
 -- late: note_of event
 -- flags: allow-oom
 -- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, turns, x:HOLDER, p:N.
--- ARGV: member, lease_ms, deliveries, keep_failed_s, 1 a worker, 2 one none of whose hooks listens to events, 0, then holder, number seen at the head of its hand-off
---       list at the last beat ('' none) for each executor
+-- ARGV: member, lease_ms, deliveries, keep_failed_s, what it is (0 no worker, 1 a worker, 2 one none of whose hooks listens
+--       to events), then holder, number seen at the head of its hand-off list at the last beat ('' none) for each executor
 -- Answer: {epoch, state, leader 0 or 1, ms until something is due or -1, {heads …}, what is asked (see asks), the time,
 --          how many of the queues of side runs that this worker serves have any, 1 when it leads and has events to pass on}
 -- Silence counts only while it could have been heard: when nobody was heard for half a lease, Redis (or everybody's
