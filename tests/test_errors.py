@@ -42,6 +42,9 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.RolesFileError("no such role", line=4), "`config/roles.json` line 4: no such role."),
     (errors.RoleNotFound("clark", ["clerk"]), "There is no role or privilege `clark`. Did you mean `clerk`? See all:"),
+    (errors.KeyNotFound("3f2a", ["9c41"]), "There is no signing key `3f2a`. There is `9c41`; see `onserver keys ls`."),
+    (errors.KeyInUse("3f2a", total=3, processes=[7, 9]), "Key `3f2a` cannot be retired: 3 processes name it: #7, #9, …."),
+    (errors.KeyInUse("3f2a", "new messages are signed with it"), "Key `3f2a` cannot be retired: new messages are "),
     (
         errors.NotConnected(),
         "This program is not connected to a server. Run it inside a project, or call `Server.load(…)` or "

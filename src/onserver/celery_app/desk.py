@@ -152,7 +152,8 @@ class Desk:
         try:
             return self.verify(claim)
         except (BadSignature, ProcessTimeout) as error:
-            holding.settle(claim.number, "end", "failed", error_of(error), claim.call or "{}")
+            retired = isinstance(error, BadSignature) and error.key and not claim.call
+            holding.settle(claim.number, "end", "dead" if retired else "failed", error_of(error), claim.call or "{}")
             return None
 
     def handed_back(self, claim: Claim, holding: Holding) -> bool:

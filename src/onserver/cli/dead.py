@@ -226,6 +226,7 @@ def _row(seen: Seen, letter: Letter) -> dict[str, Any]:
         "message": letter.message,
         "replays": record.replays,
         "replayed_by": record.replayed_by or None,
+        "signed_by": record.signed_by or None,
     }
 
 
@@ -253,7 +254,7 @@ def _shown(row: dict[str, Any]) -> Iterable[str]:
     yield f"#{row['process']} {row['name']} is {row['state']} since {_clock(row['ended'])}"
     facts = {"procedure": row["procedure"], "arguments": row["arguments"], "queue": row["queue"],
              "asked for by": f"{row['caller']} at {_clock(row['accepted'])}".strip(), "runs": _runs(row),
-             "worker": row["worker"], "replayed by": row["replayed_by"] or ""}  # fmt: skip
+             "worker": row["worker"], "replayed by": row["replayed_by"], "signed by": row["signed_by"]}  # fmt: skip
     yield from (f"  {name:<13} {fact}" for name, fact in facts.items() if fact)
     for one in row["history"]:
         next_one = f"next after {one['delay']:g} s"

@@ -9,7 +9,7 @@ import click
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.watch import Watch
 from onserver.cli.worker import run_worker
-from onserver.process.signing import make_first_key
+from onserver.process.key_file import make_first_key
 
 
 @click.command()

@@ -7,7 +7,7 @@ import click
 
 from onserver.cli import exits
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
-from onserver.process.signing import make_first_key
+from onserver.process.key_file import make_first_key
 from onserver.scaffold.joining import Application, difference, find_application, joined, new_files
 
 _KEYS = ".onserver/keys.json"

@@ -4,6 +4,7 @@
     ├─ ConfigError    ProjectNotFound 1001 · ImportFailed 1002 · UnknownSetting 1003 · RolesFileError 1004
     │                 NotConnected 1005 · DuplicateName 1006 · BadSetting 1007 · MissingExtra 1008
     │                 BadDeclaration 1009 · NoSigningKey 1010 · BadSettingsFile 1011 · RoleNotFound 1012
+    │                 KeyNotFound 1013 · KeyInUse 1014
     │                 UnsafeRedis 1204 · WrongLayout 1205 · UnsafeBind 6001
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
@@ -41,6 +42,7 @@ from onserver.errors.asking import (
 from onserver.errors.backups import BackupFailed, BackupRunning
 from onserver.errors.cuts import CutLost, CutNeverEnds
 from onserver.errors.facts import OnServerError
+from onserver.errors.keys import KeyInUse, KeyNotFound
 from onserver.errors.life import (
     ArchiveNotFound,
     ArchiveNotWritten,
@@ -142,6 +144,8 @@ __all__ = [
     "HookFailed",
     "HookNotFound",
     "ImportFailed",
+    "KeyInUse",
+    "KeyNotFound",
     "LockLost",
     "LockTimeout",
     "MaintenanceMode",

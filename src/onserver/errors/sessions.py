@@ -89,12 +89,16 @@ class ConnectionVetoed(SessionError):
 
 
 class BadSignature(SessionError):
-    """A message that was not signed by a program of this project, or is too old, or was changed on the way."""
+    """A message that was not signed by a program of this project, or is too old, or was changed on the way.
+
+    `key` is the id of the signing key that the message names, where the project does not have that key (any more).
+    """
 
     code = 4106
     procedure: str
     problem: str
     number: int | None = None
+    key: str = ""
 
     @property
     def message(self) -> str:
@@ -103,4 +107,6 @@ class BadSignature(SessionError):
 
     @property
     def hint(self) -> str:
+        if self.key:
+            return "If it was retired: `onserver keys resign` signs it anew, and `onserver dead replay` runs it then."
         return "All programs of a project need its signing key (`signing.key_file`, or ONSERVER_SIGNING_KEY)."

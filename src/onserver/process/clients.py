@@ -251,10 +251,10 @@ class _Client(threading.Thread):
                     raise
 
     def _run(self, request: bytes) -> None:
-        _, accepted, content = request.split(b" ", 2)
+        nonce, accepted, content = request.split(b" ", 2)
         procedure, body, envelope = decode(content)
         try:
-            self._server.part(Signer).verify(envelope, procedure, body, int(accepted))
+            self._server.part(Signer).verify(envelope, procedure, body, int(accepted), nonce=nonce.decode())
             found = self._server.registry.find(procedure)
             if not isinstance(found, Procedure):
                 raise ProcedureNotFound(procedure, (), len(self._server.registry.names()))

@@ -80,7 +80,7 @@ ENDED_BYTES: Final = frozenset(state.value.encode() for state in _ENDED)
 
 _FIELDS: Final = (
     "s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why", "lv", "pz", "pb", "sk", "st", "lk",
-    "rb", "ra", "rc", "h",
+    "rb", "ra", "rc", "sb", "sa", "h",
 )  # fmt: skip
 #: Fields that are no text.
 _RAW: Final = ("pr", "ta", "c")
@@ -131,6 +131,9 @@ class Record:
     replayed_by: str
     replayed_ms: int
     replays: int
+    #: Who signed it again last, with another key, or empty; and when.
+    signed_by: str
+    signed_ms: int
     #: How far it is, as it said last; None when it said nothing.
     progress: Progress | None = None
     #: The runs that raised and were followed by another, the last 20 of them.
@@ -166,7 +169,7 @@ def reading(store: Store, number: int) -> Sequence[Word]:
 def read_answer(number: int, answer: Sequence[Any]) -> Record | None:
     """Make a record of what Redis answers to `reading`; None for a number that is unknown."""
     texts = (value.decode(errors="replace") if value else "" for value in answer[: len(_FIELDS)])
-    fields = dict(zip(_FIELDS, texts, strict=True))
+    fields: dict[str, str] = dict(zip(_FIELDS, texts, strict=True))
     if not fields["t"]:
         return None
     progress, attempts, envelope = answer[len(_FIELDS) :]
@@ -196,6 +199,8 @@ def read_answer(number: int, answer: Sequence[Any]) -> Record | None:
         replayed_by=fields["rb"],
         replayed_ms=int(fields["ra"] or 0),
         replays=int(fields["rc"] or 0),
+        signed_by=fields["sb"],
+        signed_ms=int(fields["sa"] or 0),
         progress=Progress.read(progress),
         attempts=read_attempts(attempts),
     )

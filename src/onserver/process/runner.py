@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import time
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from onserver.errors import NotSendable, ProcedureNotFound, ProcessTimeout
+from onserver.errors import BadSignature, NotSendable, ProcedureNotFound, ProcessTimeout
 from onserver.interrupt import Interrupted
 from onserver.process import coroutines
 from onserver.process.attempts import next_attempt
@@ -195,7 +195,8 @@ def settlement(claim: Claim, server: Server, outcome: Outcome | Uncounted) -> Se
         return (claim.number, "retry", again, failure, claim.call)
     if claim.call:
         _show(claim, failure)
-    return (claim.number, "end", State.FAILED, failure, claim.call)
+    retired = isinstance(outcome.error, BadSignature) and outcome.error.key and not claim.call
+    return (claim.number, "end", State.DEAD if retired else State.FAILED, failure, claim.call)
 
 
 def out_of_time(claim: Claim, server: Server, cut: BaseException | None = None) -> Settlement:

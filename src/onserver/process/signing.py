@@ -12,110 +12,81 @@ must be known, the HMAC right, and the message made when the record says that it
 copied into another record proves nothing. A record may then wait, be delayed, retried or replayed as long as it likes:
 it keeps its envelope.
 
-Keys are in one JSON file, mode 0600: `{"active": ID, "keys": {ID: hex}}`. The active one signs, all of them verify; an
-unknown id makes the file be read again, so a new key may be brought to all machines first and made active then.
+Keys are in one file (`key_file`): the newest signs, all of them verify. A program looks once a second whether the file
+was replaced, and at once when a message names a key that it does not know: so a new key is used, and one that was
+retired is refused, without a restart.
 """
 
-import hashlib
 import hmac
-import json
-import os
-import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+import logging
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 from msgspec import DecodeError, Raw, msgpack
 
 from onserver.errors import BadSetting, BadSignature, NoSigningKey, ProcessTimeout
 from onserver.process.caller import Caller, snapshot_to_send
+from onserver.process.key_file import Keys, Mac, keys_of_text, make_first_key, read_keys
 from onserver.server import Server
 from onserver.session.context import current_run
 from onserver.values import decode, encode
 
 #: How far making and accepting of a message may lie apart, in seconds; `put` has the same number.
 FRESH_SECONDS: Final = 30.0
+#: How often a program looks whether the keys were changed, in seconds.
+LOOK_SECONDS: Final = 1.0
+#: What a script puts in front of a signature that was made for another message than the one that carries it.
+COPIED: Final = b"copied:"
 _MAC_BYTES: Final = 32
-_KEY_BYTES: Final = 32
-_SHORTEST: Final = 16
+#: What it raises to read bytes that are anything.
+_UNREADABLE: Final = (DecodeError, ValueError, TypeError, ArithmeticError, LookupError, RecursionError)
 #: Texts, a number and what is encoded already: nothing here needs the care that `values.encode` takes.
 _encoder: Final = msgpack.Encoder()
 
-
-@dataclass(frozen=True)
-class Keys:
-    """The keys of a project by their ids; one of them signs."""
-
-    active: str
-    keys: Mapping[str, bytes] = field(repr=False)
-
-    @cached_property
-    def macs(self) -> Mapping[str, Callable[[bytes], bytes]]:
-        """HMAC-SHA256 under each of them."""
-        return {name: _mac(key) for name, key in self.keys.items()}
+logger = logging.getLogger("onserver")
 
 
-def _mac(key: bytes) -> Callable[[bytes], bytes]:
-    """Make HMAC-SHA256 under one key, which is hashed once: a quarter faster than `hmac.digest`."""
-    keyed = hmac.new(key, digestmod="sha256")
-
-    def mac(message: bytes) -> bytes:
-        made = keyed.copy()
-        made.update(message)
-        return made.digest()
-
-    return mac
-
-
-def make_key(path: Path) -> str:
-    """Make a new key and let it sign from now on; those that are there go on verifying.
-
-    Args:
-        path: the key file; made, with mode 0600, where there is none.
-
-    Returns:
-        The id of the new key.
-    """
-    kept = read_keys(path) if path.exists() else Keys("", {})
-    secret = secrets.token_bytes(_KEY_BYTES)
-    identity = _id_of(secret)
-    keys = {name: key.hex() for name, key in {**kept.keys, identity: secret}.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    written = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump({"active": identity, "keys": keys}, file, indent=1)
-    written.replace(path)
-    return identity
-
-
-def read_keys(path: Path) -> Keys:
-    """Read a key file.
+class Envelope:
+    """What an envelope says, as long as nobody has checked it.
 
     Raises:
-        BadSetting: ONS-1007, it is not what `make_key` writes.
+        ValueError: it is none.
     """
-    try:
-        content = json.loads(path.read_text())
-        keys = {str(name): bytes.fromhex(key) for name, key in content["keys"].items()}
-        active = str(content["active"])
-        if active not in keys or any(len(key) < _SHORTEST for key in keys.values()):
-            raise ValueError(active)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = 'it has to hold {"active": ID, "keys": {ID: hex}}, as `onserver new` writes it'
-        raise BadSetting("signing.key_file", str(path), problem) from error
-    return Keys(active, keys)
+
+    __slots__ = ("caller", "expires_ms", "facts", "key", "mac", "made_ms", "nonce")
+
+    def __init__(self, envelope: bytes) -> None:
+        self.facts, self.mac = envelope[:-_MAC_BYTES], envelope[-_MAC_BYTES:]
+        try:
+            nonce, key, made_ms, expires_ms, caller = decode(self.facts)
+            self.nonce, self.key, self.caller = str(nonce), str(key), dict[str, Any](caller)
+            self.made_ms, self.expires_ms = int(made_ms), int(expires_ms)
+        except _UNREADABLE as error:
+            raise ValueError(_unreadable(envelope)) from error
 
 
 class Signer:
-    """The keys of one server's project. Made by `server.part(Signer)`."""
+    """Signs and verifies with the keys of one server's project. Made by `server.part(Signer)`."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._name = server.name
-        self._keys = self._load()
         self._contexts: dict[str, bytes] = {}
+        self._file = None if server.settings.signing.key else key_file_of(server)
+        self._stamp: tuple[int, ...] = ()
+        self._use(keys_of_text(server.settings.signing.key) if self._file is None else self._first(self._file))
+
+    @property
+    def file(self) -> Path | None:
+        """The file with the keys; None for a program that was given its key with its environment."""
+        return self._file
+
+    @property
+    def keys(self) -> Keys:
+        """The keys as they are now."""
+        self._look()
+        return self._keys
 
     def sign(self, nonce: str, made_ms: int, procedure: str, body: bytes, caller: Raw, expires_ms: int = 0) -> bytes:
         """Make the envelope of a message; see the top of this module.
@@ -128,12 +99,14 @@ class Signer:
             caller: snapshot of who asks, encoded.
             expires_ms: when its process must have begun, by the clock of Redis; 0 for no limit.
         """
-        active = self._keys.active
+        if monotonic() > self._look_at:
+            self._look()
+        active, mac_of = self._signing  # both at once: another thread may have just found a new key
         facts = _encoder.encode((nonce, active, made_ms, expires_ms, caller))
-        return facts + self._keys.macs[active](self._context(procedure) + facts + body)
+        return facts + mac_of(self._context(procedure) + facts + body)
 
     def verify(
-        self, envelope: bytes, procedure: str, body: bytes, accepted_ms: int, *, number: int = 0
+        self, envelope: bytes, procedure: str, body: bytes, accepted_ms: int, *, number: int = 0, nonce: str = ""
     ) -> dict[str, Any]:
         """Check an envelope.
 
@@ -143,6 +116,7 @@ class Signer:
             body: as it has come.
             accepted_ms: when it was accepted, by the clock of Redis.
             number: of a process that begins for the first time: whether it may still; 0 for any other.
+            nonce: with which it has come; empty where a script has compared that.
 
         Returns:
             The snapshot of the caller.
@@ -151,28 +125,41 @@ class Signer:
             BadSignature: ONS-4106, with what is wrong.
             ProcessTimeout: ONS-2202, it ought to have begun before now.
         """
+        if monotonic() > self._look_at:
+            self._look()
         facts, mac = envelope[:-_MAC_BYTES], envelope[-_MAC_BYTES:]
         try:
-            _, identity, made_ms, expires_ms, caller = decode(facts)
-        except (DecodeError, ValueError, TypeError) as error:
-            raise BadSignature(procedure, "it is not signed" if not envelope else "its signature is damaged") from error
-        mac_of = self._mac(str(identity))
+            own, identity, made_ms, expires_ms, caller = decode(facts)
+            mac_of = self._macs.get(identity) or self._found(identity)
+        except _UNREADABLE as error:
+            raise BadSignature(procedure, _unreadable(envelope)) from error
         if mac_of is None:
-            raise BadSignature(procedure, f"it was signed with key `{identity}`, which this project does not have")
+            problem = f"it was signed with key `{identity}`, which this project does not have"
+            raise BadSignature(procedure, problem, key=identity)
         if not hmac.compare_digest(mac, mac_of(self._context(procedure) + facts + body)):
             raise BadSignature(procedure, "its signature does not fit")
         if abs(accepted_ms - made_ms) > FRESH_SECONDS * 1000:
             raise BadSignature(procedure, "it was signed for another process")
+        if nonce and nonce != own:
+            raise BadSignature(procedure, "it was signed for another message")
         if expires_ms and number and expires_ms < self._server.store.now_ms():
             raise ProcessTimeout(number, (expires_ms - made_ms) / 1000, limit="expires")
         return dict(caller)
+
+    def sign_again(self, envelope: Envelope, procedure: str, body: bytes) -> bytes:
+        """Make the envelope of a message that waits again, with the key that signs now; all else that it says stays."""
+        self._look()
+        active, mac_of = self._signing
+        facts = (envelope.nonce, active, envelope.made_ms, envelope.expires_ms, Raw(encode(envelope.caller)))
+        again = _encoder.encode(facts)
+        return again + mac_of(self._context(procedure) + again + body)
 
     @staticmethod
     def shown(envelope: bytes) -> Caller | None:
         """Answer who an envelope says has asked, unchecked: for people to see, and for nothing else."""
         try:
-            return Caller.read(decode(envelope[:-_MAC_BYTES])[4])
-        except (DecodeError, ValueError, TypeError, LookupError, AttributeError):
+            return Caller.read(Envelope(envelope).caller)
+        except ValueError:
             return None
 
     def _context(self, procedure: str) -> bytes:
@@ -181,48 +168,63 @@ class Signer:
             found = self._contexts[procedure] = encode([self._name, procedure])
         return found
 
-    def _mac(self, identity: str) -> Callable[[bytes], bytes] | None:
-        if identity not in self._keys.keys:
-            self._keys = self._load()
-        return self._keys.macs.get(identity)
+    def _found(self, identity: object) -> Mac | None:
+        """HMAC under a key that was not known: it may have been made a moment ago."""
+        if not isinstance(identity, str):
+            raise TypeError(identity)
+        self._look()
+        return self._macs.get(identity)
 
-    def _load(self) -> Keys:
-        secret = self._server.settings.signing.key
-        if secret:
-            return _from_text(secret)
-        path = (self._server.project or Path()) / self._server.settings.signing.key_file
+    def _use(self, keys: Keys) -> None:
+        self._keys, self._macs = keys, keys.macs
+        self._choose()
+
+    def _choose(self) -> None:
+        active = self._keys.active()
+        self._signing = active, self._keys.macs[active]
+        self._look_at = monotonic() + LOOK_SECONDS
+
+    def _look(self) -> None:
+        """Look whether the file was replaced, and which key signs by now; one that cannot be read changes nothing."""
+        if self._file is not None:
+            try:
+                stamp = _stamp(self._file)
+                if stamp != self._stamp:
+                    self._use(read_keys(self._file))
+                    self._stamp = stamp
+            except (OSError, BadSetting) as error:
+                if self._stamp:  # said once
+                    logger.error("the signing keys that were read before stay in force: %s", error)
+                self._stamp = ()
+        self._choose()
+
+    def _first(self, path: Path) -> Keys:
         if not path.exists():
             if not self._server.embedded:
                 raise NoSigningKey(str(path))
             make_first_key(path)
+        self._stamp = _stamp(path)
         return read_keys(path)
 
 
-def make_first_key(path: Path) -> None:
-    """Make a key where there is none; of programs that do so at once, one wins and all use its key."""
-    made = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    make_key(made)
-    try:
-        os.link(made, path)
-    except FileExistsError:
-        return  # another program was faster
-    finally:
-        made.unlink()
+def _unreadable(envelope: bytes) -> str:
+    if envelope.startswith(COPIED):
+        inner = envelope.removeprefix(COPIED)
+        return "it was signed for another message" if Signer.shown(inner) else _unreadable(inner)
+    return "its signature is damaged" if envelope else "it is not signed"
+
+
+def key_file_of(server: Server) -> Path:
+    """Answer where the signing keys of a server's project are."""
+    return (server.project or Path()) / server.settings.signing.key_file
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def sign_now(server: Server, procedure: str, body: bytes, nonce: str, made_ms: int, expires_ms: int = 0) -> bytes:
     """Sign a message in the name of whoever asks here and now."""
     caller = snapshot_to_send(server, current_run())
     return server.part(Signer).sign(nonce, made_ms, procedure, body, caller, expires_ms)
-
-
-def _from_text(secret: str) -> Keys:
-    if len(secret) < _SHORTEST:
-        problem = f"a key has at least {_SHORTEST} characters; `python -c 'import secrets; print(secrets.token_hex())'`"
-        raise BadSetting("signing.key", "…", problem, "the environment")
-    key = secret.encode()
-    return Keys(_id_of(key), {_id_of(key): key})
-
-
-def _id_of(secret: bytes) -> str:
-    return hashlib.sha256(b"onserver key " + secret).hexdigest()[:8]

@@ -17,14 +17,15 @@ local none = {0, ''}
 if ARGV[5] == '' and (box == '' or mine ~= n) then return answer(nonce, none) end
 local v = mine and redis.call('HMGET', T .. 'p:' .. mine, 'mx', 'mp', 'ms') or {}
 if v[1] and mine == ARGV[4] then return answer(nonce, none) end
-local function packed(from, to)
+local function packed(from, to, as)
+  owned_in(ARGV, from + 2, to, as)
   local m = {ARGV[from], ARGV[from + 1], string.format('%.0f', now())}
   for i = from + 2, to do m[#m + 1] = ARGV[i] end
   return cmsgpack.pack(m)
 end
 local count = tonumber(ARGV[8])
-local start = count > 0 and packed(9, 8 + count)
-local call = ARGV[9 + count] == '' and '' or packed(9 + count, #ARGV)
+local start = count > 0 and packed(9, 8 + count, nonce .. '/start')
+local call = ARGV[9 + count] == '' and '' or packed(9 + count, #ARGV, nonce)
 if call == '' then
   if not mine and not start then return answer(nonce, none) end
   call = v[3]   -- where there is none yet it begins with that

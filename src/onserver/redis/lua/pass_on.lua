@@ -13,6 +13,7 @@ if v[2] ~= ARGV[2] or (v[1] or '') ~= ARGV[4] then return {} end
 local i, numbers = 6, {}
 while ARGV[i] do
   local last = i + 1 + tonumber(ARGV[i + 1])
+  owned_in(ARGV, i + 2, last, ARGV[1])
   local n = put_side(ARGV[i], unpack(ARGV, i + 2, last))
   if ARGV[i] == 'once' then redis.call('HSET', T .. 'server', 'hearing', n) end
   numbers[#numbers + 1] = n

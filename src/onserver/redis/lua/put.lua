@@ -15,7 +15,7 @@ local kept = answered(nonce)
 if kept then return kept end
 if holder ~= '' and holder ~= '!' then local no = guard(holder) if no then return no end end
 local no = too_old(ARGV[3]) if no then return no end
-for i = 12, #ARGV, 2 do f[ARGV[i]] = ARGV[i + 1] end
+owned_in(ARGV, 12, #ARGV, nonce) for i = 12, #ARGV, 2 do f[ARGV[i]] = ARGV[i + 1] end
 if not f.x and retry == '' then local no = closed(holder) if no then return no end end
 local no = passed(f) if no then return answer(nonce, no) end
 if key ~= '' then

@@ -20,7 +20,8 @@ local known, at = false, now()
 for j = 0, count - 1 do
   local n, i = last - count + 1 + j, 7 + width + j * 4
   local z = score(ARGV[5], n)
-  redis.call('HSET', T .. 'p:' .. n, 's', 'queued', 'q', q, 'z', z, 'a', at, 'b', ARGV[i], 'c', ARGV[i + 1], unpack(common))
+  redis.call('HSET', T .. 'p:' .. n, 's', 'queued', 'q', q, 'z', z, 'a', at, 'b', ARGV[i],
+    'c', owned(ARGV[i + 1], ARGV[1] .. '/' .. j), unpack(common))
   if ARGV[i + 2] ~= '' then redis.call('HSET', T .. 'p:' .. n, 'i', ARGV[i + 2]) end
   if ARGV[i + 3] ~= '' then redis.call('HSET', T .. 'p:' .. n, 'lk', ARGV[i + 3]) end
   if ex then turn(ex, 'e:' .. n) end

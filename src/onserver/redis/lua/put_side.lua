@@ -7,4 +7,5 @@ local kept = answered(ARGV[1])
 if kept then return kept end
 if ARGV[2] ~= '' then local no = guard(ARGV[2]) if no then return no end end
 local no = too_old(ARGV[3]) if no then return no end
+owned_in(ARGV, 5, #ARGV, ARGV[1])
 return answer(ARGV[1], put_side(ARGV[4], unpack(ARGV, 5)))

@@ -7,6 +7,18 @@ local function too_old(made)
     return redis.error_reply('ONS 4106 age ' .. string.format('%d', age) .. ' ms')
   end
 end
+-- A signature is good for the message whose nonce stands in it, and for no other: whatever else somebody sends it with
+-- becomes a record all the same, which tells so when it is verified (as `signing` has it).
+local function owned(signed, nonce)
+  local head = (#nonce < 32 and string.char(160 + #nonce) or string.char(217, #nonce % 256)) .. nonce
+  return string.sub(signed, 2, 1 + #head) == head and signed or 'copied:' .. signed
+end
+-- the same in a list of words: field, value … from i to last
+local function owned_in(words, i, last, nonce)
+  for at = i, last, 2 do
+    if words[at] == 'c' then words[at + 1] = owned(words[at + 1], nonce) end
+  end
+end
 local function score(priority, n) return string.format('%.0f', (9 - tonumber(priority)) * 17592186044416 + n) end
 -- Is there anybody? ok | noqueue: no worker listens on q | noproc: none of them has t
 local function served(q, known)
