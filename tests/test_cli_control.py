@@ -182,6 +182,18 @@ def test_ps_watches_until_it_is_interrupted(served: Project, working: int) -> No
 # ---- call --progress
 
 
+def test_ps_watches_as_objects_one_a_look(served: Project, working: int) -> None:
+    log = served.start("ps", "--watch", str(working), "--json", "-q")
+    wait_for(lambda: log.read_text().count('{"v":1') >= 2, 60)
+    served.programs[-1].send_signal(signal.SIGINT)
+    assert served.programs[-1].wait(60) == 130
+    looks = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]  # the rest is narration
+    assert len(looks) >= 2
+    assert {(look["ok"], look["data"][0]["number"], look["data"][0]["state"]) for look in looks} == {
+        (True, working, "running")
+    }
+
+
 def test_call_shows_progress_and_then_the_result(served: Project) -> None:
     called = served.run("call", "work.counts", "500", "--progress")
     assert (called.returncode, called.stdout) == (0, "500\n")

@@ -56,6 +56,13 @@ def test_a_flask_application_joins(onserver_redis: str, tmp_path: Path, broker: 
         store = cluster.server.store
         greeted = Process.get(int(store.command("GET", store.key(f"id:{task_id}"))))
         assert greeted.result(timeout=60) == "hello ann"
+        told = subprocess.run(
+            [sys.executable, "-m", "onserver.cli", "compat", "--json"], cwd=folder, env=environment, text=True,
+            capture_output=True, check=False, timeout=90,
+        )  # fmt: skip
+        data = json.loads(told.stdout)["data"]
+        assert data["application"] == "make_celery:celery_app"
+        assert (told.returncode, data["broker"]) == ((0, "onserver") if broker == "onserver" else (10, "redis"))
         assert not cluster.worker(0).end()
         keys = store.command("KEYS", f"{prefix}*")
         if keys:
