@@ -139,7 +139,7 @@ def test_settings_that_can_change_are_taken_over_and_others_named(cluster_of: Op
 
 def test_sleep_waits_until_hooks_were_told_and_a_machine_tells_it_once(cluster_of: Open, tmp_path: Path) -> None:
     with private_logind(tmp_path) as (address, logind):
-        cluster = cluster_of(2, tasks=TASKS, DBUS_SYSTEM_BUS_ADDRESS=address)
+        cluster = cluster_of(2, tasks=TASKS, grace=30.0, DBUS_SYSTEM_BUS_ADDRESS=address)
         wait_for(lambda: logind.waits == 2, 30, "both workers to delay")
         assert {what for what, _ in logind.asked} == {"sleep:shutdown delay"}
         assert {who for _, who in logind.asked} == {"onserver w1", "onserver w2"}
