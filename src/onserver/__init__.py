@@ -47,13 +47,13 @@ if TYPE_CHECKING:
     from onserver.process.execute import execute_on_server as execute_on_server
     from onserver.process.handle import Process as Process
     from onserver.process.mailbox import mailbox as mailbox
+    from onserver.process.maintenance import begin_maintenance as begin_maintenance
+    from onserver.process.maintenance import end_maintenance as end_maintenance
+    from onserver.process.maintenance import maintenance as maintenance
     from onserver.process.procedure import Procedure as Procedure
     from onserver.process.procedure import Start as Start
     from onserver.process.rules import Limit as Limit
     from onserver.process.rules import Retry as Retry
-    from onserver.process.maintenance import begin_maintenance as begin_maintenance
-    from onserver.process.maintenance import end_maintenance as end_maintenance
-    from onserver.process.maintenance import maintenance as maintenance
     from onserver.process.semaphores import semaphore as semaphore
     from onserver.process.signals import Signal as Signal
     from onserver.process.signals import signal as signal
@@ -87,12 +87,15 @@ _NAMES: Final = {
     "as_server": "onserver.process.caller:as_server",
     "backup": "onserver.backup.asking:backup",
     "backup_info": "onserver.backup.facts:backup_info",
+    "begin_maintenance": "onserver.process.maintenance:begin_maintenance",
     "caller": "onserver.process.caller:caller",
+    "end_maintenance": "onserver.process.maintenance:end_maintenance",
     "errors": "onserver.errors",
     "execute_many": "onserver.process.execute:execute_many",
     "execute_on_client": "onserver.process.clients:execute_on_client",
     "execute_on_server": "onserver.process.execute:execute_on_server",
     "mailbox": "onserver.process.mailbox:mailbox",
+    "maintenance": "onserver.process.maintenance:maintenance",
     "on_backup_shutdown": "onserver.life.occasions:on_backup_shutdown",
     "on_backup_startup": "onserver.life.occasions:on_backup_startup",
     "on_server_close_connection": "onserver.life.occasions:on_server_close_connection",
@@ -100,16 +103,13 @@ _NAMES: Final = {
     "on_server_shutdown": "onserver.life.hooks:on_server_shutdown",
     "on_server_startup": "onserver.life.hooks:on_server_startup",
     "on_system_event": "onserver.life.occasions:on_system_event",
-    "begin_maintenance": "onserver.process.maintenance:begin_maintenance",
     "procedure": "onserver.process.declare:procedure",
-    "end_maintenance": "onserver.process.maintenance:end_maintenance",
     "process": "onserver.process.current:process",
     "process_activity": "onserver.process.activity:process_activity",
     "register_client": "onserver.process.clients:register_client",
     "registered_clients": "onserver.process.clients:registered_clients",
     "restore_info": "onserver.backup.facts:restore_info",
     "semaphore": "onserver.process.semaphores:semaphore",
-    "maintenance": "onserver.process.maintenance:maintenance",
     "server_epoch": "onserver.life.epoch:server_epoch",
     "session": "onserver.session.context:session",
     "signal": "onserver.process.signals:signal",
@@ -138,12 +138,15 @@ __all__ = [
     "as_server",
     "backup",
     "backup_info",
+    "begin_maintenance",
     "caller",
+    "end_maintenance",
     "errors",
     "execute_many",
     "execute_on_client",
     "execute_on_server",
     "mailbox",
+    "maintenance",
     "on_backup_shutdown",
     "on_backup_startup",
     "on_server_close_connection",
@@ -155,16 +158,13 @@ __all__ = [
     "process",
     "process_activity",
     "register_client",
-    "begin_maintenance",
     "registered_clients",
-    "end_maintenance",
     "restore_info",
     "semaphore",
     "server_epoch",
     "session",
     "signal",
     "system_event",
-    "maintenance",
     "unregister_client",
     "wait_all",
 ]

@@ -48,8 +48,8 @@ def call(
 ) -> int:
     """Run a procedure on the server and print its result.
 
-    Each ARG is read as JSON where it is JSON, else as text; `key=value` is passed by name. On a terminal, or with -v, it
-    tells after some seconds what it waits for.
+    Each ARG is read as JSON where it is JSON, else as text; `key=value` is passed by name. On a terminal, or with -v,
+    it tells after some seconds what it waits for.
 
     Exit status: 0 done, 1 it raised, 2 wrong arguments, 4 no such procedure, 5 no result in time, 7 no worker is up.
     """

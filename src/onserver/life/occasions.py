@@ -21,10 +21,10 @@ from onserver.life.hook import (
 )
 from onserver.life.hook_arguments import Backup, BackupResult, Connection, SystemEvent
 
-StartsBackup = TypeVar("StartsBackup", bound=Callable[[Backup], "int | None | Awaitable[int | None]"])
+StartsBackup = TypeVar("StartsBackup", bound=Callable[[Backup], "int | Awaitable[int | None] | None"])
 EndsBackup = TypeVar("EndsBackup", bound=Callable[[BackupResult], Any])
 HearsEvent = TypeVar("HearsEvent", bound=Callable[[SystemEvent], Any])
-OpensConnection = TypeVar("OpensConnection", bound=Callable[[Connection], "int | None | Awaitable[int | None]"])
+OpensConnection = TypeVar("OpensConnection", bound=Callable[[Connection], "int | Awaitable[int | None] | None"])
 ClosesConnection = TypeVar("ClosesConnection", bound=Callable[[Connection], Any])
 
 
