@@ -180,6 +180,9 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.MaintenanceMode("back at 9"), "The server is in maintenance: back at 9."),
     (errors.ConnectionVetoed("shop.gate", 7, "full"), "Hook `shop.gate` refused the connection with 7: full."),
+    (errors.UserNotFound("ann"), "There is no user `ann`. `onserver users ls` lists them, `onserver users add` makes one."),
+    (errors.UserExists("ann"), "There is a user `ann` already. `onserver users passwd` gives another password;"),
+    (errors.PasswordRefused("has to have 8 to 1,024 characters"), "The password has to have 8 to 1,024 characters."),
     (errors.BadSignature("shop.add", "it is 41 s old", 7), "The message for `shop.add` (#7) was refused: it is 41 s o"),
     (errors.BackupVetoed("shop.guard", 201, "month-end"), "Hook `shop.guard` refused the backup with 201: month-end."),
     (

@@ -72,6 +72,7 @@ LAZY_USERS = {
     "onserver.process.procedure",
     "onserver.process.side",
     "onserver.server",
+    "onserver.session.users",
     "onserver.values",
 }
 IMPORTERS = {"onserver.lazy", "onserver.project", "onserver.process.failure"}

@@ -39,6 +39,7 @@ VERBS = {
     "backup": ("onserver.cli.backup:backup", "Make backups, verify and restore them."),
     "hooks": ("onserver.cli.hooks:hooks", "List hooks and their runs, and run one."),
     "roles": ("onserver.cli.roles:roles", "Check, show and ask privileges and roles."),
+    "users": ("onserver.cli.users:users", "List, make and remove users; give them passwords."),
     "keys": ("onserver.cli.keys:keys", "List signing keys, make, retire and renew them."),
     "migrate": ("onserver.cli.migrate:migrate", "Bring the keys of the server into the layout of this release."),
     "doctor": ("onserver.cli.doctor:doctor", "Look whether all is well, and mend what can be mended."),

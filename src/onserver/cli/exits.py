@@ -32,6 +32,8 @@ _STATUS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.ScheduleNotFound, NOT_FOUND),
     (errors.HookNotFound, NOT_FOUND),
     (errors.RoleNotFound, NOT_FOUND),
+    (errors.UserNotFound, NOT_FOUND),
+    (errors.UserExists, CONFLICT),
     (errors.KeyNotFound, NOT_FOUND),
     (errors.KeyInUse, CONFLICT),
     (errors.AlreadyRunning, CONFLICT),

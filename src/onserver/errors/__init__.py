@@ -16,6 +16,7 @@
     │                 VersionConflict 3108 · ChangesNotLogged 3109
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
     │                 ConnectionVetoed 4105 · BadSignature 4106
+    │                 UserNotFound 4110 · UserExists 4111 · PasswordRefused 4112
     ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
     │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
     │                 ArchiveNotFound 5208 · BackupFailed 5209 · BackupRunning 5210
@@ -113,6 +114,7 @@ from onserver.errors.storing import (
     TooLarge,
     VersionConflict,
 )
+from onserver.errors.users import PasswordRefused, UserExists, UserNotFound
 
 __all__ = [
     "AlreadyRunning",
@@ -159,6 +161,7 @@ __all__ = [
     "NotSendable",
     "NotShareable",
     "OnServerError",
+    "PasswordRefused",
     "PrivilegeDenied",
     "ProcedureFailed",
     "ProcedureNotFound",
@@ -184,6 +187,8 @@ __all__ = [
     "UnknownSetting",
     "UnsafeBind",
     "UnsafeRedis",
+    "UserExists",
+    "UserNotFound",
     "VariableTimeout",
     "VersionConflict",
     "WrongLayout",

@@ -69,6 +69,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("hooks:EPOCH", "hash", "claim_hook, step", "30 days", timed, "server"),
     Key("hook_runs", "stream", "note_hook, step, bury", "the newest 1,000 or so", kept),
     Key("failure:EPOCH", "string", "fail_epoch", "one day", timed, "server"),
+    Key("users", "hash", "user", "until they are removed", kept, "server"),
     Key("procedures", "hash", "register", "for ever: a name outlives its workers", kept, "server"),
     Key("aliases", "hash", "register", "for ever: what was put under an earlier name may wait still", kept, "server"),
     Key("events", "stream", "tell_events, and whatever ends or moves something", "the last 1,000", kept),

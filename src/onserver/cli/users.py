@@ -1,0 +1,133 @@
+"""`onserver users`: who may log in, in which roles, and with which password; no password is on the command line."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from onserver.cli import exits
+from onserver.cli.abort import confirm
+from onserver.cli.invocation import Invocation, common_options, pass_invocation
+from onserver.cli.screen import columns
+from onserver.errors import PasswordRefused, RoleNotFound
+from onserver.process.control import asked_by
+from onserver.server import Server
+from onserver.session.users import LONGEST, User, Users, require_name
+
+
+@click.group()
+@common_options
+def users() -> None:
+    """List, make and remove the users of the server; give them passwords.
+
+    A password is read from the terminal without being shown, or from the standard input. Needs
+    `pip install 'onserver[users]'`.
+
+    Exit status: 0 done, 3 refused, 4 there is no such user or role, 8 there is one of that name.
+    """
+
+
+@users.command()
+@common_options
+@pass_invocation
+def ls(invocation: Invocation) -> int:
+    """List the users and their roles.
+
+    Exit status: 0 done, 6 cannot reach Redis.
+    """
+    rows = [_row(user) for user in Users(invocation.server().store).listed()]
+    shown = [{**row, "roles": " ".join(f"+{role}" for role in row["roles"])} for row in rows]
+    none = "no users: nobody is asked for a password"
+    invocation.screen.result(rows, columns(("name", "roles", "since", "by"), shown) if rows else none)
+    return exits.DONE
+
+
+@users.command()
+@click.argument("name")
+@click.argument("roles", nargs=-1, metavar="[+ROLE]…")
+@common_options
+@pass_invocation
+def add(invocation: Invocation, name: str, roles: Sequence[str]) -> int:
+    """Make a user with these roles or privileges of `config/roles.json`.
+
+    Exit status: 0 done, 2 wrong usage, 3 the password is too short, 4 there is no such role, 8 there is one of that
+    name.
+    """
+    server = invocation.server()
+    given = _declared(server, roles)
+    require_name(name)
+    made = Users(server.store).add(name, _password(), given, by=asked_by(server))
+    invocation.screen.result(_row(made), f"user {name} may log in")
+    return exits.DONE
+
+
+@users.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@common_options
+@pass_invocation
+def rm(invocation: Invocation, name: str, yes: bool) -> int:
+    """Remove a user.
+
+    Exit status: 0 done, 2 wrong usage, 4 there is no such user.
+    """
+    known = Users(invocation.server().store)
+    user = known.get(name)
+    if not yes:
+        confirm(f"Remove user {user.name}?")
+    known.remove(name)
+    invocation.screen.result({"name": user.name}, f"user {user.name} is removed")
+    return exits.DONE
+
+
+@users.command()
+@click.argument("name")
+@common_options
+@pass_invocation
+def passwd(invocation: Invocation, name: str) -> int:
+    """Give a user another password.
+
+    Exit status: 0 done, 3 it is too short, 4 there is no such user.
+    """
+    known = Users(invocation.server().store)
+    user = known.get(name)
+    known.set_password(name, _password())
+    invocation.screen.result({"name": user.name}, f"user {user.name} has another password")
+    return exits.DONE
+
+
+def _password() -> str:
+    """Read one from the terminal, twice and unseen; where there is none, the first line of the standard input."""
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt="The same again", err=True))
+    line = sys.stdin.readline(LONGEST + 3)
+    if not line:
+        raise PasswordRefused("is missing: it is read from the terminal, or is the first line of the standard input")
+    return line.rstrip("\r\n")
+
+
+def _declared(server: Server, roles: Sequence[str]) -> list[str]:
+    """Take roles and privileges as they are spelled in the file.
+
+    Raises:
+        RoleNotFound: ONS-1012, one is not declared.
+    """
+    known, found = server.require_roles(), list[str]()
+    for word in roles:
+        if not word.startswith("+") or word == "+":
+            raise click.UsageError(f"`{word}` is no role: write it as `+{word.lstrip('+') or 'ROLE'}`.")
+        name = known.role(word[1:]) or known.spelled(word[1:])
+        if name is None:
+            raise RoleNotFound(word[1:], difflib.get_close_matches(word[1:], [*known.roles, *known.privileges]))
+        found.append(name)
+    return list(dict.fromkeys(found))
+
+
+def _row(user: User) -> dict[str, Any]:
+    since = datetime.fromtimestamp(user.made_ms / 1000).astimezone().isoformat(timespec="seconds")
+    return {"name": user.name, "roles": list(user.roles), "since": since, "by": user.by}
