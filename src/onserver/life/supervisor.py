@@ -1,31 +1,22 @@
 """The supervisor: the member of a worker. It beats, takes orders, watches its executors, and runs no procedure.
 
 One loop waits for whatever comes first: a signal, an order, a child's output, the next beat. Then it does what is due
-and looks whether its phase has come to an end:
-
-    joining → (waiting →) starting → running → stopping → draining → last → gone
-
-`stopping` is the time of the shutdown hooks, `last` that of those with `when="drained"`. A worker that leaves while
-others stay goes from running to draining at once. Declared dead, it drops everything and joins under a new number.
-Draining, it hands back at once what it had claimed and not begun, and gives what runs its grace time. A second signal
-ends that time: what runs is interrupted, and killed 2 s later; a third one kills it.
+and looks whether its phase (`phases`) has come to an end. Declared dead, it drops everything and joins under a new
+number.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from time import monotonic
-from typing import Literal
 
 from onserver import crash
 from onserver.cluster.member import Beat, Member
 from onserver.cluster.sweep import bury_gone, release_due, sweep
 from onserver.errors import BrokerUnavailable, MemberFenced
-from onserver.life import epoch as epochs
 from onserver.life.asks import LOOK_SECONDS, Asks
 from onserver.life.child import Child
 from onserver.life.code import Code
@@ -35,15 +26,12 @@ from onserver.life.duties import make_duties
 from onserver.life.executor import Tracer
 from onserver.life.happenings import Happenings
 from onserver.life.health import Health
-from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_of
-from onserver.life.hook_turns import HookRun
 from onserver.life.kinship import become_subreaper
 from onserver.life.loops import Loops
 from onserver.life.marks import uptime
-from onserver.life.narrate import failed_start, failure_value, hook_line
 from onserver.life.orders import Orders
 from onserver.life.output import Spoken
-from onserver.life.running_hook import run_hook
+from onserver.life.phases import Phases
 from onserver.life.side_runs import Sides
 from onserver.life.watching import Watching
 from onserver.life.worker import Worker
@@ -52,13 +40,10 @@ from onserver.process.log_book import LogBook
 from onserver.process.timetable import Timetable
 from onserver.redis.answers import LinkError
 from onserver.redis.store import Store
-from onserver.server import SPACE, Server
-from onserver.session.storage import empty_storage
+from onserver.server import Server
 
 #: Children that run what waits in queues.
 _SEATED = ("executor", "async")
-
-Phase = Literal["joining", "waiting", "starting", "running", "stopping", "draining", "last", "gone"]
 
 
 class Supervisor:
@@ -97,7 +82,6 @@ class Supervisor:
         self.node = node
         self._worker = worker
         self._executors = executors
-        self._grace = grace_seconds
         self._load, self._reload_project = load, reload
         self._tracer = tracer
         self._gate = gate or nullcontext()
@@ -115,17 +99,9 @@ class Supervisor:
         self._others = make_duties(server, self._store, say)
         self._tick_at: float | None = None
         self._heard = True
-        self._look = True
-        self._status = 0
-        self._stopping = False
-        self._forced = False
         self._sweep = False
-        self.epoch = 0
         self._asked = 0.0
-        self._stillborn = 0
-        self._deadline = 0.0
-        self._late = False
-        self.phase: Phase = "joining"
+        self._phases = Phases(server, self._store, node, grace_seconds, health, say)
         self.code = load()
         self._limits_said: int | None = None
 
@@ -137,8 +113,8 @@ class Supervisor:
         become_subreaper()
         with self._watching.handled_signals():
             try:
-                while self.phase != "gone":
-                    if self.phase != "joining" or self._join():
+                while self._phases.now != "gone":
+                    if self._phases.now != "joining" or self._join():
                         self._turn()
             finally:
                 self._happenings.close()
@@ -149,31 +125,31 @@ class Supervisor:
                     with suppress(BrokerUnavailable):  # nobody is left to try again
                         self._book.write(self._store, now=True)
                 self._store.close()
-        return self._status
+        return self._phases.status
 
     def _turn(self) -> None:
         orders = self._wait()
-        self._health.turn(self.phase, member=self.member.number, epoch=self.epoch)
+        self._health.turn(self._phases.now, member=self.member.number, epoch=self._phases.epoch)
         try:
             self._take_orders(orders)
             self._take_signals()
             if monotonic() >= self._next_beat:
                 self._beat()
-            if self.phase == "draining" and monotonic() >= self._deadline:
-                self._look = True
+            if self._phases.now == "draining" and monotonic() >= self._phases.deadline:
+                self._phases.look = True
             self.crew.end_overdue()
             if self._heard:
                 self._asks.follow()
             if self.crew.reap():
-                self._look = True
+                self._phases.look = True
             if self._heard:
                 self._book.write(self._store, now=bool(self.crew.deaths))  # last words before the death is known
                 self.crew.bury()
                 self._duties()
                 self._keep_crew()
-                if self._look:
-                    self._look = False
-                    self._advance()
+                if self._phases.look:
+                    self._phases.look = False
+                    self._phases.advance()
             self._happenings.settle(heard=self._heard)
         except MemberFenced as fenced:
             self._fenced(fenced)
@@ -187,7 +163,7 @@ class Supervisor:
         overdue = self.crew.next_deadline()
         if overdue is not None:
             ends.append(overdue)
-        if self._heard and self._look:
+        if self._heard and self._phases.look:
             ends.append(0.0)
         held = self._happenings.next_seconds()
         if held is not None:
@@ -201,8 +177,8 @@ class Supervisor:
             ends.append(self._due_at - now)
         if self._heard and self._tick_at is not None:
             ends.append(self._tick_at - now)
-        if self._heard and self.phase == "draining":
-            ends.append(self._deadline - now)
+        if self._heard and self._phases.now == "draining":
+            ends.append(self._phases.deadline - now)
         self._watching.listen(self._happenings.source())
         return self._watching.wait(min(ends), self._orders if self._heard else None)
 
@@ -223,25 +199,23 @@ class Supervisor:
                 self.member = Member.join(self._store, self.server.settings, "worker", self.node, self._facts())
                 self._register(self.code)
                 self._timetable.plan(self.code.digest, self.code.schedules)
-                self._opening = epochs.open_epoch(self.member, keep_storage=self.server.settings.storage.keep)
+                self._phases.open(self.member)
                 break
             except BrokerUnavailable as error:
                 if self._heard:
                     self._say(f"waiting for Redis: {error}")
                 self._heard = False
                 if self._watching.is_asked_to_end:
-                    self.phase = "gone"
+                    self._phases.now = "gone"
                     return False
-        self._heard, self._look = True, True
+        self._heard = True
         self.crew = Crew(self.server, self.member, self._tracer, self._gate, self._watch_child, self._forget_child)
         self._loops = Loops(self.server, self.member, self.crew, self._worker, self._tracer)
         self._asks = Asks(self.server, self.crew)
         self._sides = Sides(self.server, self.member, self.crew)
         self._orders = Orders(self._store, self.member.number, self._lease / 5)
         self._next_beat = monotonic()
-        self.phase = "waiting"
-        if self._opening.how != "wait":
-            self._enter()
+        self._phases.begin(self.crew)
         return True
 
     def _register(self, code: Code) -> None:
@@ -254,14 +228,6 @@ class Supervisor:
         stand_ins = self.server.settings.worker.stand_ins
         facts = {"queues": " ".join(self._worker.queues), "executors": str(self._executors)}
         return {**self.code.facts, **facts, "spare": str(stand_ins)}
-
-    def _enter(self) -> None:
-        self.phase = "starting"
-        self.epoch = self._opening.epoch.number
-        self._hooks = self._sequence(STARTUP)
-
-    def _sequence(self, kind: str) -> HookRun:
-        return HookRun(self._store, self.epoch, hooks_of(self.server, kind))
 
     # -- beats, orders, signals
 
@@ -290,17 +256,7 @@ class Supervisor:
         self._tick_at = self._timetable.heed(beat.leader and beat.state == "running", beat.now_ms)
         for duty in self._others:
             duty.heard(beat)
-        self._look = True
-        if beat.epoch != (self.epoch or beat.epoch) or beat.state == "none":
-            if self.phase == "starting" and epochs.failure(self._store, self.epoch):
-                self._fail()
-                return
-            raise MemberFenced(str(self.member.number))  # the server that this member worked for is gone
-        if self.phase in ("starting", "running"):
-            if beat.state == "stopping":
-                self._begin_stop()
-            elif beat.state == "failed":
-                self._fail()
+        self._phases.heed(beat)
 
     def _lost(self, error: BrokerUnavailable) -> None:
         """Redis did not answer as it should. A refusal is an answer: nobody can be given our work meanwhile."""
@@ -317,23 +273,22 @@ class Supervisor:
         self._say(f"{fenced} Everything here is dropped.")
         self.crew.kill()
         self._orders.close()
-        leaving = self.phase in ("stopping", "draining", "last")
-        self.phase = "gone" if leaving else "joining"
+        self._phases.now = "gone" if self._phases.leaves else "joining"
 
     def _take_orders(self, orders: list[str]) -> None:
         for order in orders:
             if self._happenings.order(order):
                 continue
             if order == "shutdown":
-                self._asked = self._asked or self._happenings.asked_to_end("logind", self._grace)
+                self._asked = self._asked or self._happenings.asked_to_end("logind", self._phases.grace)
             elif order == "due":
                 self._due_at = monotonic()
             elif order == "reload":
                 self._reload()
             elif order == "drain":
                 given = ordered_grace(self.member)
-                self._grace = self._grace if given is None else given
-                self._leave()
+                self._phases.grace = self._phases.grace if given is None else given
+                self._phases.leave()
             elif order == "schedule":
                 self._timetable.look()
                 self._next_beat = monotonic()
@@ -350,19 +305,19 @@ class Supervisor:
             elif number == signal.SIGHUP:
                 self._reread()
             elif number in (signal.SIGTERM, signal.SIGINT):
-                if self._forced or self.phase in ("joining", "waiting") or (self._asked and not self._heard):
-                    self._force()
+                if self._phases.forced or self._phases.now == "waiting" or (self._asked and not self._heard):
+                    self._phases.force()
                 elif self._asked:
-                    self._hurry()
+                    self._phases.hurry()
                 elif number == signal.SIGTERM:
-                    self._asked = self._happenings.asked_to_end("SIGTERM", self._grace)
+                    self._asked = self._happenings.asked_to_end("SIGTERM", self._phases.grace)
                 else:
                     self._asked = monotonic()
-        if self._asked and self.phase in ("starting", "running"):
+        if self._asked and self._phases.works:
             if self._heard:
-                self._leave()
-            elif monotonic() - self._asked > self._grace:
-                self._force()
+                self._phases.leave()
+            elif monotonic() - self._asked > self._phases.grace:
+                self._phases.force()
 
     def _watch_child(self, child: Child) -> None:
         child.told = self._keep_words
@@ -377,7 +332,7 @@ class Supervisor:
     def _forget_child(self, child: Child) -> None:
         self._watching.drop(child)
         if os.WIFSIGNALED(child.status) or os.WEXITSTATUS(child.status):
-            self._stillborn += child.role == "hook" and not child.page.current
+            self._phases.stillborn += child.role == "hook" and not child.page.current
             self._say(f"{child.role.replace('async', 'async executor')} {child.holder} {describe_end(child)}")
 
     # -- duties and phases
@@ -390,7 +345,7 @@ class Supervisor:
             self._due_at = None if left is None else monotonic() + left
         if self._tick_at is not None and monotonic() >= self._tick_at:
             self._tick_at = self._timetable.turn()
-        if self.phase != "waiting" and not self._late:
+        if self._phases.now != "waiting" and not self._phases.late:
             self._sides.take(self.code.plain.digest)
         if self._sweep:
             self._sweep = False
@@ -398,151 +353,24 @@ class Supervisor:
                 self._say(f"member {number} was declared dead")
 
     def _keep_crew(self) -> None:
-        if self._happenings.shedding and self.phase in ("starting", "running"):
-            self._drain_all()
-        elif self.phase in ("starting", "running", "stopping"):
+        if self._happenings.shedding and self._phases.works:
+            self._phases.drain_all()
+        elif self._phases.works or self._phases.now == "stopping":
             self.crew.fill(self._executors, self.code.plain.digest, self._worker.queues)
             self.crew.recycle(self._executors, self.code.plain.digest, self._worker.queues)
             self._loops.fill(self.code)
             self._loops.recycle(self.code)
 
-    def _advance(self) -> None:
-        """Look whether the phase has come to an end."""
-        if self.phase == "waiting":
-            self._opening = epochs.open_epoch(self.member, keep_storage=self.server.settings.storage.keep)
-            if self._opening.how != "wait":
-                self._enter()
-        elif self.phase == "starting":
-            self._start()
-        elif self.phase == "stopping":
-            if self._run_hooks(stop_at_failure=False) == "done":
-                self._begin_drain()
-        elif self.phase == "draining":
-            self._drain()
-        elif self.phase == "last" and self._run_hooks(stop_at_failure=False) == "done" and not self.crew.children:
-            self._go()
-
-    def _start(self) -> None:
-        if epochs.read(self._store).state == "running":
-            self._ready()
-            return
-        if self._opening.emptying:
-            empty_storage(self._store, SPACE, self.epoch)
-            self._store.run("emptied", self.epoch)
-        outcome = self._run_hooks(stop_at_failure=True)
-        if outcome == "done":
-            epochs.run_epoch(self._store, self.epoch)
-            self._ready()
-        elif outcome == "failed":
-            hook, number = next(iter(self._hooks.failed.items()), (self._hooks.hooks[0], 0))
-            error = self._store.command("HGET", self._store.key(f"p:{number}"), "e")
-            epochs.fail_epoch(self._store, self.epoch, failure_value(hook, error or b""))
-            self._fail()
-
-    def _ready(self) -> None:
-        self.phase = "running"
-        self._health.turn("running", member=self.member.number, epoch=self.epoch)  # before it is said
-        count = len(self.server.registry.all())
-        self._say(f"{self.node} ready · member {self.member.number} · {count} procedures · epoch {self.epoch}")
-
-    def _run_hooks(self, *, stop_at_failure: bool) -> str:
-        """Run the next hook of the present sequence if nobody does."""
-        if any(child.role == "hook" for child in self.crew.children.values()) or self.crew.deaths:
-            return "busy"
-        step = self._hooks.look(stop_at_failure=stop_at_failure)
-        if not isinstance(step, Hook):
-            return step
-        if self._stillborn >= self.server.settings.process.deliveries:
-            return "failed" if stop_at_failure else "done"  # its children die before they can claim it
-        epoch = self.epoch
-        self._say(hook_line(step, epoch))
-        self.crew.run_hook(lambda executor: run_hook(executor, epoch, step))
-        return "busy"
-
-    def _fail(self) -> None:
-        """The start has failed: the traceback is the last thing on the screen, and the status is 1."""
-        self._status = 1
-        self.crew.kill()
-        self.crew.bury()
-        self.member.leave()
-        self.phase = "gone"
-        sys.stdout.flush()
-        self._say(failed_start(epochs.failure(self._store, self.epoch)))
-
-    def _begin_stop(self) -> None:
-        self._stopping = True
-        asked = epochs.asked_grace(self._store)
-        self._grace = self._grace if asked is None else asked
-        self.phase, self._look = "stopping", True
-        self._hooks = self._sequence(SHUTDOWN)
-
-    def _leave(self) -> None:
-        """This worker is to go: the last one takes the server with it."""
-        if self.phase not in ("starting", "running"):
-            return
-        state = epochs.leaving(self.member)
-        if state == "stopping":
-            self._begin_stop()
-        else:
-            self._begin_drain()
-
-    def _begin_drain(self) -> None:
-        self.phase, self._look = "draining", True
-        self._deadline = monotonic() + self._grace
-        running = sum(len(child.page.begun) for child in self.crew.children.values())
-        self._say(f"{self.node} takes no more work, {running} {'process' if running == 1 else 'processes'} running")
-        self._drain_all()
-
-    def _drain_all(self) -> None:
-        self.crew.drain([*self.crew.executors(), *self.crew.loops()])
-
-    def _drain(self) -> None:
-        if not self.crew.children:
-            if self.crew.deaths:
-                self._look = True
-            elif not self._forced and epochs.drained(self.member):
-                self._stopping = True  # another has stopped the server while this one was leaving
-                self.phase, self._look = "last", True
-                self._hooks = self._sequence(SHUTDOWN_DRAINED)
-            else:
-                self._go()
-        elif monotonic() >= self._deadline:
-            self._deadline, self._late = monotonic() + self._lease, True
-            self.crew.stop()
-        else:
-            self._drain_all()
-
-    def _go(self) -> None:
-        state = self.member.leave(hooks_run=self._stopping and not self._forced)
-        self._say(f"epoch {self.epoch} closed" if state == "stopped" else f"{self.node} left")
-        self.phase = "gone"
-
-    def _hurry(self) -> None:
-        """Asked twice: the grace time is over, and no hook begins any more; what is interrupted runs elsewhere."""
-        self._forced, self._grace = True, 0.0
-        self._say("interrupting what runs")
-        self._begin_drain()
-
-    def _force(self) -> None:
-        """Asked again: end what runs now; it is run again by whoever comes."""
-        self._forced = True
-        self._say("ending at once")
-        self.crew.kill()
-        self.phase = "gone"
-        with suppress(BrokerUnavailable, LinkError, MemberFenced):  # then others find that this program is gone
-            self.crew.bury()
-            self.member.leave()
-
     def _reread(self) -> None:
         """Read the settings anew; new executors have them. From a terminal that was closed, it is the wish to end."""
         if os.isatty(0):
             self._watching.signals.append(signal.SIGTERM)
-        elif self.phase in ("starting", "running") and self._happenings.reread(self.member):
+        elif self._phases.works and self._happenings.reread(self.member):
             self._reload(anew=False)
 
     def _reload(self, *, anew: bool = True) -> None:
         """New code in new executors; the old ones finish what they run. Member, epoch and storage stay."""
-        if self.phase not in ("starting", "running"):
+        if not self._phases.works:
             return
         self._health.reloads()
         try:
