@@ -166,3 +166,13 @@ def test_what_a_killed_executor_started_is_ended_with_it(cluster_of: Open) -> No
         os.kill(int(cluster.ledger.of("started")[0][3]), signal.SIGKILL)
         cluster.wait_for(lambda: not any(child.is_running() for child in children))
         assert process.number
+
+
+def test_what_an_interrupted_run_started_is_ended_with_its_worker(cluster_of: Open) -> None:
+    cluster = cluster_of(1, executors=1)
+    with cluster.as_current():
+        execute_on_server("jobs.spawn", 2)
+        cluster.wait_for(lambda: cluster.ledger.count("child") == 2 and cluster.ledger.count("started"))
+        children = [psutil.Process(int(words[1])) for words in cluster.ledger.of("child")]
+        assert not cluster.worker(0).end()
+        cluster.wait_for(lambda: not any(child.is_running() for child in children))

@@ -248,7 +248,7 @@ class Crew:
             return None  # what a dead executor had left behind
         child.status = status
         killed = os.WIFSIGNALED(status)
-        if killed:
+        if killed or child.ended:
             kill_orphans(self.children.keys())
         self._on_end(child)
         child.close()

@@ -1,8 +1,9 @@
 """Parents and children, as Linux has them: nobody outlives whom it belongs to.
 
 An executor dies with its supervisor (PR_SET_PDEATHSIG). The supervisor is the *subreaper* of everything below it: what
-a killed executor leaves behind becomes its child, and is ended with it. Elsewhere than on Linux neither exists; there
-an executor's watch thread notices another parent, and left-over children end with their pipes.
+an executor that was killed, or ended before its run had, leaves behind becomes its child, and is ended with it: that
+run comes again, or is not wanted any more. Elsewhere than on Linux neither exists; there an executor's watch thread
+notices another parent, and left-over children end with their pipes.
 """
 
 from __future__ import annotations
