@@ -43,7 +43,10 @@ EXAMPLES: list[tuple[Any, str]] = [
     (errors.RolesFileError("no such role", line=4), "`config/roles.json` line 4: no such role."),
     (errors.RoleNotFound("clark", ["clerk"]), "There is no role or privilege `clark`. Did you mean `clerk`? See all:"),
     (errors.KeyNotFound("3f2a", ["9c41"]), "There is no signing key `3f2a`. There is `9c41`; see `onserver keys ls`."),
-    (errors.KeyInUse("3f2a", total=3, processes=[7, 9]), "Key `3f2a` cannot be retired: 3 processes name it: #7, #9, …."),
+    (
+        errors.KeyInUse("3f2a", total=3, processes=[7, 9]),
+        "Key `3f2a` cannot be retired: 3 processes name it: #7, #9, ….",
+    ),
     (errors.KeyInUse("3f2a", "new messages are signed with it"), "Key `3f2a` cannot be retired: new messages are "),
     (
         errors.NotConnected(),
@@ -180,7 +183,10 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.MaintenanceMode("back at 9"), "The server is in maintenance: back at 9."),
     (errors.ConnectionVetoed("shop.gate", 7, "full"), "Hook `shop.gate` refused the connection with 7: full."),
-    (errors.UserNotFound("ann"), "There is no user `ann`. `onserver users ls` lists them, `onserver users add` makes one."),
+    (
+        errors.UserNotFound("ann"),
+        "There is no user `ann`. `onserver users ls` lists them, `onserver users add` makes one.",
+    ),
     (errors.UserExists("ann"), "There is a user `ann` already. `onserver users passwd` gives another password;"),
     (errors.PasswordRefused("has to have 8 to 1,024 characters"), "The password has to have 8 to 1,024 characters."),
     (errors.BadSignature("shop.add", "it is 41 s old", 7), "The message for `shop.add` (#7) was refused: it is 41 s o"),
