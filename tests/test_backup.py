@@ -60,7 +60,7 @@ class Shop:
 
     @property
     def journal(self) -> str:
-        return JournalText(self.project).path.read_text()
+        return JournalText(self.project / self.server.settings.backup.journal_folder).path.read_text()
 
     def set(self, **settings: Any) -> None:
         """Change settings of backups."""

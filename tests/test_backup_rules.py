@@ -11,7 +11,7 @@ from onserver.backup.codes import Code
 from onserver.backup.dates import Dates
 from onserver.backup.folder import Folder
 from onserver.backup.history import Archive, History, Operation, archive_name
-from onserver.backup.journal_text import FOLDER, JournalText
+from onserver.backup.journal_text import JournalText
 from onserver.backup.rules import Standing, too_old
 from onserver.backup_settings import BackupSettings
 from onserver.errors import BackupFailed
@@ -167,7 +167,7 @@ def test_the_journal_has_a_line_for_each_thing(tmp_path: Path) -> None:
     journal = JournalText(tmp_path)
     journal.write("backup 1 begins")
     journal.write("cut:\n 12 keys", detail=True)
-    assert journal.path == tmp_path / FOLDER / "Backup Journal[001].txt"
+    assert journal.path == tmp_path / "Backup Journal[001].txt"
     lines = journal.path.read_text().splitlines()
     assert [line.split("  ", 1)[1] for line in lines] == ["backup 1 begins", "cut: 12 keys"]
     assert datetime.fromisoformat(lines[0].split("  ")[0]).tzinfo is not None

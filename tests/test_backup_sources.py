@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import chdir, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -129,9 +129,8 @@ def test_links_are_followed_and_lead_to_nothing_secret(project: Path, tmp_path: 
     (project / "uploads" / "keys").symlink_to(project / ".onserver" / "keys.json")
     with socket.socket(socket.AF_UNIX) as listening:
         os.mkfifo(project / "uploads" / "pipe")
-        os.chdir(project / "uploads")  # the path of a socket may be too long for one
-        listening.bind("socket")
-        os.chdir("/")
+        with chdir(project / "uploads"):  # the path of a socket may be too long for one
+            listening.bind("socket")
         manifest, problems = backed_up(project, Content(project=False, files=("uploads",)))
     assert [str(problem) for problem in problems] == [
         f"{project}/uploads/around: it is a link to a folder that it is in"

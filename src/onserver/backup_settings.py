@@ -39,6 +39,9 @@ class BackupSettings(Struct, frozen=True, kw_only=True):
     attempts: Annotated[
         int, Meta(ge=0, le=1000, description="after so many failures in a row none is started by schedule; 0: no limit")
     ] = 0
+    journal_folder: Annotated[
+        str, Meta(min_length=1, description="where `Backup Journal[001].txt` is written, from the project's folder on")
+    ] = ".onserver/logs"
     verify: Annotated[bool, Meta(description="each archive is read back and loaded into a Redis of its own")] = True
     verbose: Annotated[bool, Meta(description="the backup journal has each step, and not only starts and errors")] = (
         True

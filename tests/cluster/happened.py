@@ -31,6 +31,7 @@ def heard(cluster: Cluster, place: str, name: str) -> list[dict[str, Any]]:
 
 
 def runner(cluster: Cluster, run: int) -> int:
-    """The member that ran a side run."""
-    last = cluster.server.store.command("HGET", cluster.server.store.key(f"p:{run}"), "l")
+    """The member that ran a side run, once it has ended."""
+    store = cluster.server.store
+    last: bytes = cluster.wait_for(lambda: store.command("HGET", store.key(f"p:{run}"), "l"))
     return int(last.partition(b".")[0])

@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-#: Where it is, from the project's folder on.
-FOLDER: Final = ".onserver/logs"
 _FULL_BYTES: Final = 10_000_000
 _LAST: Final = 999
 _NAME: Final = re.compile(r"Backup Journal\[(\d{3})\]\.txt")
@@ -25,13 +23,13 @@ class JournalText:
     """See the top of this module.
 
     Args:
-        project: the project's folder.
+        folder: where it is; the setting `backup.journal_folder`, from the project's folder on.
         verbose: whether details are written.
         full_bytes: the size above which the next number begins.
     """
 
-    def __init__(self, project: Path, *, verbose: bool = True, full_bytes: int = _FULL_BYTES) -> None:
-        self._folder = project / FOLDER
+    def __init__(self, folder: Path, *, verbose: bool = True, full_bytes: int = _FULL_BYTES) -> None:
+        self._folder = folder
         self._verbose = verbose
         self._full = full_bytes
 

@@ -177,7 +177,7 @@ def finish_restore(server: Server, by: str) -> Loaded:
     """
     found, began = standing(server.store), datetime.now(UTC)
     loaded = finish(server.store, keep_failed_seconds=server.settings.process.keep_failed_seconds)
-    journal = JournalText(project_of(server))
+    journal = JournalText(project_of(server) / server.settings.backup.journal_folder)
     journal.write(f"restore of {found.path if found else ''} finished by {by}")
     _keep(server, Operation(run=f"r{began.timestamp():.3f}", what="restore", started=_text(began), trigger="hand",
                             asked_by=by, path=found.path if found else ""))  # fmt: skip
@@ -289,7 +289,7 @@ def _write_down(server: Server, meant: Meant, wish: Wish, began: datetime, code:
     )
     ended = f"ended with {code}: {reason}" if code else "ended well"
     where = f" into {wish.to}" if wish.to else ""
-    journal = JournalText(project_of(server))
+    journal = JournalText(project_of(server) / server.settings.backup.journal_folder)
     journal.write(f"restore of {meant.path}{where} by {wish.by} {ended}")
     try:
         place = place_here(server)

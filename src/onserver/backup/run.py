@@ -111,7 +111,8 @@ def _closed_by_another(state: State, who: Who) -> BackupResult | None:
 
 
 def _journal(server: Server) -> JournalText:
-    return JournalText(project_of(server), verbose=server.settings.backup.verbose)
+    settings = server.settings.backup
+    return JournalText(project_of(server) / settings.journal_folder, verbose=settings.verbose)
 
 
 class _Run:

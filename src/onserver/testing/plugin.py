@@ -73,7 +73,7 @@ def _opened(redis: str, monkeypatch: pytest.MonkeyPatch, backups: Path, *, live:
     name = f"test-{secrets.token_hex(4)}"
     variables = {"ONSERVER_NAME": name, "ONSERVER_REDIS": redis, "ONSERVER_SIGNING_KEY": secrets.token_hex(16)}
     variables |= {"ONSERVER_MEMBER_LEASE_SECONDS": "60"}
-    variables |= {"ONSERVER_BACKUP_FOLDER": str(backups)}
+    variables |= {"ONSERVER_BACKUP_FOLDER": str(backups), "ONSERVER_BACKUP_JOURNAL_FOLDER": str(backups)}
     variables |= {"ONSERVER_BACKUP_VERIFY": os.environ.get("ONSERVER_BACKUP_VERIFY", "false")}
     with Server.load(environ=os.environ | variables) as server:
         server.load_tasks()
