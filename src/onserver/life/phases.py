@@ -74,8 +74,8 @@ class Phases:
 
     @property
     def leaves(self) -> bool:
-        """Whether it is about to go."""
-        return self.now in ("stopping", "draining", "last")
+        """Whether it is about to go, or has gone: declared dead meanwhile, it does not come again."""
+        return self.now in ("stopping", "draining", "last", "gone")
 
     # -- coming
 

@@ -133,6 +133,8 @@ class Supervisor:
         try:
             self._take_orders(orders)
             self._take_signals()
+            if self._phases.now == "gone":
+                return
             if monotonic() >= self._next_beat:
                 self._beat()
             if self._phases.now == "draining" and monotonic() >= self._phases.deadline:
