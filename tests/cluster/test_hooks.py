@@ -218,6 +218,7 @@ def test_a_hook_of_the_start_or_the_end(cluster_of: Open, kind: str, how: str) -
     if not fails:
         for worker in workers:
             cluster.wait_ready(worker)
+        for worker in workers:
             worker.signal(signal.SIGTERM)
     assert {worker.wait() for worker in workers} == {1 if fails else 0}
     assert cluster.state() == ("failed" if fails else "stopped")
