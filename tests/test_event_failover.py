@@ -86,6 +86,7 @@ def test_a_frozen_and_a_demoted_redis_are_told_once_when_they_answer_again(tmp_p
         _replicate(primary, other)
         for worker in cluster.workers:
             cluster.wait_for(lambda worker=worker: worker.output.count("Redis does not answer") == 2)  # type: ignore[misc]
+        cluster.wait_for(lambda: _refusals(primary) > 60)  # each worker has been refused again and again
         primary.command("REPLICAOF", "NO", "ONE")
         cluster.wait_for(lambda: heard(cluster, "once", "redis.read_only"))
         assert len(events(cluster, "redis.read_only")) == 1
@@ -100,6 +101,11 @@ def test_a_frozen_and_a_demoted_redis_are_told_once_when_they_answer_again(tmp_p
         primary.command("CONFIG", "SET", "maxmemory", used * 3)
         cluster.wait_for(lambda: len(heard(cluster, "once", "redis.memory")) == 2)
         assert not events(cluster, "redis.memory")[1].payload["over"]
+
+
+def _refusals(node: Node) -> int:
+    """How many writes a node has refused because it is a replica."""
+    return int(node.info("errorstats").get("errorstat_READONLY", "count=0").removeprefix("count="))
 
 
 def _replicate(node: Node, other: Node) -> None:
