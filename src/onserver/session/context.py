@@ -1,16 +1,26 @@
-"""Which session is it? `session()` asks what is running, not where.
+"""Which session is it? `session()` asks what is running, not where (specification 1.2).
 
-A run carries its session. Outside of every run the program decides: the server module sets `outside`, which answers
-None in a client program, as the original does on a remote 4D.
+A request of the web comes first: while it is *served* in this context, its session is the answer, or None where its web
+server keeps no sessions. A remote client's call comes next, served as well. Else it is the run, which carries its
+session: the server's, or for a server method that of whoever called it. What begins later in a context hides what began
+before: a process that is run inside a request is a process, and a request that is served inside a process is a request.
+
+Both are kept in context variables, so that coroutines see their own, and threads that are started with a copy of the
+context (`asyncio.to_thread`, the thread pools of the web frameworks). A thread that was started without one serves
+nothing. Outside of all this the program decides: the server module sets `outside`, which answers None in a client
+program, as the original does on a remote 4D.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
-from onserver.session.running import Running, entered, running
+from msgspec import Struct
+
+from onserver.session.running import Running, entered, running, running_here, served_here
 from onserver.session.session import Session
 
-__all__ = ["Run", "current_run", "entered", "outside", "session"]
+__all__ = ["Run", "Served", "current_run", "entered", "in_web", "outside", "served", "serving", "session"]
 
 
 class Run(Running, frozen=True, kw_only=True):
@@ -30,6 +40,25 @@ class Run(Running, frozen=True, kw_only=True):
     started: float
     #: Which attempt this is: 1 for the first, more when earlier runs raised and were retried.
     attempt: int = 1
+    #: It runs in its caller's session, for a request of the web: privileges are asked for.
+    web: bool = False
+
+
+class Served(Struct, kw_only=True, eq=False):
+    """One request of the web, or one call of a remote client, while it is served.
+
+    There is one for each request, shared by all its coroutines and threads: what it is given (`session`) all of them
+    see, and whoever serves it, who puts it into a cookie.
+    """
+
+    #: The session in which it is served; None where its web server keeps none.
+    session: Session | None
+    #: Name of the web server that received it, empty for the host's; None for a remote client's call.
+    web: str | None
+    #: Snapshot of who asks, where it came signed; None: it is made from the session.
+    caller: Mapping[str, Any] | None
+    #: The run inside which it is served, or None.
+    within: Running | None
 
 
 class Outside:
@@ -51,12 +80,62 @@ def current_run() -> Run | None:
     return run if isinstance(run, Run) else None
 
 
+@contextmanager
+def serving(
+    session: Session | None, *, web: str = "", remote: bool = False, caller: Mapping[str, Any] | None = None
+) -> Generator[Served]:
+    """Serve one request of the web, or one call of a remote client, in this context, until the block ends.
+
+    Args:
+        session: in which it is served: that of the web server that received the request, whichever component the code
+            is of. None where sessions are switched off there: `session()` answers None.
+        web: name of the web server that received it; empty is the host's.
+        remote: it is a call of a remote client and no request of the web.
+        caller: snapshot of who asks, where it came signed.
+
+    Yields:
+        What is served; its `session` may be replaced meanwhile, as by a one-time token.
+
+    Example:
+        >>> with serving(Server.current().session()) as request:
+        ...     session() is request.session
+        True
+    """
+    around = served()
+    if remote and around is not None and around.web is not None:  # step 1 of the decision comes before step 2
+        yield around
+        return
+    here = Served(session=session, web=None if remote else web, caller=caller, within=running_here())
+    token = served_here.set(here)
+    try:
+        yield here
+    finally:
+        served_here.reset(token)
+
+
+def served() -> Served | None:
+    """Answer what is served in this context, or None; what runs in it as a process hides it."""
+    found = served_here.get()
+    return found if isinstance(found, Served) and found.within is running_here() else None
+
+
+def in_web() -> bool:
+    """Whether a request of the web has caused what is running, and runs in its session: there privileges filter."""
+    here = served()
+    if here is not None:
+        return here.web is not None
+    run = current_run()
+    return run is not None and run.web
+
+
 def session() -> Session:
     """Answer the session of what is running.
 
     Returns:
-        In a procedure or hook the one stored-procedure session. Outside, in client programs, None: code that may run
-        there tests `if not session()`. The annotation leaves None out, so that code that is surely inside stays plain.
+        In a request of the web its session, None where the web server keeps none. In a procedure or hook the one
+        stored-procedure session; in a server method that of its caller. Outside, in client programs, None: code that
+        may run there tests `if not session()`. The annotation leaves None out, so that code that is surely inside stays
+        plain.
 
     Raises:
         NotConnected: ONS-1005, outside, and this program has no server.
@@ -68,5 +147,8 @@ def session() -> Session:
 
     4D: `Session`.
     """
+    here = served()
+    if here is not None:
+        return here.session  # type: ignore[return-value]  # None: see above
     run = current_run()
-    return outside() if run is None else run.session  # type: ignore[return-value]  # None outside: see above
+    return outside() if run is None else run.session  # type: ignore[return-value]  # as above

@@ -4,7 +4,8 @@ The run is kept in a context variable, so coroutines, and threads that are start
 thread that a task starts by plain `threading.Thread` has an empty context; it belongs to the run of the main thread,
 when there is exactly one: executors, and Celery's prefork and solo pools, run in their main thread and one at a time.
 A program that runs procedures in other threads (Celery's threads pool, a test with a worker thread), or several at a
-time on one loop, gets no such guess, since a wrong one would lend a lock to a stranger.
+time on one loop, gets no such guess, since a wrong one would lend a lock to a stranger. Nor does a thread that serves a
+request of the web: what runs in the main thread meanwhile is none of its business.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import itertools
 import threading
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary, ref
 
 from msgspec import Struct
@@ -76,6 +77,8 @@ def tell_when_left(keeper: Keeper) -> None:
 
 
 _running: ContextVar[Running | None] = ContextVar("onserver_running", default=None)
+#: What is being served in this context: see `context`.
+served_here: Final[ContextVar[object | None]] = ContextVar("onserver_served", default=None)
 _in_main_thread: list[Running] = []
 
 
@@ -115,9 +118,14 @@ class entered(Generic[RunT]):  # noqa: N801  # used as a `with` statement's word
 def running() -> Running | None:
     """Answer what runs in this context; in a stray thread, the only run of the main thread, if there is one."""
     found = _running.get()
-    if found is None and len(_in_main_thread) == 1 and threading.current_thread() is not threading.main_thread():
-        return _in_main_thread[0]
-    return found
+    if found is not None or served_here.get() is not None or len(_in_main_thread) != 1:
+        return found
+    return None if threading.current_thread() is threading.main_thread() else _in_main_thread[0]
+
+
+def running_here() -> Running | None:
+    """Answer what runs in this very context, without the guess for a stray thread."""
+    return _running.get()
 
 
 _serials = itertools.count(1)
