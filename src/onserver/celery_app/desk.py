@@ -4,14 +4,15 @@ Kombu makes transports from URLs, and Celery makes backends from class paths, so
 desk of a server is found by the server's name, which travels in the transport options.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from onserver.celery_app.holding import Holding
 from onserver.celery_app.message import Stored, arguments
+from onserver.celery_app.permitting import may_run, require_send
 from onserver.celery_app.seat import Seat
-from onserver.errors import BadSignature, ProcessTimeout
+from onserver.errors import BadSignature, ProcessTimeout, SessionError
 from onserver.process.claim import Claim
 from onserver.process.execute import Names
 from onserver.process.failure import error_of
@@ -97,6 +98,8 @@ class Desk:
 
     def _put(self, queue: str, message: Stored, flags: str, deadline: float | None, writer: str) -> tuple[int, bytes]:
         store, run = self.store, current_run()
+        if not (writer or message.retries):
+            require_send(self.server, message)
         nonce, made_ms = store.nonce(), store.now_ms()
         fields: list[Word] = ["t", message.procedure, "b", message.body]
         order = self.server.part(Names).described(message.procedure, deadline)
@@ -147,11 +150,11 @@ class Desk:
         """The task id of a process that was not given one by Celery."""
         return task_id(self.store.birth, number)
 
-    def caller_of(self, claim: Claim, holding: Holding) -> dict[str, Any] | None:
-        """The caller for whom a claimed process was put; None when nobody signed for it, and then it has failed."""
+    def caller_of(self, claim: Claim, holding: Holding) -> Mapping[str, Any] | None:
+        """The caller for whom a claimed process was put; None when nobody signed, or nobody who may: it has failed."""
         try:
             return self.verify(claim)
-        except (BadSignature, ProcessTimeout) as error:
+        except (SessionError, ProcessTimeout) as error:
             retired = isinstance(error, BadSignature) and error.key and not claim.call
             holding.settle(claim.number, "end", "dead" if retired else "failed", error_of(error), claim.call or "{}")
             return None
@@ -177,15 +180,18 @@ class Desk:
             return order.key_in_limit(*given) if order is not None and given is not None else ""
         return ""
 
-    def verify(self, claim: Claim) -> dict[str, Any]:
-        """The caller for whom a process was put.
+    def verify(self, claim: Claim) -> Mapping[str, Any]:
+        """The caller for whom a process was put, and who may have it run.
 
         Raises:
             BadSignature: the record was not made by `put`.
             ProcessTimeout: it ought to have begun before now.
+            CallerRevoked: its session was dropped, its user removed or revoked.
+            PrivilegeDenied: its caller may not.
         """
         signer, number = self.server.part(Signer), 0 if claim.begun else claim.number
-        return signer.verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms, number=number)
+        caller = signer.verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms, number=number)
+        return may_run(self.server, claim, caller)
 
 
 def _never(_seconds: float, _call: Callable[[], Any]) -> None:

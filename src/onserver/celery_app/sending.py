@@ -14,6 +14,7 @@ from celery.utils.functional import maybe_list
 from kombu.utils.objects import cached_property
 
 from onserver.celery_app import elsewhere
+from onserver.celery_app.permitting import following
 from onserver.errors import ReachError
 
 #: Where callbacks are among the arguments of `as_task_v2`, which Celery itself passes by position.
@@ -36,7 +37,8 @@ class NamingAMQP(AMQP):
     def _retry_publish(self, publish: Any, *args: Any, **kwargs: Any) -> Any:
         """Send what follows a task that has ended well; where Redis is out of reach, the task is not failed by that."""
         try:
-            return super()._retry_publish(publish, *args, **kwargs)
+            with following():
+                return super()._retry_publish(publish, *args, **kwargs)
         except ReachError as error:
             raise Reject(error, requeue=True) from error
 
@@ -67,7 +69,8 @@ class AttachedAMQP(NamingAMQP):
 
     def _retry_publish(self, publish: Any, *args: Any, **kwargs: Any) -> Any:
         if self.app.desk.elsewhere:
-            return AMQP._retry_publish(self, publish, *args, **kwargs)
+            with following():
+                return AMQP._retry_publish(self, publish, *args, **kwargs)
         return super()._retry_publish(publish, *args, **kwargs)
 
     @cached_property

@@ -17,13 +17,14 @@ from onserver.cli.screen import columns
 from onserver.errors import PasswordRefused, RoleNotFound
 from onserver.process.control import asked_by
 from onserver.server import Server
+from onserver.session.roles_resources import key_of
 from onserver.session.users import LONGEST, User, Users, require_name
 
 
 @click.group()
 @common_options
 def users() -> None:
-    """List, make and remove the users of the server; give them passwords.
+    """List, make and remove the users of the server; give them passwords and roles; revoke what they asked for.
 
     A password is read from the terminal without being shown, or from the standard input. Needs
     `pip install 'onserver[users]'`.
@@ -98,6 +99,52 @@ def passwd(invocation: Invocation, name: str) -> int:
     user = known.get(name)
     known.set_password(name, _password())
     invocation.screen.result({"name": user.name}, f"user {user.name} has another password")
+    return exits.DONE
+
+
+@users.command()
+@click.argument("name")
+@click.argument("more", nargs=-1, metavar="[+ROLE]…")
+@click.option("--without", multiple=True, metavar="ROLE", help="Take this role or privilege away; may be repeated.")
+@common_options
+@pass_invocation
+def roles(invocation: Invocation, name: str, more: Sequence[str], without: Sequence[str]) -> int:
+    """Give a user more roles or privileges, or take some away; without any, show those there are.
+
+    What waits in the name of this user runs only with what is left.
+
+    Exit status: 0 done, 2 wrong usage, 4 there is no such user or role.
+    """
+    server = invocation.server()
+    known = Users(server.store)
+    user = known.get(name)
+    taken, given = {key_of(role) for role in without}, _declared(server, more)
+    kept = [role for role in user.roles if key_of(role) not in taken]
+    if more or without:
+        known.set_roles(name, list(dict.fromkeys((*kept, *given))))
+        user = known.get(name)
+    shown = " ".join(f"+{role}" for role in user.roles) or "no roles"
+    invocation.screen.result(_row(user), f"{user.name}: {shown}")
+    return exits.DONE
+
+
+@users.command()
+@click.argument("name")
+@click.option("--reason", default="", help="Why, for those who see what was refused.")
+@common_options
+@pass_invocation
+def revoke(invocation: Invocation, name: str, reason: str) -> int:
+    """Refuse all that was asked for in the name of a user until now, however long it still waits.
+
+    The user may go on, and ask for it again.
+
+    Exit status: 0 done, 4 there is no such user.
+    """
+    server = invocation.server()
+    known = Users(server.store)
+    user = known.get(name)
+    known.revoke(name, by=asked_by(server), reason=reason)
+    invocation.screen.result({"name": user.name}, f"what {user.name} has asked for until now is refused")
     return exits.DONE
 
 

@@ -15,7 +15,7 @@
     ├─ StorageError   LockTimeout 3101 · NotInUse 3103 · LockLost 3104 · NotShareable 3106 · TooLarge 3107
     │                 VersionConflict 3108 · ChangesNotLogged 3109
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
-    │                 ConnectionVetoed 4105 · BadSignature 4106
+    │                 ConnectionVetoed 4105 · BadSignature 4106 · CallerRevoked 4107
     │                 UserNotFound 4110 · UserExists 4111 · PasswordRefused 4112
     ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
     │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
@@ -82,6 +82,7 @@ from onserver.errors.sessions import (
     BadToken,
     ConnectionVetoed,
     MaintenanceMode,
+    CallerRevoked,
     PrivilegeDenied,
     SessionError,
     SessionExpired,
@@ -138,6 +139,7 @@ __all__ = [
     "CallError",
     "ChangesNotLogged",
     "ConfigError",
+    "CallerRevoked",
     "ConnectionVetoed",
     "CutLost",
     "CutNeverEnds",

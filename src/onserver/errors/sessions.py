@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from onserver.errors.facts import OnServerError
 
@@ -40,22 +41,59 @@ class SessionExpired(SessionError):
 
 
 class PrivilegeDenied(SessionError, PermissionError):
-    """The caller lacks a privilege; `granted_by` are the roles that would give it."""
+    """The caller lacks a privilege; `granted_by` are the roles that would give it.
+
+    `procedure` is what was to be started or run, and `reason` why `roles.json` refuses it, where that is known.
+    """
 
     code = 4103
     privilege: str
     user: str = ""
     roles: Sequence[str] = ()
     granted_by: Sequence[str] = ()
+    procedure: str = ""
+    reason: str = ""
 
     @property
     def message(self) -> str:
         roles = f"roles: {', '.join(self.roles)}" if self.roles else "no roles"
-        return f"`{self.privilege}` refused for {self.user or 'guest'} ({roles})."
+        who = f"{self.user or 'guest'} ({roles})"
+        if self.reason:
+            return f"`{self.procedure}` refused for {who}: {self.reason}."
+        needed = f", which `{self.procedure}` takes," if self.procedure else ""
+        return f"`{self.privilege}`{needed} refused for {who}."
 
     @property
     def hint(self) -> str:
+        if self.reason:
+            return "`onserver roles show` lists who gives what."
         return f"Granted by: {', '.join(self.granted_by)}." if self.granted_by else "No role grants it."
+
+
+class CallerRevoked(SessionError):
+    """Who asked for a process has been shut out since: the session was dropped, or the user removed or revoked.
+
+    `by` did that at `at_ms` (milliseconds since 1970), for this `reason`, as far as that is known.
+    """
+
+    code = 4107
+    user: str
+    session: str
+    problem: str
+    by: str = ""
+    reason: str = ""
+    at_ms: int = 0
+
+    @property
+    def message(self) -> str:
+        when = f" at {datetime.fromtimestamp(self.at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC" if self.at_ms else ""
+        by = f" by {self.by}" if self.by else ""
+        why = f" ({self.reason})" if self.reason else ""
+        return f"Refused, as {self.problem}{by}{when}{why}; {self.user or 'a guest'} had asked for it."
+
+    @property
+    def hint(self) -> str:
+        return "Whoever may, starts it anew; what was asked for before stays refused."
 
 
 class MaintenanceMode(SessionError):

@@ -15,7 +15,6 @@ R = TypeVar("R")
 
 #: Options that are described and not there yet: refused, since a promise that is ignored is worse than none.
 _LATER: Final[Mapping[str, str]] = {
-    "requires": "privileges",
     "published": "web sessions",
 }
 
@@ -35,6 +34,7 @@ class Options(TypedDict, total=False):
     redact: bool
     queue: str
     priority: int
+    requires: str | Sequence[str]
     timeout: float
     grace: float
     expires: float
@@ -95,6 +95,8 @@ def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> 
         redact: show its arguments nowhere.
         queue: where its processes wait.
         priority: of its processes, 0 to 9; 9 goes first.
+        requires: a privilege that whoever asks for it has to have, or several, all of which; looked at when it is
+            started and again when it runs. What the server itself starts passes.
         timeout: seconds that one run may take; then it is interrupted, and `grace` seconds later killed. It ends
             `FAILED` with `ProcessTimeout`.
         grace: seconds, see `timeout`.

@@ -43,6 +43,7 @@ def execute_on_server(procedure: Any, /, *args: Any, **kwargs: Any) -> Process[A
         BadArguments: ONS-1105, they do not fit the signature; nothing was sent.
         NotSendable: ONS-1106, one of them cannot be sent, or they are too large; nothing was sent.
         ProcedureNotFound: ONS-1104, no procedure of this name was ever registered.
+        PrivilegeDenied: ONS-4103, who asks here may not start it; nothing was sent.
         AlreadyRunning: ONS-2101, with `unique="error"`.
         MaintenanceMode: ONS-4104, the server takes no new work now; nothing was started.
         NotConnected: ONS-1005, there is no project and no server was named.
@@ -83,6 +84,7 @@ def execute_many(procedure: Any, items: Iterable[Any], /) -> list[Process[Any]]:
         BadArguments: ONS-1105, for the first item that does not fit; nothing was sent.
         NotSendable: ONS-1106, for the first item that cannot be sent; nothing was sent.
         ProcedureNotFound: ONS-1104, no procedure of this name was ever registered.
+        PrivilegeDenied: ONS-4103, who asks here may not start it; nothing was sent.
         MaintenanceMode: ONS-4104, the server takes no new work now; what was sent by then is kept and runs.
         BrokerUnavailable: ONS-1201, Redis gave no answer in time.
 

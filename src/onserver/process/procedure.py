@@ -56,6 +56,7 @@ class Procedure(Generic[P, R_co]):
         queue: str = "default",
         priority: int = 5,
         rules: Rules | None = None,
+        requires: str | Sequence[str] = (),
     ) -> None:
         self.name = name or name_below_tasks(function)
         self.aliases: Sequence[str] = tuple(aliases)
@@ -66,6 +67,7 @@ class Procedure(Generic[P, R_co]):
         self._flags = "R" * (not rerun) + "F" * (when_cut == "finish") + "B" * batch + "D" * redact + ways
         self.queue, self.priority = queue, priority
         _check(self, when_cut)
+        self.requires: tuple[str, ...] = (requires,) if isinstance(requires, str) else tuple(requires)
         self.rules.check(self.name)
         if self.rules.limit and self.rules.limit.key is not None:
             _ = self.limit_key  # what it cannot keep is refused here
@@ -104,6 +106,7 @@ class Procedure(Generic[P, R_co]):
             expires=self.rules.expires,
             limit_key=self.limit_key,
         )
+            requires=self.requires,
 
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:
         """Start a process; the same as `execute_on_server(procedure, …)`, which see."""
@@ -257,6 +260,9 @@ def _check_order(order: Order) -> None:
     if order.unique and not order.name:
         raise BadDeclaration(order.procedure, "was started with `unique` and no `name`", "Say which name is unique.")
     if order.unique not in (True, False, "error"):
+    for privilege in cast("tuple[object, ...]", made.requires):
+        if not isinstance(privilege, str) or not privilege.strip():
+            raise BadDeclaration(made.name, f"requires {privilege!r}", "Give names of privileges of `roles.json`.")
         raise BadDeclaration(order.procedure, f"has unique={order.unique!r}", 'It is True, False or "error".')
     if order.name.startswith("$"):
         problem = f"cannot be started as `{order.name}`: `$` names a local process"

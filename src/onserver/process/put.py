@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, Final, Literal
 
 from onserver.errors import AlreadyRunning, BadArguments, BadSignature, NotSendable, NoWorker
+from onserver.process.authority import require_ask
 from onserver.process.caller import snapshot_to_send
 from onserver.process.handle import Process
 from onserver.process.inbox import Inbox
@@ -61,6 +62,7 @@ class Order:
         scheduled_ms: the time of that schedule for which it is, 0 for a start by hand; each time starts one process.
         limit_key: how the key of its limit is found; None where that has none, or nobody knows here.
         operator: an operator starts it: it is not refused in maintenance.
+        requires: privileges that whoever asks has to have, all of them.
     """
 
     procedure: str
@@ -80,6 +82,7 @@ class Order:
     scheduled_ms: int = 0
     limit_key: KeyOf | None = None
     operator: bool = False
+    requires: tuple[str, ...] = ()
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -131,6 +134,7 @@ class Sender:
 
     def put(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
         """Start one process."""
+        require_ask(self._server, order.procedure, order.requires)
         body, key = self.body(order, args, kwargs), order.key_in_limit(args, kwargs)
         process: Process[Any] = Process(self._server, 0, name=order.name, procedure=order.procedure)
         inbox = self._inbox.early_address(process)
@@ -148,6 +152,7 @@ class Sender:
 
     def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
         """Start many processes, `CHUNK` in one script; all are bound and encoded before any is sent."""
+        require_ask(self._server, order.procedure, order.requires)
         bodies = [(self.body(order, args, kwargs), order.key_in_limit(args, kwargs)) for args, kwargs in calls]
         processes: list[Process[Any]] = []
         for start in range(0, len(bodies), CHUNK):
@@ -185,7 +190,12 @@ class Sender:
         return ("b", body, "c", self.envelope(order, body, nonce, made_ms), *fields)
 
     def envelope(self, order: Order, body: bytes, nonce: str, made_ms: int) -> bytes:
-        """Answer the signature of one call in the name of whoever asks here."""
+        """Answer the signature of one call in the name of whoever asks here.
+
+        Raises:
+            PrivilegeDenied: ONS-4103, who asks may not.
+        """
+        require_ask(self._server, order.procedure, order.requires)
         snapshot = snapshot_to_send(self._server, current_run())
         return self._signer.sign(nonce, made_ms, order.procedure, body, snapshot, order.expires_ms(made_ms))
 
@@ -334,6 +344,7 @@ def describe(order: Order, doc: str) -> dict[str, object]:
     shape = order.shape.as_json() if order.shape else {}
     described: dict[str, object] = {"doc": doc, "queue": order.queue, "priority": order.priority, "flags": order.flags}
     limits = {"timeout": order.timeout, "grace": order.grace, "expires": order.expires}
+    described |= {"requires": list(order.requires)} if order.requires else {}
     return shape | described | (limits if order.timeout or order.expires else {})
 
 
@@ -351,4 +362,5 @@ def read_order(name: str, description: bytes) -> Order:
         grace=float(facts.get("grace", 5.0)),
         expires=float(facts.get("expires", 0.0)),
         limit_key=read_key(facts, shape),
+        requires=tuple(map(str, facts.get("requires", ()))),
     )

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from onserver.errors import BadSignature, NotSendable, ProcedureNotFound, ProcessTimeout
 from onserver.interrupt import Interrupted
 from onserver.process import coroutines
+from onserver.process.admission import admitted
 from onserver.process.attempts import next_attempt
 from onserver.process.claim import Claim, Settlement
 from onserver.process.current import ThisProcess
@@ -112,12 +113,13 @@ def run(claim: Claim, server: Server, holder: str) -> Settlement:
 
 
 def prepare(claim: Claim, server: Server) -> Call | Raised | Uncounted:
-    """Verify who asked for it, find the function and decode the arguments."""
+    """Verify who asked for it and still may, find the function and decode the arguments."""
     try:
         number = 0 if claim.begun else claim.number
         signer = server.part(Signer)
-        caller = signer.verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms, number=number)
+        asked = signer.verify(claim.caller, claim.procedure, claim.body, claim.accepted_ms, number=number)
         found = _found(claim, server)
+        caller = admitted(server, claim, asked, found)
         args, kwargs = decode(claim.body)
         key = missing_key(claim, server, args, kwargs)
         if key:

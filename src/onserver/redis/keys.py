@@ -74,6 +74,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("aliases", "hash", "register", "for ever: what was put under an earlier name may wait still", kept, "server"),
     Key("events", "stream", "tell_events, and whatever ends or moves something", "the last 1,000", kept),
     Key("marks", "hash", "tell_events, silent", "until what is over its mark is under it again", kept),
+    Key("revoked", "hash", "user", "until the user is removed", kept, "server"),
     Key("told:WHAT", "string", "tell_events", "a few beats", timed),
     Key("clock", "string", "the test plug-in", "as long as the tests", kept),
     # backups

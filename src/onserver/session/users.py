@@ -63,7 +63,7 @@ class Users:
     def listed(self) -> Sequence[User]:
         """Return all users by name; none where nobody needs a password."""
         values: Sequence[bytes] = self._store.command("HVALS", self._store.key("users"))
-        return sorted((_read(value) for value in values), key=lambda user: _key(user.name))
+        return sorted((read_user(value) for value in values), key=lambda user: key_of_name(user.name))
 
     def get(self, name: str) -> User:
         """Return a user.
@@ -96,12 +96,12 @@ class Users:
         return made
 
     def remove(self, name: str) -> None:
-        """Remove a user, who cannot log in any more from now on.
+        """Remove a user, who cannot log in any more from now on; what was asked for in this name is refused.
 
         Raises:
             UserNotFound: ONS-4110.
         """
-        if not self._store.run("user", self._store.nonce(), "drop", _key(name), "", ""):
+        if not self._store.run("user", self._store.nonce(), "drop", key_of_name(name), "", ""):
             raise UserNotFound(name)
 
     def set_password(self, name: str, password: str) -> None:
@@ -121,6 +121,36 @@ class Users:
                 return
         raise UserNotFound(name)
 
+    def set_roles(self, name: str, roles: Sequence[str]) -> None:
+        """Give a user other roles: what waits in their name runs only with what these still give.
+
+        Args:
+            name: upper and lower case do not count.
+            roles: names of roles and privileges, all of them; whether they are declared is for the caller to see.
+
+        Raises:
+            UserNotFound: ONS-4110.
+        """
+        for _ in range(_TRIES):
+            user, before = self._found(name)
+            if self._write("change", name, replace(user, roles=tuple(roles)), before):
+                return
+        raise UserNotFound(name)
+
+    def revoke(self, name: str, *, by: str = "", reason: str = "") -> None:
+        """Refuse everything that was asked for in a user's name until now, however long it still waits.
+
+        Args:
+            name: upper and lower case do not count.
+            by: who does it, for people.
+            reason: why, for people.
+
+        Raises:
+            UserNotFound: ONS-4110.
+        """
+        if not self._store.run("user", self._store.nonce(), "revoke", key_of_name(name), by, reason):
+            raise UserNotFound(name)
+
     def verify(self, name: str, password: str) -> User | None:
         """Return the user whose password this is, or None: the same for a wrong password and for an unknown name.
 
@@ -129,8 +159,8 @@ class Users:
         Raises:
             MissingExtra: ONS-1008.
         """
-        value = self._store.command("HGET", self._store.key("users"), _key(name))
-        user = _read(value) if value else None
+        value = self._store.command("HGET", self._store.key("users"), key_of_name(name))
+        user = read_user(value) if value else None
         fits = _fits(_nobody() if user is None else user.hashed, password)
         if user is None or not fits:
             return None
@@ -140,14 +170,14 @@ class Users:
         return user
 
     def _found(self, name: str) -> tuple[User, bytes]:
-        value: bytes | None = self._store.command("HGET", self._store.key("users"), _key(name))
+        value: bytes | None = self._store.command("HGET", self._store.key("users"), key_of_name(name))
         if value is None:
             raise UserNotFound(name)
-        return _read(value), value
+        return read_user(value), value
 
     def _write(self, verb: str, name: str, user: User, before: bytes = b"") -> bool:
         value = msgspec.json.encode(user)
-        return bool(self._store.run("user", self._store.nonce(), verb, _key(name), value, before))
+        return bool(self._store.run("user", self._store.nonce(), verb, key_of_name(name), value, before))
 
 
 def require_name(name: str) -> None:
@@ -171,12 +201,13 @@ def require_password(password: str) -> None:
         raise PasswordRefused(f"has to have {SHORTEST} to {LONGEST:,} characters")
 
 
-def _key(name: str) -> str:
-    """What a name is kept under: however it is written, it is the same user."""
+def key_of_name(name: str) -> str:
+    """Return what a name is kept under: however it is written, it is the same user."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
-def _read(value: bytes) -> User:
+def read_user(value: bytes) -> User:
+    """Read a user as Redis keeps it."""
     return msgspec.json.decode(value, type=User)
 
 

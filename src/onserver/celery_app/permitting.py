@@ -1,0 +1,77 @@
+"""Who may have a task of Celery's run: asked when its message is sent, and again before it runs.
+
+A task is a method to `roles.json`, as a procedure is. What follows a task in a canvas is sent by the worker, in the
+name of who asked for the first: whether they may is decided when it runs, since a step that has ended well is not
+failed by what comes after it. `celery.map` and the like run another task inside their own: that one decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final
+
+from onserver.celery_app.message import Stored, arguments
+from onserver.process.admission import admitted, requires_of
+from onserver.process.authority import admit, require_ask
+from onserver.process.caller import who_asks
+from onserver.process.claim import Claim
+from onserver.server import Server
+
+#: What Celery brings itself: it passes values on, and starts nothing that is not started as a task of its own.
+_OWN: Final = "celery."
+#: Its tasks that run another one, which their arguments name.
+_AROUND: Final = frozenset({"celery.map", "celery.starmap", "celery.chunks"})
+
+_follows: ContextVar[bool] = ContextVar("onserver_follows", default=False)
+
+
+@contextmanager
+def following() -> Generator[None]:
+    """What is sent in this block follows a task in its canvas."""
+    token = _follows.set(True)
+    try:
+        yield
+    finally:
+        _follows.reset(token)
+
+
+def require_send(server: Server, message: Stored) -> None:
+    """Refuse a message that whoever sends it may not send.
+
+    Raises:
+        PrivilegeDenied: ONS-4103.
+    """
+    if who_asks() is None or _follows.get():
+        return
+    for name in _run_by(message.procedure, message.body, message.headers):
+        found = server.registry.find(name)
+        require_ask(server, name if found is None else found.name, requires_of(found))
+
+
+def may_run(server: Server, claim: Claim, caller: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Refuse a claimed process that its caller may not have run by now; answers who asked.
+
+    Raises:
+        CallerRevoked: ONS-4107.
+        PrivilegeDenied: ONS-4103.
+    """
+    if "kind" not in caller:
+        return caller
+    if not claim.procedure.startswith(_OWN):
+        return admitted(server, claim, caller, server.registry.find(claim.procedure))
+    for name in _run_by(claim.procedure, claim.body, claim.headers):
+        found = server.registry.find(name)
+        caller = admit(server, caller, name if found is None else found.name, requires_of(found))
+    return caller
+
+
+def _run_by(name: str, body: bytes, headers: bytes) -> Iterator[str]:
+    """Yield the names of the tasks that a message runs."""
+    if not name.startswith(_OWN):
+        yield name
+    elif name in _AROUND:
+        _, kwargs = arguments(body, headers) or ((), {})
+        inner = kwargs.get("task")
+        yield str(inner.get("task") if isinstance(inner, Mapping) else inner)
