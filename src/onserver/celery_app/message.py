@@ -139,6 +139,7 @@ def rebuild(
         "name": claim.name,
         "root": claim.root,
         "caller": caller,
+        "flags": claim.flags,
         "change": change,
     }
     return {

@@ -16,16 +16,25 @@ from celery.signals import task_postrun, task_prerun
 
 from onserver.celery_app.elsewhere import end
 from onserver.celery_app.holding import mark_of
-from onserver.celery_app.task import ProcedureTask
+from onserver.celery_app.task import REFUSED, ProcedureTask
+from onserver.errors import SessionExpired
+from onserver.process.in_session import InSession, session_of_run
 from onserver.server import Server
 from onserver.session.context import Run, current_run, entered
 
 
 def run_of(server: Server, request: Any) -> Run | None:
-    """The run that a delivered request stands for, or None where it came some other way (eager, broadcast)."""
+    """The run that a delivered request stands for, or None where it came some other way (eager, broadcast).
+
+    One whose session has ended before it began has none, and its task raises why instead of running its body.
+    """
     mark = mark_of(request)
     if mark is None:
         return None
+    try:
+        where = session_of_run(server, str(mark.get("flags", "")), mark["caller"])
+    except SessionExpired as error:  # a receiver of signals can refuse nothing
+        request.__dict__[REFUSED], where = error, InSession(None)
     return Run(
         number=int(mark["number"]),
         delivery=int(mark["delivery"]),
@@ -33,10 +42,11 @@ def run_of(server: Server, request: Any) -> Run | None:
         procedure=str(request.task),
         name=str(mark["name"] or request.task),
         root=mark["root"],
-        session=server.session(),
+        session=where.session,
         caller=mark["caller"],
         started=time(),
         attempt=int(mark["attempt"]),
+        web=where.web,
     )
 
 

@@ -6,19 +6,22 @@ plain call of it is a lean record, run by the short runner.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from celery import Task
 from celery.exceptions import Reject, SoftTimeLimitExceeded, TaskPredicate
 
 from onserver.celery_app import content
 from onserver.celery_app.holding import mark_of
-from onserver.errors import ProcessTimeout
+from onserver.errors import ProcessTimeout, SessionExpired
 from onserver.interrupt import TIME_IS_UP, Interrupted
 from onserver.life.async_run import AsyncRun
 from onserver.life.driven import here
 from onserver.process import coroutines
 from onserver.process.procedure import AsyncProcedure, Procedure
+
+#: Under this name a request has why its body must not run, though its run was entered: see `runs`.
+REFUSED: Final = "onserver_refused"
 
 
 class OnServerTask(Task):
@@ -37,6 +40,9 @@ class ProcedureTask(OnServerTask):
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body, here and now; what it raises may be retried, by Celery's own retry."""
+        refused: SessionExpired | None = self.request.__dict__.get(REFUSED)
+        if refused is not None:
+            raise refused
         try:
             value = self.procedure(*args, **kwargs)
             return _awaited(value) if isinstance(self.procedure, AsyncProcedure) else value

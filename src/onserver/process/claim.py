@@ -39,8 +39,8 @@ class Claim(NamedTuple):
     #: Name that the process was started under, or empty.
     name: str
     #: One letter each: R not rerun, F finish when cut, B batch, D redact, L dead-lettered when retries are used up,
-    #: P paused at a checkpoint only, E has begun before or may begin at any time, Y and a number: replayed so often,
-    #: M and a number: which call of a mailbox it is.
+    #: P paused at a checkpoint only, E has begun before or may begin at any time, S runs in its caller's session, Y and
+    #: a number: replayed so often, M and a number: which call of a mailbox it is.
     flags: str
     queue: str
     score: str

@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from time import time
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from onserver.errors import BadSignature, NotSendable, ProcedureNotFound, ProcessTimeout
+from onserver.errors import BadSignature, BrokerUnavailable, NotSendable, ProcedureNotFound, ProcessTimeout
 from onserver.interrupt import Interrupted
 from onserver.process import coroutines
 from onserver.process.admission import admitted
@@ -27,6 +27,7 @@ from onserver.process.attempts import next_attempt
 from onserver.process.claim import Claim, Settlement
 from onserver.process.current import ThisProcess
 from onserver.process.failure import error_of
+from onserver.process.in_session import InSession, session_of_run
 from onserver.process.procedure import AsyncProcedure, Procedure
 from onserver.process.record import State
 from onserver.process.side import BUILT_INS, find_side
@@ -50,6 +51,8 @@ class Call(NamedTuple):
     args: Sequence[Any]
     kwargs: Mapping[str, Any]
     caller: Mapping[str, Any]
+    #: The session in which it runs.
+    where: InSession
     #: Whether the body wants its process as first argument.
     pass_process: bool
     #: Whether the body is a coroutine.
@@ -72,7 +75,10 @@ class Raised(NamedTuple):
 
 
 class Uncounted(NamedTuple):
-    """Nothing was run: its limit counts by a key that only this code could work out. It is handed back with it."""
+    """Nothing was run, and it is handed back: its limit counts by a key that only this code could work out.
+
+    Without a key: Redis gave no answer to what had to be known first.
+    """
 
     key: str
 
@@ -124,12 +130,15 @@ def prepare(claim: Claim, server: Server) -> Call | Raised | Uncounted:
         key = missing_key(claim, server, args, kwargs)
         if key:
             return Uncounted(key)
+        where = session_of_run(server, claim.flags, caller)
+    except BrokerUnavailable:
+        return Uncounted("")
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a message is how its process ends
         return Raised(error)
     pass_process = isinstance(found, Procedure) and found.pass_process
     hook = claim.hook and inspect.iscoroutinefunction(found.function)
     coroutine = isinstance(found, AsyncProcedure) or bool(hook)
-    return Call(found.name, found.function, args, kwargs, caller, pass_process, coroutine)
+    return Call(found.name, found.function, args, kwargs, caller, where, pass_process, coroutine)
 
 
 def missing_key(claim: Claim, server: Server, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
@@ -140,7 +149,7 @@ def missing_key(claim: Claim, server: Server, args: Sequence[Any], kwargs: Mappi
 
 def perform(call: Call, claim: Claim, server: Server, holder: str) -> Outcome:
     """Call the body inside its run: from here on `session()`, `process()` and `caller()` answer."""
-    this = _run_of(call, claim, server, holder)
+    this = _run_of(call, claim, holder)
     with entered(this):
         if not observers:
             return _called(call, this, server)
@@ -167,7 +176,7 @@ async def aperform(
         holder: in whose name it is held.
         end_tasks: ends what the body leaves behind, before its locks fall.
     """
-    this = _run_of(call, claim, server, holder)
+    this = _run_of(call, claim, holder)
     with entered(this, alone=False):
         if not observers:
             return await _closed(call, this, server, end_tasks)
@@ -190,7 +199,7 @@ def settlement(claim: Claim, server: Server, outcome: Outcome | Uncounted) -> Se
         except NotSendable as error:
             outcome = Raised(error)
     if isinstance(outcome, Uncounted):
-        return (claim.number, "back", "", outcome.key.encode(), "key")
+        return (claim.number, "back", "", outcome.key.encode(), "key" if outcome.key else "")
     failure = error_of(outcome.error, outcome.skip)
     again = _next_attempt(claim, server, outcome)
     if again:
@@ -228,7 +237,7 @@ def _show(claim: Claim, error: bytes) -> None:
     sys.stderr.write(f"#{claim.number} {claim.name}: a call of {claim.procedure} failed\n{trace}")
 
 
-def _run_of(call: Call, claim: Claim, server: Server, holder: str) -> Run:
+def _run_of(call: Call, claim: Claim, holder: str) -> Run:
     return Run(
         number=claim.number,
         delivery=claim.deliveries + 1,
@@ -236,10 +245,11 @@ def _run_of(call: Call, claim: Claim, server: Server, holder: str) -> Run:
         procedure=call.name,
         name=claim.name or call.name,
         root=claim.root,
-        session=server.session(),
+        session=call.where.session,
         caller=call.caller,
         started=time(),
         attempt=claim.attempts + 1,
+        web=call.where.web,
     )
 
 

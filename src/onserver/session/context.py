@@ -32,8 +32,8 @@ class Run(Running, frozen=True, kw_only=True):
     name: str
     #: The hook from which this run descends, or None.
     root: int | None
-    #: The session in which the body runs.
-    session: Session
+    #: The session in which the body runs; None for a server method that a web server without sessions has called.
+    session: Session | None
     #: Verified snapshot of who asked, or None for a program that asked as the server.
     caller: Mapping[str, Any] | None
     #: When this run began, seconds since 1970 by the executor's clock.
