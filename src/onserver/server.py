@@ -27,19 +27,20 @@ from onserver.redis.embedded import Embedded
 from onserver.redis.store import Store
 from onserver.registry import Registry
 from onserver.session.context import outside
+from onserver.session.info import own_facts
+from onserver.session.record import SPACE, SessionRecord
 from onserver.session.roles import Roles
 from onserver.session.roles_file import FILE as ROLES
 from onserver.session.roles_watch import RolesFile
 from onserver.session.running import tell_when_left
 from onserver.session.session import Session
+from onserver.session.sessions import Sessions
 from onserver.session.storage import Storage
 from onserver.settings import Settings, find_project, load
 
 T = TypeVar("T")
 
 _EMBEDDED = "embedded"
-#: Prefix of the keys of the stored-procedure session's storage.
-SPACE = "st:"
 
 
 class Server:
@@ -76,6 +77,7 @@ class Server:
         self._store: Store | None = None
         self._client: ClientMember | None = None
         self._storage: Storage | None = None
+        self._sessions: Sessions | None = None
         self._forget()
         _servers.add(self)
         self.make_current()
@@ -247,6 +249,15 @@ class Server:
         """Answer the one session in which procedures and hooks run: that of the epoch at its first use here."""
         return self.part(_stored_procedure_session)
 
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions of the server, of all kinds."""
+        with self._making:
+            if self._sessions is None:
+                owner = (self.client.holder, self.client.holding)
+                self._sessions = Sessions(self.store, self.settings, self.require_roles, *owner, common=self.storage)
+            return self._sessions
+
     def forget_epoch(self) -> None:
         """Another epoch has begun: its session is to be read."""
         self._parts.pop(_stored_procedure_session, None)
@@ -272,7 +283,7 @@ class Server:
                 close = getattr(part, "close", None)
                 if close is not None:
                     close()
-            self._client = self._storage = self._store = self._redis = None
+            self._client = self._storage = self._sessions = self._store = self._redis = None
             self._parts.clear()
         if self in _current:
             _current.remove(self)
@@ -300,11 +311,13 @@ class Server:
 
 
 def _stored_procedure_session(server: Server) -> Session:
-    store, user = server.store, server.settings.session.user_name
-    identity, opened_ms = store.command("HMGET", store.key("server"), "session", "opened")
-    return Session(
-        (identity or b"").decode(), user, server.storage, machine=socket.gethostname(), created_ms=int(opened_ms or 0)
-    )
+    found, opened_ms = server.store.command("HMGET", server.store.key("server"), "session", "opened")
+    identity = (found or b"").decode()
+    record = server.sessions.records.read(identity)
+    if record is None:  # nobody has opened an epoch with this release
+        facts: dict[str, Any] = {"user": server.settings.session.user_name, **own_facts(socket.gethostname())}
+        record = SessionRecord(id=identity, kind="storedProcedure", created_ms=int(opened_ms or 0), **facts)
+    return server.sessions.of(record)
 
 
 def _program() -> str:

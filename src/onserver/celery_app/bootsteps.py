@@ -39,7 +39,8 @@ from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_
 from onserver.life.hook_turns import HookRun
 from onserver.life.narrate import failed_start, failure_value
 from onserver.process.timetable import Timetable
-from onserver.server import SPACE, Server
+from onserver.server import Server
+from onserver.session.record import SPACE
 from onserver.session.storage import empty_storage
 
 logger = get_logger(__name__)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import socket
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -10,6 +10,9 @@ from onserver.cluster.member import Member
 from onserver.redis.libraries import drop_old
 from onserver.redis.store import Store
 from onserver.server import Server
+from onserver.session.info import own_facts
+from onserver.session.record import written
+from onserver.session.sessions import new_identity
 
 State = Literal["none", "starting", "running", "stopping", "stopped", "failed"]
 Previous = Literal["none", "clean", "crashed", "restored"]
@@ -69,9 +72,9 @@ def read(store: Store) -> Epoch:
 
 def open_epoch(member: Member, *, keep_storage: bool) -> Opening:
     """Open a new epoch, or join the one that lives."""
-    session = secrets.token_hex(16).upper()
+    facts = {"user": member.settings.session.user_name, **own_facts(socket.gethostname())}
     how, number, previous, _, emptying, state = member.store.run(
-        "open_epoch", member.number, session, int(keep_storage)
+        "open_epoch", member.number, new_identity(), int(keep_storage), *written(facts)
     )
     epoch = Epoch(
         number=int(number),

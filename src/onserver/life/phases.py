@@ -27,7 +27,8 @@ from onserver.life.narrate import failed_start, failure_value, hook_line
 from onserver.life.running_hook import run_hook
 from onserver.redis.answers import LinkError
 from onserver.redis.store import Store
-from onserver.server import SPACE, Server
+from onserver.server import Server
+from onserver.session.record import SPACE
 from onserver.session.storage import empty_storage
 
 Phase = Literal["joining", "waiting", "starting", "running", "stopping", "draining", "last", "gone"]

@@ -7,7 +7,7 @@ False where nothing was heard or it is not known whether the command was carried
 
 from __future__ import annotations
 
-from onserver.errors import BrokerUnavailable, ChangesNotLogged, MaintenanceMode, MemberFenced
+from onserver.errors import BrokerUnavailable, ChangesNotLogged, MaintenanceMode, MemberFenced, SessionExpired
 from onserver.redis.resp import ErrorReply
 
 
@@ -155,6 +155,8 @@ def translate(reply: ErrorReply, address: str) -> Exception:
         return MaintenanceMode(rest[5:].partition(" script: ")[0])  # behind it Redis says where a script raised it
     if word == "ONS" and rest[:4] == "1274":
         return ChangesNotLogged(int(rest[5:]))
+    if word == "ONS" and rest[:4] == "4102":
+        return SessionExpired(rest[5:])
     if word == "NOSCRIPT" or text == "ERR Function not found":
         return NoScript(text)
     if word == "MOVED":

@@ -30,11 +30,15 @@ from onserver.redis.owners import (
     of_holders,
     of_member,
     of_process,
+    of_session,
+    of_space,
     owners,
     record,
     restoring,
     schedule,
     semaphore_line,
+    session,
+    sessions_of,
     slots,
     texts,
     timed,
@@ -70,11 +74,11 @@ CATALOGUE: tuple[Key, ...] = (
     Key("hook_runs", "stream", "note_hook, step, bury", "the newest 1,000 or so", kept),
     Key("failure:EPOCH", "string", "fail_epoch", "one day", timed, "server"),
     Key("users", "hash", "user", "until they are removed", kept, "server"),
+    Key("revoked", "hash", "user", "until the user is removed", kept, "server"),
     Key("procedures", "hash", "register", "for ever: a name outlives its workers", kept, "server"),
     Key("aliases", "hash", "register", "for ever: what was put under an earlier name may wait still", kept, "server"),
     Key("events", "stream", "tell_events, and whatever ends or moves something", "the last 1,000", kept),
     Key("marks", "hash", "tell_events, silent", "until what is over its mark is under it again", kept),
-    Key("revoked", "hash", "user", "until the user is removed", kept, "server"),
     Key("told:WHAT", "string", "tell_events", "a few beats", timed),
     Key("clock", "string", "the test plug-in", "as long as the tests", kept),
     # backups
@@ -178,6 +182,22 @@ CATALOGUE: tuple[Key, ...] = (
     ),
     Key("st:l:ENTRY", "hash", "lock, unlock, commit, bury", "its owner's holder", lock),
     Key("st:w:ENTRY", "zset", "lock, unlock, commit, bury", "the lock", line),
+    # sessions
+    Key("s:ID", "hash", "session_open, session_write and whatever uses a session, open_epoch", "the session", session),
+    Key("sessions", "zset", "whatever opens, uses or ends a session", "while there are sessions", kept),
+    Key("sk:KIND", "zset", "whatever opens or ends a session", "while there are sessions of the kind", kept),
+    Key("su:LOGIN", "set", "whatever opens or ends a session, session_write", "the sessions of the user", sessions_of),
+    Key("sm:ID", "list", "session_post, session_mail", "the session", of_session),
+    Key("rotated", "hash", "session_rotate", "the sessions", kept),
+    Key("otp:HASH", "string", "session_token, session_redeem", "the time that it was made for", timed),
+    Key("dropped", "hash", "session_end, session_sweep", "one year", kept),
+    Key("drops", "zset", "session_end, session_sweep", "one year", kept),
+    Key("emptying", "set", "whatever ends a session, session_sweep", "until those storages are empty", kept),
+    # the storage of one session
+    Key("ss:ID:index", "set", "commit, add, whatever ends the session", "the session", of_space),
+    Key("ss:ID:e:ENTRY", "hash", "commit, add, whatever ends the session", "the session", entry),
+    Key("ss:ID:l:ENTRY", "hash", "lock, unlock, commit, bury", "its owner's holder", lock),
+    Key("ss:ID:w:ENTRY", "zset", "lock, unlock, commit, bury", "the lock", line),
     # clients that take requests
     Key("clients", "hash", "register_client, unregister_client, bury", "while there are clients", owners),
     Key("cq:HOLDER", "list", "ask_clients, unregister_client, bury", "the holder", of_holder),
@@ -203,7 +223,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("wake:TOKEN", "list", "unlock, commit, bury", "60 s", timed),
 )
 
-_PLACEHOLDERS = {"N": r"\d+", "M": r"\d+", "HOLDER": r"\d+\.\d+", "EPOCH": r"\d+"}
+_PLACEHOLDERS = {"N": r"\d+", "M": r"\d+", "HOLDER": r"\d+\.\d+", "EPOCH": r"\d+", "ID": "[0-9A-F]{32}"}
 
 
 @dataclass(frozen=True)

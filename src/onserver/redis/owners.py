@@ -90,15 +90,41 @@ def lock(facts: Facts, key: str, _word: str) -> str:
 
 def line(facts: Facts, key: str, word: str) -> str:
     """A line stands before a lock."""
-    space = key.removeprefix(facts.store.prefix).partition(":")[0]
-    locked = facts.store.command("EXISTS", facts.store.key(f"{space}:l:{word}"))
+    space = key.removeprefix(facts.store.prefix).removesuffix(f"w:{word}")
+    locked = facts.store.command("EXISTS", facts.store.key(f"{space}l:{word}"))
     return "" if locked else "a line before a lock that nobody has"
 
 
-def entry(facts: Facts, _key: str, word: str) -> str:
+def entry(facts: Facts, key: str, word: str) -> str:
     """An entry is in its storage's index."""
-    indexed = facts.store.command("SISMEMBER", facts.store.key("st:index"), word)
+    space = key.removeprefix(facts.store.prefix).removesuffix(f"e:{word}")
+    indexed = facts.store.command("SISMEMBER", facts.store.key(f"{space}index"), word)
     return "" if indexed else "it is not in the index of its storage"
+
+
+def session(facts: Facts, _key: str, word: str) -> str:
+    """A session is found by its end."""
+    known = facts.store.command("ZSCORE", facts.store.key("sessions"), word)
+    return "" if known is not None else "no end will be found of it"
+
+
+def of_session(facts: Facts, _key: str, word: str) -> str:
+    """It is a session's."""
+    return "" if facts.store.command("EXISTS", facts.store.key(f"s:{word}")) else f"there is no session {word}"
+
+
+def of_space(facts: Facts, _key: str, word: str) -> str:
+    """It is in the storage of a session, or of one that is over and is being emptied."""
+    rotated, emptying = facts.store.pipeline(
+        [("HGET", facts.store.key("rotated"), word), ("SISMEMBER", facts.store.key("emptying"), word)]
+    )
+    return "" if emptying else of_session(facts, "", rotated.decode() if rotated else word)
+
+
+def sessions_of(facts: Facts, key: str, _word: str) -> str:
+    """Its members are sessions."""
+    members = texts(facts.store.command("SMEMBERS", key))
+    return next(filter(None, (of_session(facts, "", member) for member in members)), "")
 
 
 def owners(facts: Facts, key: str, _word: str) -> str:

@@ -1,129 +1,74 @@
-"""The session: who is working. The kind here is the stored-procedure session, one for each life of a server.
+"""The session: who is working (specification 2).
 
-All procedures and hooks share it: a virtual user's identity, and a storage (specification 2, 3.3). Names are those of
-Python; the original's spelling is kept beside them, so that code that was carried over reads the same.
+The stored-procedure session is the one of the server's virtual user, one for each life of a server: all procedures and
+hooks share it. Sessions of the web and of remote clients are opened for each of them. Names are those of Python; the
+original's spelling is kept beside them, so that code that was carried over reads the same.
 """
 
 from __future__ import annotations
 
-import getpass
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable
 
+from onserver.session.info import Info, info_of
+from onserver.session.record import SessionRecord
+from onserver.session.records import SessionRecords
+from onserver.session.roles import Roles
 from onserver.session.storage import Storage
-
-_NAMES = {
-    "type": "type",
-    "user_name": "userName",
-    "machine_name": "machineName",
-    "system_user_name": "systemUserName",
-    "ip_address": "IPAddress",
-    "host_type": "hostType",
-    "creation_date_time": "creationDateTime",
-    "state": "state",
-    "id": "ID",
-}
-
-
-class Info(Mapping[str, Any]):
-    """Facts about a session, computed when `info` is read: the original's names as keys, Python's as attributes.
-
-    `type userName machineName systemUserName IPAddress hostType creationDateTime state ID` (specification 2.6).
-    """
-
-    def __init__(self, facts: Mapping[str, Any]) -> None:
-        self._facts = dict(facts)
-
-    def __getitem__(self, key: str) -> Any:
-        return self._facts[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._facts)
-
-    def __len__(self) -> int:
-        return len(self._facts)
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self._facts[_NAMES[name]]
-        except KeyError:
-            raise AttributeError(f"the info of a session has no {name!r}, only {', '.join(_NAMES)}") from None
-
-    def __repr__(self) -> str:
-        return f"Info({self._facts!r})"
 
 
 class Session:
-    """The session of the server's virtual user.
+    """A session.
 
     Args:
-        identity: 32 upper-case hexadecimal digits, new in each epoch.
-        user_name: the virtual user (setting `session.user_name`).
-        storage: the server's storage.
-        machine: name of the machine.
-        created_ms: when the epoch was opened, milliseconds since 1970 by Redis' clock.
+        record: as it was read.
+        records: through which it is changed.
+        storage: its storage.
+        roles: answers the privileges and roles in force.
 
     Example:
         >>> Server.current().session().user_name  # in a procedure: session().user_name
         'server'
 
-    4D: the Session class (specification 2), for stored procedures and server hooks.
+    4D: the Session class (specification 2).
     """
 
-    def __init__(self, identity: str, user_name: str, storage: Storage, *, machine: str, created_ms: int) -> None:
-        self._identity = identity
-        self._user_name = user_name
+    def __init__(
+        self, record: SessionRecord, records: SessionRecords, storage: Storage, roles: Callable[[], Roles]
+    ) -> None:
+        self._record = record
+        self._records = records
         self._storage = storage
-        self._machine = machine
-        self._created_ms = created_ms
+        self._roles = roles
 
     @property
     def id(self) -> str:
         """Its identifier: 32 upper-case hexadecimal digits."""
-        return self._identity
+        return self._record.id
+
+    @property
+    def record(self) -> SessionRecord:
+        """What is kept of it, as it was read last."""
+        return self._record
 
     @property
     def user_name(self) -> str:
-        """The name of the virtual user."""
-        return self._user_name
+        """The name of its user; empty for a guest."""
+        return self._record.user
 
     @property
     def storage(self) -> Storage:
-        """The storage that every process of the session shares; its content is changed inside `use`."""
+        """The storage that everything in the session shares; its content is changed inside `use`."""
         return self._storage
 
     @property
     def info(self) -> Info:
         """Facts about the session, taken anew at each read."""
-        created = datetime.fromtimestamp(self._created_ms / 1000, UTC)
-        return Info(
-            {
-                "type": "storedProcedure",
-                "userName": self._user_name,
-                "machineName": self._machine,
-                "systemUserName": _system_user(),
-                "IPAddress": "localhost",
-                "hostType": {"darwin": "mac", "win32": "windows"}.get(sys.platform, sys.platform),
-                "creationDateTime": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "state": "active",
-                "ID": self._identity,
-            }
-        )
+        return info_of(self._record)
 
     @property
     def userName(self) -> str:  # noqa: N802  # the original's spelling
         """The original's spelling of `user_name`."""
-        return self._user_name
+        return self.user_name
 
     def __repr__(self) -> str:
-        return f"<Session {self._identity} of {self._user_name}>"
-
-
-def _system_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run under a number without a name
-        return str(os.getuid())
+        return f"<Session {self.id} of {self.user_name or 'a guest'}>"

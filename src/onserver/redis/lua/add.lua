@@ -1,10 +1,10 @@
--- include: prefix sender changes
+-- include: prefix sender changes space
 -- add: add to a counter, made at its first use. Waits for no lock.
 -- Keys: live, sent:SENDER, numbers, st:e:KEY, st:index, journal.
 -- ARGV: space, key, holder ('' outside of runs), nonce, how much
 -- Answer: {done, value as text, version, change}, or {kind} when the entry is no counter
 local space, key, holder = ARGV[1], ARGV[2], ARGV[3]
-local kept = repeated(ARGV[4]) or (holder ~= '' and guard(holder)) or unlogged()
+local kept = repeated(ARGV[4]) or (holder ~= '' and guard(holder)) or no_space(space) or unlogged()
 if kept then return kept end
 local e = T .. space .. 'e:' .. key
 local kind = redis.call('HGET', e, 'k')

@@ -1,4 +1,4 @@
--- include: prefix locks sender changes
+-- include: prefix locks sender changes space
 -- flags: function
 -- commit: write the changed entries of a block and free its locks: all of it or none.
 -- Keys: live, sent:SENDER, numbers, st:l:KEY, st:e:KEY, st:index, journal, and those of lock for the next in line.
@@ -7,7 +7,7 @@
 -- Answer: {done, change, version of each entry}; or nothing is written and all stays locked:
 --   {lost, key, owner now} · {held, key} by another, whose lock has to be waited for · {changed, key, version found}
 local space, owner, nonce = ARGV[1], ARGV[2], ARGV[3]
-local kept = repeated(nonce) or guard(holder_of(owner)) or unlogged()
+local kept = repeated(nonce) or guard(holder_of(owner)) or no_space(space) or unlogged()
 if kept then return kept end
 local first, mine = 5 + 2 * ARGV[4], {}
 for i = 5, first - 1, 2 do

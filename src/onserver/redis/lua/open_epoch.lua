@@ -1,7 +1,7 @@
--- include: prefix crew
+-- include: prefix crew session
 -- flags: allow-oom
--- open_epoch: a worker that has joined opens a new epoch, or joins the one that is. Keys: server, workers, hooks:EPOCH.
--- ARGV: member, id of the new epoch's session, storage.keep 0 or 1
+-- open_epoch: a worker that has joined opens a new epoch, or joins the one that is. Keys: server, workers, s:ID.
+-- ARGV: member, id of the new epoch's session, storage.keep 0 or 1, then field, value … of that session
 -- Answer: {opened, joined or wait (it is stopping), epoch, previous, session, emptying 0 or 1, state}
 -- A start that failed, or was killed before it ended, was no life: the next one sees the same previous end.
 local m, s = ARGV[1], T .. 'server'
@@ -24,4 +24,8 @@ redis.call('HSET', s, 'state', 'starting', 'previous', previous, 'session', ARGV
 redis.call('HDEL', s, 'closing', 'grace_ms', 'restored', 'epoch_floor')
 redis.call('DEL', T .. 'drained', T .. 'leaving')
 redis.call('SADD', T .. 'workers', m)
+for _, id in ipairs(redis.call('ZRANGE', T .. 'sk:storedProcedure', 0, -1)) do end_session(id) end
+redis.call('HSET', T .. 's:' .. ARGV[2], 'kind', 'storedProcedure', 'space', ARGV[2], 'created', stamp(), 'seen', stamp(),
+  'idle', '0', 'limit', '0', unpack(ARGV, 4))
+enter(ARGV[2], 'storedProcedure', '', stamp())
 return {'opened', epoch, previous, ARGV[2], empty, 'starting'}

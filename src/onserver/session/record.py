@@ -1,0 +1,132 @@
+"""What is kept of a session: its record, as it was when it was read.
+
+A record in Redis is a hash of texts, written field by field by scripts, so that two who change different things of one
+session never overwrite each other. Times are milliseconds since 1970 by the clock of Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+Kind = Literal["web", "remote", "storedProcedure", "standalone"]
+KINDS: Final[tuple[Kind, ...]] = ("web", "remote", "storedProcedure", "standalone")
+
+#: Space of the storage of the stored-procedure session; the others have each their own.
+SPACE: Final = "st:"
+
+_QUOTA = "quota:"
+#: Fields whose names in Redis are not those of the record.
+_TIMES: Final = {"created": "created_ms", "seen": "seen_ms", "idle": "idle_ms", "limit": "limit_ms"}
+_NUMBERS: Final = {**_TIMES, "until": "until_ms", "unreachable": "unreachable_ms", "now": "read_ms"}
+_LISTS: Final = {"privileges": "privileges", "roles": "roles"}
+_FIELDS: Final = {attribute: field for field, attribute in _NUMBERS.items()}
+
+
+class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of a session.
+
+    Attributes:
+        id: 32 upper-case hexadecimal digits.
+        kind: `web remote storedProcedure standalone`.
+        type: what `info` says that it is: `web` or `rest` for one of the web, else its kind.
+        user: name of its user; empty for a guest.
+        login: name of the user of `onserver users` who logged in, in lower case; empty where nobody did.
+        machine: name of the machine it is from.
+        system_user: name of the operating-system user there.
+        ip: address that it is from.
+        host_type: `windows`, `mac`, `browser` or the like.
+        agent: what the browser says that it is.
+        web: name of the web server that opened it; empty for the host's.
+        created_ms: when it was opened.
+        seen_ms: when it was used last, to the minute.
+        idle_ms: how long it lasts unused; 0 without end.
+        limit_ms: when it ends, however much it is used; 0 never.
+        until_ms: when it ends if it is not used again; 0 never.
+        privileges: as they were given to it.
+        roles: as they were given to it.
+        is_set: whether privileges were ever given to it, even if they have been taken back.
+        state: `active`, `sleeping` or `postponed`.
+        unreachable_ms: since when its client has not answered; 0 where it does.
+        persistent: the id that a remote client keeps.
+        space: of its storage: the id that it was opened with.
+        earlier: ids that it had before, the last one first.
+        quotas: limits that were set for its REST requests.
+        read_ms: when this was read.
+    """
+
+    id: str
+    kind: Kind
+    type: str = ""
+    user: str = ""
+    login: str = ""
+    machine: str = ""
+    system_user: str = ""
+    ip: str = ""
+    host_type: str = ""
+    agent: str = ""
+    web: str = ""
+    created_ms: int = 0
+    seen_ms: int = 0
+    idle_ms: int = 0
+    limit_ms: int = 0
+    until_ms: int = 0
+    privileges: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    is_set: bool = False
+    state: str = "active"
+    unreachable_ms: int = 0
+    persistent: str = ""
+    space: str = ""
+    earlier: tuple[str, ...] = ()
+    quotas: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
+    read_ms: int = 0
+
+    @property
+    def granted(self) -> tuple[str, ...]:
+        """Return the privileges and roles that were given to it."""
+        return self.privileges + self.roles
+
+    @property
+    def storage_space(self) -> str:
+        """Return the prefix of the keys of its storage."""
+        return SPACE if self.kind == "storedProcedure" else f"ss:{self.space or self.id}:"
+
+
+def read_session(identity: str, fields: Sequence[bytes]) -> SessionRecord:
+    """Make a record of the fields and values that a script answers."""
+    found: dict[str, Any] = {"id": identity}
+    quotas: dict[str, int] = {}
+    for raw, value in zip(fields[::2], fields[1::2], strict=True):
+        field = raw.decode()
+        if field in _NUMBERS:
+            found[_NUMBERS[field]] = int(value)
+        elif field in _LISTS:
+            found[field] = tuple(msgspec.json.decode(value, type=list[str]))
+        elif field == "set":
+            found["is_set"] = value == b"1"
+        elif field == "earlier":
+            found[field] = tuple(value.decode().split())
+        elif field.startswith(_QUOTA):
+            quotas[field.removeprefix(_QUOTA)] = int(value)
+        elif field in SessionRecord.__struct_fields__:
+            found[field] = value.decode()
+    return SessionRecord(**found, quotas=quotas)
+
+
+def written(facts: Mapping[str, Any]) -> list[str]:
+    """Make of attributes of a record the fields and values that a script writes."""
+    words: list[str] = []
+    for name, fact in facts.items():
+        if name == "quotas":
+            for quota, value in fact.items():
+                words += [_QUOTA + quota, "" if value is None else str(value)]
+        elif name == "is_set":
+            words += ["set", "1" if fact else "0"]
+        elif name in _LISTS:
+            words += [name, msgspec.json.encode(list(fact)).decode()]
+        else:
+            words += [_FIELDS.get(name, name), str(fact)]
+    return words
