@@ -120,6 +120,14 @@ EXAMPLES: list[tuple[Any, str]] = [
     (errors.ProcessNotFound(), "No process is running here. Ask for it in what a procedure or a hook calls."),
     (errors.AlreadyRunning("totals", 1042, AT), "`totals` is running as #1042 since 14:02:11; nothing was started."),
     (
+        errors.ProcessNotStarted("shop.bill"),
+        "`shop.bill` has not been started: the transaction that it waits for has not committed. It is put once that",
+    ),
+    (
+        errors.ProcessNotStarted("shop.bill", "its transaction has committed, and then KeyError: 1"),
+        "`shop.bill` has not been started: its transaction has committed, and then KeyError: 1. Start it again; with a",
+    ),
+    (
         errors.ProcedureFailed(7, "shop.add", "ValueError", "no", "Traceback: line 1\n"),
         "#7 `shop.add` raised ValueError: no\n\nRemote traceback:\nTraceback: line 1",
     ),

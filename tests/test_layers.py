@@ -69,6 +69,7 @@ LAZY_USERS = {
     "onserver.cli.version",
     "onserver.cli.celery_side",
     "onserver.life.duties",
+    "onserver.process.after_commit",
     "onserver.process.procedure",
     "onserver.process.side",
     "onserver.server",

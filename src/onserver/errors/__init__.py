@@ -9,7 +9,8 @@
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
     │                 ScheduleNotFound 1107 · BadEvent 1108
-    ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcedureFailed 2201 · ProcessTimeout 2202
+    ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcessNotStarted 2102
+    │                 ProcedureFailed 2201 · ProcessTimeout 2202
     │                 ProcessAborted 2203 · ProcessLost 2204 · ProcessDead 2205 · VariableTimeout 2206
     │                 DeadlockDetected 2301 · SyncInAsyncError 2302 · SignalGone 2003
     ├─ StorageError   LockTimeout 3101 · NotInUse 3103 · LockLost 3104 · NotShareable 3106 · TooLarge 3107
@@ -66,6 +67,7 @@ from onserver.errors.processes import (
     ProcessError,
     ProcessLost,
     ProcessNotFound,
+    ProcessNotStarted,
     ProcessTimeout,
     SignalGone,
     SyncInAsyncError,
@@ -172,6 +174,7 @@ __all__ = [
     "ProcessError",
     "ProcessLost",
     "ProcessNotFound",
+    "ProcessNotStarted",
     "ProcessTimeout",
     "ProjectNotFound",
     "ReachError",

@@ -58,6 +58,25 @@ class AlreadyRunning(ProcessError):
         return "`unique=True` returns that process instead."
 
 
+class ProcessNotStarted(ProcessError):
+    """A start with `after_commit` has no number: its transaction has not committed, or `why` nothing came of it."""
+
+    code = 2102
+    procedure: str
+    why: str = ""
+
+    @property
+    def message(self) -> str:
+        why = self.why or "the transaction that it waits for has not committed"
+        return f"`{self.procedure}` has not been started: {why}."
+
+    @property
+    def hint(self) -> str:
+        if self.why:
+            return "Start it again; with a `key` it is started once, however often it is asked for."
+        return "It is put once that commits, and never after a rollback."
+
+
 class ProcedureFailed(ProcessError):
     """The procedure raised; the remote traceback is part of the text."""
 

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from onserver.errors import ProcedureNotFound
+from onserver.process.after_commit import put_after_commit
 from onserver.process.handle import Process
 from onserver.process.procedure import Procedure, Start
 from onserver.process.put import Order, Sender, read_order
@@ -60,7 +61,10 @@ def execute_on_server(procedure: Any, /, *args: Any, **kwargs: Any) -> Process[A
     4D: *Execute on server*. There is no stack size, numbers are positive everywhere, and there is a result.
     """
     server = Server.current()
-    return server.part(Sender).put(order_of(server, procedure), args, kwargs)
+    order = order_of(server, procedure)
+    if order.after_commit is not None:
+        return put_after_commit(server, order, args, kwargs)
+    return server.part(Sender).put(order, args, kwargs)
 
 
 @overload
@@ -97,6 +101,8 @@ def execute_many(procedure: Any, items: Iterable[Any], /) -> list[Process[Any]]:
     calls = [_arguments(item) for item in items]
     if order.plain:
         return sender.put_many(order, [(args, {}) for args in calls])
+    if order.after_commit is not None:
+        return [put_after_commit(server, order, args, {}) for args in calls]
     return [sender.put(order, args, {}) for args in calls]
 
 

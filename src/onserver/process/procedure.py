@@ -16,6 +16,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast
 
 from onserver.errors import BadDeclaration
 from onserver.lazy import load
+from onserver.process.after_commit import check as check_commit
 from onserver.process.current import process
 from onserver.process.handle import Process
 from onserver.process.limits import KeyOf, describe_limit, key_of
@@ -55,8 +56,8 @@ class Procedure(Generic[P, R_co]):
         redact: bool = False,
         queue: str = "default",
         priority: int = 5,
-        rules: Rules | None = None,
         requires: str | Sequence[str] = (),
+        rules: Rules | None = None,
     ) -> None:
         self.name = name or name_below_tasks(function)
         self.aliases: Sequence[str] = tuple(aliases)
@@ -66,8 +67,8 @@ class Procedure(Generic[P, R_co]):
         ways = "L" * self.rules.dead_letter + "P" * (self.rules.pause == "checkpoint")
         self._flags = "R" * (not rerun) + "F" * (when_cut == "finish") + "B" * batch + "D" * redact + ways
         self.queue, self.priority = queue, priority
-        _check(self, when_cut)
         self.requires: tuple[str, ...] = (requires,) if isinstance(requires, str) else tuple(requires)
+        _check(self, when_cut)
         self.rules.check(self.name)
         if self.rules.limit and self.rules.limit.key is not None:
             _ = self.limit_key  # what it cannot keep is refused here
@@ -105,8 +106,8 @@ class Procedure(Generic[P, R_co]):
             grace=self.rules.grace,
             expires=self.rules.expires,
             limit_key=self.limit_key,
-        )
             requires=self.requires,
+        )
 
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:
         """Start a process; the same as `execute_on_server(procedure, …)`, which see."""
@@ -128,6 +129,7 @@ class Procedure(Generic[P, R_co]):
         delay: Delay = 0.0,
         timeout: float | None = None,
         expires: float | None = None,
+        after_commit: Any = None,
     ) -> "Start[P, R_co]":
         """Say how one start is to be made; the answer is called or passed to `execute_on_server`.
 
@@ -144,6 +146,9 @@ class Procedure(Generic[P, R_co]):
             timeout: seconds that one run may take, 0 for no limit; the procedure's by default.
             expires: seconds from now within which it must have begun, else it never does; 0 for no limit. Its `delay`
                 counts too. The procedure's by default.
+            after_commit: a session of SQLAlchemy, or the name of a database of Django's (`"default"`): the process is
+                put once the present transaction there has committed, never after a rollback, and its handle has no
+                number until then. A crash between commit and put loses the start: give it a `key` and ask again.
 
         Raises:
             BadDeclaration: ONS-1009, an option cannot be kept.
@@ -166,6 +171,7 @@ class Procedure(Generic[P, R_co]):
             delay=delay,
             timeout=self.rules.timeout if timeout is None else timeout,
             expires=self.rules.expires if expires is None else expires,
+            after_commit=after_commit,
         )
         _check_order(order)
         return Start(self, order)
@@ -241,7 +247,7 @@ class Start(Generic[P, R_co]):
     def __repr__(self) -> str:
         usual = self.procedure.order
         names = ("name", "unique", "key", "key_window", "queue", "priority", "delay", "timeout", "expires")
-        said = [(name, getattr(self.order, name)) for name in names]
+        said = [(name, getattr(self.order, name)) for name in (*names, "after_commit")]
         shown = [f" {name}={value!r}" for name, value in said if value != getattr(usual, name)]
         return f"<Start of {self.procedure.name}{''.join(shown)}>"
 
@@ -253,6 +259,9 @@ def _check(made: Procedure[..., Any], when_cut: str) -> None:
     for name in (made.name, *made.aliases):
         if not name or any(letter.isspace() for letter in name):
             raise BadDeclaration(made.name, f"cannot be named {name!r}", "A name has letters and no blanks.")
+    for privilege in cast("tuple[object, ...]", made.requires):
+        if not isinstance(privilege, str) or not privilege.strip():
+            raise BadDeclaration(made.name, f"requires {privilege!r}", "Give names of privileges of `roles.json`.")
 
 
 def _check_order(order: Order) -> None:
@@ -260,9 +269,6 @@ def _check_order(order: Order) -> None:
     if order.unique and not order.name:
         raise BadDeclaration(order.procedure, "was started with `unique` and no `name`", "Say which name is unique.")
     if order.unique not in (True, False, "error"):
-    for privilege in cast("tuple[object, ...]", made.requires):
-        if not isinstance(privilege, str) or not privilege.strip():
-            raise BadDeclaration(made.name, f"requires {privilege!r}", "Give names of privileges of `roles.json`.")
         raise BadDeclaration(order.procedure, f"has unique={order.unique!r}", 'It is True, False or "error".')
     if order.name.startswith("$"):
         problem = f"cannot be started as `{order.name}`: `$` names a local process"
@@ -270,6 +276,7 @@ def _check_order(order: Order) -> None:
     for option, seconds in (("timeout", order.timeout), ("expires", order.expires)):
         if not 0 <= seconds <= LONGEST_SECONDS:
             raise BadDeclaration(order.procedure, f"has {option}={seconds!r}", "Give seconds, 0 for no limit.")
+    check_commit(order.procedure, order.after_commit)
     if not order.key_window >= 1:
         raise BadDeclaration(order.procedure, f"has key_window={order.key_window!r}", "Give seconds, 1 or more.")
 

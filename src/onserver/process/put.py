@@ -63,6 +63,7 @@ class Order:
         limit_key: how the key of its limit is found; None where that has none, or nobody knows here.
         operator: an operator starts it: it is not refused in maintenance.
         requires: privileges that whoever asks has to have, all of them.
+        after_commit: the transaction after which it is put: a database of Django's or a session of SQLAlchemy.
     """
 
     procedure: str
@@ -83,6 +84,7 @@ class Order:
     limit_key: KeyOf | None = None
     operator: bool = False
     requires: tuple[str, ...] = ()
+    after_commit: Any = None
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
@@ -113,8 +115,8 @@ class Order:
 
     @property
     def plain(self) -> bool:
-        """Whether many of these can be put in one script: no name, key, delay or schedule."""
-        return not (self.name or self.key or self.delay or self.schedule)
+        """Whether many of these can be put in one script: no name, key, delay, schedule or transaction."""
+        return not (self.name or self.key or self.delay or self.schedule or self.after_commit is not None)
 
 
 class Sender:
