@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from onserver.cluster.sweep import end_sessions
 from onserver.errors import SessionExpired
+from onserver.life.epoch import open_epoch, run_epoch
 from onserver.redis.address import Address
+from onserver.redis.keys import scan
 from onserver.session.record import SessionRecord
 from onserver.session.sessions import Sessions
 from tests.floor import Floor, open_floor
@@ -33,6 +36,16 @@ def record_of(sessions: Sessions, identity: str) -> SessionRecord:
     record = sessions.records.read(identity)
     assert record is not None
     return record
+
+
+def open_another_epoch(floor: Floor) -> None:
+    """The server is started again, by its only worker."""
+    run_epoch(floor.store, open_epoch(floor.member, keep_storage=True).epoch.number)
+    floor.server.forget_epoch()
+
+
+def keys_of(floor: Floor, prefix: str) -> list[str]:
+    return [name for names in scan(floor.store, prefix) for name in names]
 
 
 # ---- opened and taken
@@ -107,3 +120,232 @@ def test_a_session_of_another_address_is_none_and_not_renewed(sessions: Sessions
     assert sessions.take(session.id, ip="10.0.0.8", renew=True) is None
     assert record_of(sessions, session.id).seen_ms == session.record.seen_ms
     assert sessions.take(session.id, ip="10.0.0.7", renew=True) is not None
+
+
+# ---- changed
+
+
+def test_what_is_written_is_there_at_once_and_nothing_else_changes(sessions: Sessions) -> None:
+    session = sessions.open("web", user="ann", ip="10.0.0.7")
+    written = sessions.records.write(
+        session.id, privileges=("read", "pay"), roles=["clerk"], is_set=True, quotas={"nbEntitySets": 5}, login="Ann"
+    )
+    assert (written.privileges, written.roles, written.is_set) == (("read", "pay"), ("clerk",), True)
+    assert (written.quotas, written.login, written.user, written.ip) == ({"nbEntitySets": 5}, "ann", "ann", "10.0.0.7")
+    assert written.granted == ("read", "pay", "clerk")
+    again = sessions.records.write(session.id, quotas={"nbEntitySets": None}, state="sleeping")
+    assert (again.quotas, again.state, again.privileges) == ({}, "sleeping", ("read", "pay"))
+
+
+def test_a_shorter_time_moves_the_end(sessions: Sessions) -> None:
+    session = sessions.open("web")
+    written = sessions.records.write(session.id, idle_ms=90_000)
+    assert written.until_ms == written.seen_ms + 90_000
+    assert sessions.records.write(session.id, idle_ms=0).until_ms == 0
+
+
+def test_the_session_of_procedures_has_a_record_for_as_long_as_its_epoch(sessions: Sessions, floor: Floor) -> None:
+    own = floor.server.session()
+    record = record_of(sessions, own.id)
+    assert (record.kind, record.user, record.until_ms) == ("storedProcedure", "server", 0)
+    sessions.records.write(own.id, privileges=("read",))
+    assert [one.id for one in sessions.listed()] == [own.id]
+    assert sessions.counts() == {"web": 0, "remote": 0, "storedProcedure": 1, "standalone": 0}
+    found = sessions.find(own.id)
+    assert found is not None
+    assert found.storage is floor.server.storage
+    floor.server.storage.counter("kept").add(1)
+    open_another_epoch(floor)
+    assert sessions.find(own.id) is None
+    assert record_of(sessions, floor.server.session().id).privileges == ()
+    assert floor.server.storage["kept"] == 1
+
+
+# ---- listed
+
+
+def test_sessions_are_listed_the_newest_first_page_by_page(sessions: Sessions, floor: Floor) -> None:
+    opened: list[str] = []
+    for number in range(25):
+        opened.append(sessions.open("remote" if number % 5 == 0 else "web", login="ann" if number % 2 else "").id)
+        if number % 4 == 0:
+            floor.advance(1)  # the others are opened within one millisecond, or nearly
+    pages: list[str] = []
+    last = None
+    while page := sessions.listed(limit=7, before=last):
+        pages += [one.id for one in page]
+        last = page[-1]
+    own = floor.server.session().id
+    assert len(pages) == len(set(pages)) == 26
+    assert set(pages) == {*opened, own}
+    assert pages[-1] == own
+    assert [one.id for one in sessions.listed("remote")] == [opened[number] for number in (20, 15, 10, 5, 0)]
+    assert {one.id for one in sessions.listed(login="ANN")} == {opened[number] for number in range(1, 25, 2)}
+    assert sessions.listed("web", "nobody") == []
+
+
+# ---- ended
+
+
+def test_a_closed_session_leaves_nothing(sessions: Sessions) -> None:
+    session = sessions.open("web", login="ann")
+    session.storage.counter("seen").add(1)
+    assert sessions.message(session.id, "hello")
+    assert sessions.close(session.id)
+    assert not sessions.close(session.id)
+    assert sessions.take(session.id) is None
+    assert sessions.dropped(session.id) is None
+    assert not sessions.message(session.id, "hello")
+    assert sessions.listed("web") == []
+
+
+def test_a_dropped_session_is_known_for_a_year(sessions: Sessions, floor: Floor) -> None:
+    session = sessions.open("web")
+    assert sessions.drop(session.id, by="root", reason="stolen")
+    assert not sessions.drop(session.id, by="root")
+    assert sessions.take(session.id) is None
+    tombstone = sessions.dropped(session.id)
+    assert tombstone is not None
+    assert (tombstone.by, tombstone.reason) == ("root", "stolen")
+    assert tombstone.at_ms >= session.record.created_ms
+    floor.advance(300 * 24 * HOUR)
+    end_sessions(floor.store)
+    assert sessions.dropped(session.id) is not None
+    floor.advance(67 * 24 * HOUR)
+    end_sessions(floor.store)
+    assert sessions.dropped(session.id) is None
+    assert floor.store.command("EXISTS", floor.store.key("drops")) == 0
+
+
+def test_all_sessions_of_a_user_are_dropped(sessions: Sessions, floor: Floor) -> None:
+    for _ in range(30):
+        sessions.open("web", login="ann", idle_seconds=60)
+    floor.advance(61)
+    of_ann = {sessions.open("web", login="ann").id for _ in range(45)}
+    of_bob = sessions.open("web", login="bob")
+    assert set(sessions.drop_user("Ann", by="root")) == of_ann
+    assert all(sessions.dropped(identity) for identity in of_ann)
+    assert [one.id for one in sessions.listed("web")] == [of_bob.id]
+
+
+def test_the_session_of_procedures_is_neither_closed_nor_dropped(sessions: Sessions, floor: Floor) -> None:
+    own = floor.server.session()
+    assert not sessions.close(own.id)
+    assert not sessions.drop(own.id, by="root")
+    assert sessions.find(own.id) is not None
+
+
+def test_what_is_over_is_removed_by_who_opens_one(sessions: Sessions, floor: Floor) -> None:
+    over = [sessions.open("web", idle_seconds=60, login="ann") for _ in range(30)]
+    for session in over:
+        session.storage.counter("seen").add(1)
+    floor.advance(61)
+    sessions.open("web")
+    assert sessions.counts()["web"] == 30 - 20 + 1
+    sessions.open("web")
+    assert sessions.counts()["web"] == 2
+    assert floor.store.command("EXISTS", floor.store.key("su:ann")) == 0
+
+
+def test_the_leader_removes_what_is_over_with_large_storages(sessions: Sessions, floor: Floor) -> None:
+    session = sessions.open("web", idle_seconds=60)
+    with session.storage.use() as root:
+        for number in range(1_000):
+            root[f"entry {number}"] = number
+    floor.advance(61)
+    end_sessions(floor.store)
+    assert sessions.counts()["web"] == 0
+    assert floor.store.command("EXISTS", floor.store.key("emptying")) == 0
+    assert keys_of(floor, f"ss:{session.id}:") == []
+
+
+# ---- another id
+
+
+def test_a_session_with_another_id_has_the_same_record_and_storage(sessions: Sessions) -> None:
+    session = sessions.open("web", user="ann", login="ann")
+    with session.storage.use("cart") as cart:
+        cart["chair"] = 2
+    sessions.message(session.id, "hello")
+    other = sessions.rotate(session.id)
+    assert other.id != session.id
+    assert other.user_name == "ann"
+    assert other.storage["cart"] == {"chair": 2}
+    assert other.storage is session.storage
+    assert sessions.take(session.id) is None
+    assert [one.text for one in sessions.messages(other.id)] == ["hello"]
+    assert [one.id for one in sessions.listed(login="ann")] == [other.id]
+    with other.storage.use("cart") as cart:
+        cart["chair"] = 3
+    third = sessions.rotate(other.id)
+    assert record_of(sessions, third.id).earlier == (other.id, session.id)
+    assert third.record.created_ms == session.record.created_ms
+    assert sessions.drop(third.id, by="root")
+    assert all(sessions.dropped(one.id) for one in (session, other, third))
+    with pytest.raises(SessionExpired):
+        sessions.rotate(third.id)
+
+
+# ---- storage
+
+
+def test_each_session_has_its_own_storage(sessions: Sessions) -> None:
+    one, other = sessions.open("web"), sessions.open("web")
+    with one.storage.use("cart") as cart:
+        cart["chair"] = 1
+    assert dict(other.storage) == {}
+    found = sessions.find(one.id)
+    assert found is not None
+    assert found.storage is one.storage
+
+
+def test_nothing_is_written_into_the_storage_of_a_session_that_is_over(sessions: Sessions) -> None:
+    session = sessions.open("web")
+    use = session.storage.use("cart")
+    cart = use.__enter__()
+    cart["chair"] = 1
+    sessions.close(session.id)
+    with pytest.raises(SessionExpired):
+        use.__exit__(None, None, None)
+    with pytest.raises(SessionExpired):
+        session.storage.counter("seen").add(1)
+    assert dict(session.storage) == {}
+
+
+# ---- messages and tokens
+
+
+def test_messages_are_taken_once_and_the_oldest_fall(sessions: Sessions) -> None:
+    session = sessions.open("web")
+    for number in range(105):
+        assert sessions.message(session.id, f"message {number}", by="root")
+    taken = sessions.messages(session.id)
+    assert [one.text for one in taken] == [f"message {number}" for number in range(5, 105)]
+    assert {one.by for one in taken} == {"root"}
+    assert taken[0].at_ms >= session.record.created_ms
+    assert sessions.messages(session.id) == []
+    with pytest.raises(ValueError, match="64,000"):
+        sessions.message(session.id, "x" * 64_001)
+
+
+def test_a_token_leads_to_its_session_once(sessions: Sessions, floor: Floor) -> None:
+    session = sessions.open("web")
+    token = sessions.records.new_token(session.id, 30)
+    other = sessions.rotate(session.id)
+    found = sessions.records.redeem(token)
+    assert found is not None
+    assert found.id == other.id
+    assert sessions.records.redeem(token) is None
+    assert not any(token.encode() in key for key in floor.store.command("KEYS", floor.store.key("otp:*")))
+
+
+def test_a_token_ends_with_its_time_and_with_its_session(sessions: Sessions, floor: Floor) -> None:
+    session = sessions.open("web", idle_seconds=60)
+    late, orphan = sessions.records.new_token(session.id, 30), sessions.records.new_token(session.id, 3000)
+    floor.advance(31)
+    assert sessions.records.redeem(late) is None
+    floor.advance(31)
+    assert sessions.records.redeem(orphan) is None
+    with pytest.raises(SessionExpired):
+        sessions.records.new_token(session.id, 30)
+    assert sessions.records.redeem("made up") is None

@@ -7,6 +7,7 @@ and is itself safe to leave unfinished.
 from __future__ import annotations
 
 from time import monotonic
+from typing import Final
 
 from onserver.cluster.identity import Identity
 from onserver.cluster.member import Member
@@ -14,25 +15,40 @@ from onserver.crash import crash_point
 from onserver.redis.store import Store
 from onserver.settings import Settings
 
+#: How many sessions that are over are removed in one step.
+_SESSIONS: Final = 50
+#: How long it is known of a session that it was dropped: one year.
+_TOMBSTONE_MS: Final = 366 * 86_400_000
+
 
 def sweep(member: Member) -> list[int]:
     """Bury the silent, finish half-done burials, trim the history. Returns who was declared dead now."""
     store, settings = member.store, member.settings
     lease_ms = int(settings.member.lease_seconds * 1000)
     crash_point("in_sweep")
-    silent = [int(number) for number in store.run("silent", member.number, lease_ms, *_marks(member))]
+    slowly = _is_time(member)
+    marks = (settings.events.redis_memory_percent, int(settings.events.queue_wait_seconds * 1000)) if slowly else (0, 0)
+    silent = [int(number) for number in store.run("silent", member.number, lease_ms, *marks)]
     dead = [number for number in silent if bury_member(store, settings, number, "was silent for a lease", lease_ms)]
     trim(store, settings)
+    if slowly:
+        end_sessions(store)
     return dead
 
 
-def _marks(member: Member) -> tuple[int, int]:
-    """What is to be looked at now, with its marks: once a lease, since it changes slowly."""
-    settings, now = member.settings, monotonic()
+def end_sessions(store: Store) -> None:
+    """Remove the sessions that are over, with their storages, and the tombstones of those dropped long ago."""
+    while store.run("session_sweep", _SESSIONS, _TOMBSTONE_MS):
+        pass
+
+
+def _is_time(member: Member) -> bool:
+    """Whether to do what needs doing once a lease only: to look at marks, which change slowly, and to end sessions."""
+    now = monotonic()
     if now < member.survey_at:
-        return 0, 0
-    member.survey_at = now + settings.member.lease_seconds
-    return settings.events.redis_memory_percent, int(settings.events.queue_wait_seconds * 1000)
+        return False
+    member.survey_at = now + member.settings.member.lease_seconds
+    return True
 
 
 def trim(store: Store, settings: Settings) -> None:

@@ -17,7 +17,7 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Final
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -191,7 +191,7 @@ class Sessions:
 
     def close(self, identity: str) -> bool:
         """End a session whose user has left. What it has asked for runs on. False where there is none."""
-        return bool(self._end("", "", identity))
+        return bool(self._end("", "", identity)[1])
 
     def drop(self, identity: str, *, by: str, reason: str = "") -> bool:
         """End a session against its will: what it has asked for, and has not begun, is refused.
@@ -204,12 +204,14 @@ class Sessions:
         Returns:
             Whether there was such a session.
         """
-        return bool(self._end(_tombstone(by, reason), "", identity))
+        return bool(self._end(_tombstone(by, reason), "", identity)[1])
 
     def drop_user(self, login: str, *, by: str, reason: str = "") -> Sequence[str]:
         """Drop all sessions of a user of `onserver users`. Returns their ids."""
         ended: list[str] = []
-        while found := self._end(_tombstone(by, reason), key_of_name(login)):
+        left = 1
+        while left:
+            left, found = self._end(_tombstone(by, reason), key_of_name(login))
             ended += found
         return ended
 
@@ -270,9 +272,9 @@ class Sessions:
     def _of(self, record: SessionRecord | None) -> Session | None:
         return None if record is None else self.of(record)
 
-    def _end(self, tombstone: str, login: str, *identities: str) -> list[str]:
-        found: list[Any] = self._store.run("session_end", self._store.nonce(), tombstone, login, *identities)
-        return [identity.decode() for identity in found]
+    def _end(self, tombstone: str, login: str, *identities: str) -> tuple[int, list[str]]:
+        left, *ended = self._store.run("session_end", self._store.nonce(), tombstone, login, *identities)
+        return int(left), [identity.decode() for identity in ended]
 
 
 def new_identity() -> str:
