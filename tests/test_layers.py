@@ -36,6 +36,7 @@ FLOORS = {
     "backup": 6,
     "celery_app": 6,
     "doctor": 7,
+    "web": 7,
     "cli": 8,
     "django_app": 9,
     "testing": 9,
