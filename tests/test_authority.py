@@ -141,7 +141,8 @@ class Made:
     def ann(self, **facts: Any) -> Mapping[str, Any]:
         """Ann in the web, a clerk unless it is said otherwise."""
         known: dict[str, Any] = {"user": "ann", "session": SESSION, "kind": "web", "roles": ("clerk",)}
-        return Caller(**known | {"asked_ms": self.server.store.now_ms()} | facts).snapshot()
+        known |= {"asked_ms": self.server.store.now_ms()} | facts
+        return Caller(**known).snapshot()
 
     def put(self, name: str, args: Sequence[Any], who: Mapping[str, Any]) -> Process[Any]:
         """Put a process in somebody's name without asking whether they may: what a program with the key can do."""

@@ -20,6 +20,7 @@ from kombu.transport import virtual
 from kombu.transport.base import to_rabbitmq_queue_arguments
 from kombu.utils.json import dumps, loads
 
+from onserver.celery_app.broadcasts import Broadcasts, is_task, refuse, sign_broadcast
 from onserver.celery_app.desk import Desk, desk_of
 from onserver.celery_app.message import MARK, PRIORITY, rebuild, shorten
 from onserver.celery_app.qos import QoS
@@ -53,6 +54,7 @@ class Channel(virtual.Channel):
         self._consumed: list[str] = []
         self._conversations: list[Conversation] = []
         self._claims: Claims | None = None
+        self._broadcasts = Broadcasts(self.desk.server)
 
     @property
     def seat(self) -> Seat | None:
@@ -79,6 +81,8 @@ class Channel(virtual.Channel):
         self.store.pipeline([("RPUSH", key, dumps(message)), ("PEXPIRE", key, lifetime)])
 
     def _put_fanout(self, exchange: str, message: Any, routing_key: str, **kwargs: Any) -> None:
+        if is_task(message):
+            message = sign_broadcast(self.desk.server, message)
         if exchange.endswith(PIDBOX):
             obey(self.desk, message)
         self.store.command("PUBLISH", self._topic(exchange, routing_key), dumps(message))
@@ -202,12 +206,19 @@ class Channel(virtual.Channel):
         return [self.store.key(f"mq:{queue}") for queue in dict.fromkeys(plain)]
 
     def _listed(self, key: str, text: bytes) -> None:
-        self.connection._deliver(loads(text), key.removeprefix(self.store.key("mq:")))
+        message = loads(text)
+        if is_task(message):  # tasks are records: this was written by nobody who has the key
+            refuse(message, "it is not signed")
+        else:
+            self.connection._deliver(message, key.removeprefix(self.store.key("mq:")))
 
     def _broadcast(self, pattern: str, text: bytes) -> None:
+        message = loads(text)
+        if is_task(message) and not self._broadcasts.takes(message):
+            return
         for queue in list(self._consumed):
             if queue in self._fanout_queues and self._topic(*self._fanout_queues[queue]) == pattern:
-                self.connection._deliver(loads(text), queue)
+                self.connection._deliver(message, queue)
 
     def _claimed(self, claim: Claim) -> None:
         assert self.seat is not None

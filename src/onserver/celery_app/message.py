@@ -114,6 +114,8 @@ def rebuild(
     A delay is over when a process is claimed, so `eta` is None: Celery would park the message in the worker's timer.
     """
     kept: dict[str, Any] = loads(claim.headers) if claim.headers else {}
+    for name in _OWN_FIELDS:  # `shorten` writes none of them, and what is signed is the claim's own
+        kept.pop(name, None)
     kind = kept.pop("as", None)
     canvas = kept.pop("canvas", False)
     body: bytes | str = claim.body

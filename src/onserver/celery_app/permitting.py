@@ -57,13 +57,23 @@ def may_run(server: Server, claim: Claim, caller: Mapping[str, Any]) -> Mapping[
         CallerRevoked: ONS-4107.
         PrivilegeDenied: ONS-4103.
     """
-    if "kind" not in caller:
-        return caller
     if not claim.procedure.startswith(_OWN):
         return admitted(server, claim, caller, server.registry.find(claim.procedure))
-    for name in _run_by(claim.procedure, claim.body, claim.headers):
-        found = server.registry.find(name)
-        caller = admit(server, caller, name if found is None else found.name, requires_of(found))
+    return permit(server, caller, claim.procedure, claim.body, claim.headers)
+
+
+def permit(server: Server, caller: Mapping[str, Any], name: str, body: bytes, headers: bytes) -> Mapping[str, Any]:
+    """`may_run` for a message that has no record.
+
+    Raises:
+        CallerRevoked: ONS-4107.
+        PrivilegeDenied: ONS-4103.
+    """
+    if "kind" not in caller:
+        return caller
+    for inner in _run_by(name, body, headers):
+        found = server.registry.find(inner)
+        caller = admit(server, caller, inner if found is None else found.name, requires_of(found))
     return caller
 
 

@@ -261,6 +261,8 @@ def _found(claim: Claim, server: Server) -> Declared:
         return side
     if claim.hook:
         kind, _, name = claim.hook.partition(" ")[2].rpartition(" ")
+        if name != claim.procedure or kind == PROCEDURE:  # what is signed is the name alone
+            raise BadSignature(claim.procedure, "it was signed for another process")
     else:
         kind, name = PROCEDURE, claim.procedure
     found = server.registry.find(name, kind)
