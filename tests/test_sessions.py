@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from onserver.cluster.sweep import end_sessions
-from onserver.errors import SessionExpired
+from onserver.errors import NotInUse, SessionExpired
 from onserver.life.epoch import open_epoch, run_epoch
 from onserver.redis.address import Address
 from onserver.redis.keys import scan
+from onserver.server import Server
 from onserver.session.record import SessionRecord
 from onserver.session.sessions import Sessions
 from tests.floor import Floor, open_floor
@@ -42,6 +44,16 @@ def open_another_epoch(floor: Floor) -> None:
     """The server is started again, by its only worker."""
     run_epoch(floor.store, open_epoch(floor.member, keep_storage=True).epoch.number)
     floor.server.forget_epoch()
+
+
+def connections(floor: Floor) -> int:
+    return len(floor.store.command("CLIENT", "LIST").splitlines())
+
+
+def reads(floor: Floor) -> int:
+    """How often entries and names of storages were read from Redis."""
+    stats = floor.store.command("INFO", "commandstats").decode()
+    return sum(int(count) for count in re.findall(r"cmdstat_(?:hmget|smembers):calls=(\d+)", stats))
 
 
 def keys_of(floor: Floor, prefix: str) -> list[str]:
@@ -349,3 +361,52 @@ def test_a_token_ends_with_its_time_and_with_its_session(sessions: Sessions, flo
     with pytest.raises(SessionExpired):
         sessions.records.new_token(session.id, 30)
     assert sessions.records.redeem("made up") is None
+
+
+# ---- the cache that storages share
+
+
+def test_storages_of_sessions_are_read_over_one_connection_and_once(sessions: Sessions, floor: Floor) -> None:
+    opened = [sessions.open("web") for _ in range(20)]
+    before = connections(floor)
+    for number, session in enumerate(opened):
+        with session.storage.use("cart") as cart:
+            cart["chair"] = number
+    assert [session.storage["cart"] for session in opened] == [{"chair": number} for number in range(20)]
+    assert [list(session.storage) for session in opened] == [["cart"]] * 20
+    assert connections(floor) <= before + 1
+    read = reads(floor)
+    assert [session.storage["cart"]["chair"] for session in opened] == list(range(20))
+    assert [len(session.storage) for session in opened] == [1] * 20
+    assert reads(floor) == read
+
+
+def test_what_another_program_changes_is_read_anew(sessions: Sessions, floor: Floor) -> None:
+    session = sessions.open("web")
+    with session.storage.use() as root:
+        root["cart"] = {"chair": 1}
+        root["e:odd"] = root["index"] = 1
+    assert session.storage["cart"] == {"chair": 1}
+    assert list(session.storage) == ["cart", "e:odd", "index"]
+    with Server(settings=floor.server.settings) as other:
+        found = other.sessions.take(session.id)
+        assert found is not None
+        with found.storage.use() as root:
+            root["cart"] = {"chair": 2}
+            root["index"] = 2
+            root["table"] = 1
+            del root["e:odd"]
+    session.storage.cache.require(10**9)
+    assert session.storage["cart"] == {"chair": 2}
+    assert (session.storage["index"], session.storage["table"]) == (2, 1)
+    assert list(session.storage) == ["cart", "index", "table"]
+
+
+def test_an_error_names_the_entry_as_people_know_it(sessions: Sessions) -> None:
+    session = sessions.open("web")
+    with session.storage.use("cart") as cart:
+        cart["chair"] = 1
+    with pytest.raises(NotInUse) as refused:
+        session.storage["cart"]["chair"] = 2
+    assert 'use("cart")' in str(refused.value)
+    assert session.id not in str(refused.value)

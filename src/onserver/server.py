@@ -283,6 +283,8 @@ class Server:
                 close = getattr(part, "close", None)
                 if close is not None:
                     close()
+            if self._sessions is not None:
+                self._sessions.let_go()
             self._client = self._storage = self._sessions = self._store = self._redis = None
             self._parts.clear()
         if self in _current:

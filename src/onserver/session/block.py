@@ -20,7 +20,7 @@ from onserver.checkpoint import count_unstoppable
 from onserver.crash import crash_point
 from onserver.errors import BrokerUnavailable, LockLost, MemberFenced, NotShareable, VersionConflict
 from onserver.redis.store import Store
-from onserver.session.cache import Cache
+from onserver.session.cache import Reads
 from onserver.session.draft import Pen, draft
 from onserver.session.facts import who
 from onserver.session.lock import Granted, Locks, Ticket, new_ticket
@@ -138,7 +138,7 @@ class Blocks:
         store: Store,
         space: str,
         locks: Locks,
-        cache: Cache,
+        cache: Reads,
         hold: Callable[[], str],
         holding: Callable[[], Holding],
         hold_seconds: float,

@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from hiredis import PushNotification
 
@@ -60,6 +60,34 @@ def read_entry(key: str, reply: list[Any]) -> Entry:
         return ABSENT
     value = int(data) if kind == b"c" else freeze(decode(data), key)
     return Entry(value, int(version), kind.decode())
+
+
+class Reads(Protocol):
+    """What a storage reads from: a `Cache`, or one space of several in a cache that they share."""
+
+    def entry(self, key: str) -> Entry:
+        """The entry as last committed, `ABSENT` if there is none."""
+        ...
+
+    def cached(self, key: str) -> Entry | None:
+        """The entry if it is here and new enough, without ever waiting."""
+        ...
+
+    def names(self) -> frozenset[str]:
+        """The names of all entries."""
+        ...
+
+    def require(self, change: int) -> None:
+        """Have the next read see everything up to this change."""
+        ...
+
+    def wrote(self, versions: Mapping[str, int], change: int) -> None:
+        """This program has committed `change`: these entries, which now have these versions (0: removed)."""
+        ...
+
+    def close(self) -> None:
+        """Drop the connection and everything that was read, if it is this one's."""
+        ...
 
 
 class Cache:
@@ -111,8 +139,7 @@ class Cache:
 
     def names(self) -> frozenset[str]:
         """The names of all entries."""
-        if self._behind or monotonic() - self._heard > self._beat or (self._look is not None and self._look(0)):
-            self._catch_up()
+        self.look()
         found = self._names
         if found is None:
             with shielded(), self._io:
@@ -121,6 +148,11 @@ class Cache:
                 if self._link is not None:
                     self._names = found
         return found
+
+    def look(self) -> None:
+        """Hear what has changed, if that is due."""
+        if self._behind or monotonic() - self._heard > self._beat or (self._look is not None and self._look(0)):
+            self._catch_up()
 
     def require(self, change: int) -> None:
         """Have the next read see everything up to this change."""
@@ -212,7 +244,7 @@ class Cache:
     def _fetch(self, key: str) -> Entry:
         with shielded(), self._io:
             reply = self._read("HMGET", self._entry_prefix + key, "v", "n", "k")
-            found = read_entry(key, reply)
+            found = read_entry(self._name_of(key), reply)
             if self._link is not None:
                 self._bytes += len(reply[0] or b"") + 200
                 if self._bytes > _MOST_BYTES or len(self._entries) > _MOST_ENTRIES:
@@ -220,6 +252,10 @@ class Cache:
                     self._bytes = 0
                 self._entries[key] = found
             return found
+
+    def _name_of(self, key: str) -> str:
+        """The name by which people know it."""
+        return key
 
     def _read(self, *words: str) -> Any:
         """Read on the tracked connection; where there can be none, on an ordinary one, and nothing is kept."""

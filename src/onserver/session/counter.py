@@ -5,7 +5,7 @@ from __future__ import annotations
 from onserver.checkpoint import acheckpoint, checkpoint
 from onserver.errors import NotShareable
 from onserver.redis.store import Store
-from onserver.session.cache import Cache
+from onserver.session.cache import Reads
 from onserver.session.root import check_name
 from onserver.session.running import running
 from onserver.session.sender import next_nonce
@@ -18,7 +18,7 @@ class Counter:
     It reads as an int, is listed and versioned like every entry. Only the root's `use` replaces or removes it.
     """
 
-    def __init__(self, store: Store, space: str, key: str, cache: Cache) -> None:
+    def __init__(self, store: Store, space: str, key: str, cache: Reads) -> None:
         self._store = store
         self._space = space
         self.key = check_name(key)

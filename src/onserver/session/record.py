@@ -16,6 +16,8 @@ KINDS: Final[tuple[Kind, ...]] = ("web", "remote", "storedProcedure", "standalon
 
 #: Space of the storage of the stored-procedure session; the others have each their own.
 SPACE: Final = "st:"
+#: With which their spaces begin.
+SPACES: Final = "ss:"
 
 _QUOTA = "quota:"
 #: Fields whose names in Redis are not those of the record.
@@ -92,7 +94,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def storage_space(self) -> str:
         """Return the prefix of the keys of its storage."""
-        return SPACE if self.kind == "storedProcedure" else f"ss:{self.space or self.id}:"
+        return SPACE if self.kind == "storedProcedure" else f"{SPACES}{self.space or self.id}:"
 
 
 def read_session(identity: str, fields: Sequence[bytes]) -> SessionRecord:

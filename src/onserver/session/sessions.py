@@ -24,11 +24,12 @@ import msgspec
 
 from onserver.errors import SessionExpired
 from onserver.redis.store import Store
-from onserver.session.record import KINDS, Kind, SessionRecord, read_session, written
+from onserver.session.record import KINDS, SPACES, Kind, SessionRecord, read_session, written
 from onserver.session.records import Message, SessionRecords
 from onserver.session.roles import Roles
 from onserver.session.running import Running, tell_when_left
 from onserver.session.session import Session
+from onserver.session.shared_cache import PartOfCache, SharedCache
 from onserver.session.storage import Storage
 from onserver.session.users import key_of_name
 from onserver.settings import Settings
@@ -88,6 +89,7 @@ class Sessions:
         self._roles = roles
         self._held = (hold, holding)
         self._common = common
+        self._cache = SharedCache(store, SPACES, settings.member.beat_seconds)
         self._making = threading.Lock()
         self._storages: WeakValueDictionary[str, Storage] = WeakValueDictionary()
         tell_when_left(self)
@@ -261,8 +263,14 @@ class Sessions:
             with self._making:
                 found = self._storages.get(space)
                 if found is None:
-                    found = self._storages[space] = Storage(self._store, space, self._settings, *self._held)
+                    part = PartOfCache(self._cache, space.removeprefix(SPACES))
+                    found = Storage(self._store, space, self._settings, *self._held, cache=part)
+                    self._storages[space] = found
         return found
+
+    def let_go(self) -> None:
+        """Drop the connection by which storages are read."""
+        self._cache.close()
 
     def left(self, run: Running) -> None:
         """Give up the locks that a run which has ended still holds."""

@@ -17,7 +17,7 @@ from onserver.checkpoint import acheckpoint, checkpoint
 from onserver.errors import SyncInAsyncError
 from onserver.redis.store import Store
 from onserver.session.block import Block, Blocks
-from onserver.session.cache import Cache, Entry
+from onserver.session.cache import Cache, Entry, Reads
 from onserver.session.counter import Counter
 from onserver.session.lock import Locks
 from onserver.session.root import Root, check_name
@@ -76,6 +76,7 @@ class Storage(Mapping[str, Any]):
         settings: of the project.
         hold: gives the holder of a program outside of runs.
         holding: entered while something is held outside of runs.
+        cache: that it reads from; None for one of its own.
 
     Example:
         >>> storage = Server.current().storage  # in a procedure: session().storage
@@ -94,11 +95,12 @@ class Storage(Mapping[str, Any]):
         settings: Settings,
         hold: Callable[[], str],
         holding: Callable[[], AbstractContextManager[object]],
+        cache: Reads | None = None,
     ) -> None:
         beat = settings.member.beat_seconds
         self._store = store
         self._space = space
-        self.cache = Cache(store, space, beat)
+        self.cache: Reads = cache or Cache(store, space, beat)
         self._locks = Locks(store, space, beat)
         limits = (settings.storage.client_hold_seconds, settings.storage.max_entry_bytes)
         self._blocks = Blocks(store, space, self._locks, self.cache, hold, holding, *limits)
