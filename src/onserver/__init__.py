@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     from onserver.process.rules import Limit as Limit
     from onserver.process.rules import Retry as Retry
     from onserver.process.semaphores import semaphore as semaphore
+    from onserver.process.server_method import ServerMethod as ServerMethod
+    from onserver.process.server_method import server_method as server_method
     from onserver.process.signals import Signal as Signal
     from onserver.process.signals import signal as signal
     from onserver.process.waiting import as_completed as as_completed
@@ -77,6 +79,7 @@ _NAMES: Final = {
     "Process": "onserver.process.handle:Process",
     "Retry": "onserver.process.rules:Retry",
     "Server": "onserver.server:Server",
+    "ServerMethod": "onserver.process.server_method:ServerMethod",
     "Session": "onserver.session.session:Session",
     "Signal": "onserver.process.signals:Signal",
     "Start": "onserver.process.procedure:Start",
@@ -111,6 +114,7 @@ _NAMES: Final = {
     "restore_info": "onserver.backup.facts:restore_info",
     "semaphore": "onserver.process.semaphores:semaphore",
     "server_epoch": "onserver.life.epoch:server_epoch",
+    "server_method": "onserver.process.server_method:server_method",
     "session": "onserver.session.context:session",
     "signal": "onserver.process.signals:signal",
     "system_event": "onserver.life.events:system_event",
@@ -128,6 +132,7 @@ __all__ = [
     "Process",
     "Retry",
     "Server",
+    "ServerMethod",
     "Session",
     "Signal",
     "Start",
@@ -162,6 +167,7 @@ __all__ = [
     "restore_info",
     "semaphore",
     "server_epoch",
+    "server_method",
     "session",
     "signal",
     "system_event",

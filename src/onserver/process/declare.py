@@ -13,12 +13,6 @@ from onserver.registry import PROCEDURE, declare
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Options that are described and not there yet: refused, since a promise that is ignored is worse than none.
-_LATER: Final[Mapping[str, str]] = {
-    "published": "web sessions",
-}
-
-
 #: How the names of the framework's own procedures begin.
 _OURS: Final = "onserver."
 
@@ -45,6 +39,7 @@ class Options(TypedDict, total=False):
     schedule: str
     timezone: str
     missed: Missed
+    published: bool
 
 
 _NAMES: Final = (*Options.__annotations__, "pass_process")
@@ -109,6 +104,7 @@ def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> 
         schedule: cron text; each of its times starts one process in the cluster.
         timezone: IANA name in which the schedule is read.
         missed: what becomes of times that passed while no worker was up: `"skip"`, `"once"` or `"all"`.
+        published: let the web start it, by `POST /action/NAME`: the answer is 202 with its number.
 
     Raises:
         BadDeclaration: ONS-1009, something that cannot be kept: a generator, an unknown option or value.
@@ -138,8 +134,6 @@ def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Proce
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise BadDeclaration(name, "is a generator, which has no one result", "Return a list.")
     for option in options:
-        if option in _LATER:
-            raise BadDeclaration(name, f"asks for `{option}=`, which comes with {_LATER[option]}", "Leave it out.")
         if option not in _NAMES:
             raise BadDeclaration(name, f"has no option `{option}`", f"There are: {', '.join(_NAMES)}.")
     rules = Rules(**{option: value for option, value in options.items() if option in RULES})

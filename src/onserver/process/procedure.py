@@ -57,12 +57,14 @@ class Procedure(Generic[P, R_co]):
         queue: str = "default",
         priority: int = 5,
         requires: str | Sequence[str] = (),
+        published: bool = False,
         rules: Rules | None = None,
     ) -> None:
         self.name = name or name_below_tasks(function)
         self.aliases: Sequence[str] = tuple(aliases)
         self.function = function
         self.pass_process = pass_process
+        self.published = published
         self.rules = rules or Rules()
         ways = "L" * self.rules.dead_letter + "P" * (self.rules.pause == "checkpoint")
         self._flags = "R" * (not rerun) + "F" * (when_cut == "finish") + "B" * batch + "D" * redact + ways
@@ -178,7 +180,8 @@ class Procedure(Generic[P, R_co]):
 
     def describe(self) -> Mapping[str, object]:
         """Answer what other programs may know of it, ready for JSON."""
-        return describe(self.order, inspect.getdoc(self.function) or "") | describe_limit(self.rules.limit)
+        described = describe(self.order, inspect.getdoc(self.function) or "") | describe_limit(self.rules.limit)
+        return described | ({"published": True} if self.published else {})
 
     # -- as a Celery task
 
