@@ -8,6 +8,7 @@ from onserver import Process, mailbox, procedure, signal
 from onserver.redis.keys import scan
 from onserver.redis.saved import made_from, part_of
 from onserver.redis.store import Store
+from onserver.session.sessions import Sessions
 from onserver.values import encode
 from tests.floor import Floor
 
@@ -62,17 +63,45 @@ def fill(floor: Floor, count: int) -> dict[str, int]:
     floor.server.storage.counter("hits").add(7)
     store.run("shut_gate", store.nonce(), "q:nights", "ann", 3_600_000)
     store.run("shut_gate", store.nonce(), "p:weekly", "ann", "")
-    store.run("add_schedule", store.nonce(), "nightly", encode({}), "every day at 02:00")
+    store.run("add_schedule", store.nonce(), "nightly", encode({}), "every day at 02:00", "c")
     with floor.server.as_current():
         Process[int].get(done[0]).variables["seen"] = 3
         signal("the door").trigger()
         for number in range(3):
             mailbox("till").call(at_the_till, number)
+    open_sessions(floor.server.sessions)
     return named
 
 
+def open_sessions(sessions: Sessions) -> None:
+    """Sessions with something of all that goes with one."""
+    guest, ann = sessions.open("web", agent="Firefox " * 20), sessions.open("web", user="Ann", login="ann")
+    for session in (guest, ann):
+        with session.storage.use() as root:
+            root.update({"cart": {"chair": 2}, "note": "ü" * 100})
+        sessions.message(session.id, "hello", by="bob")
+    sessions.records.write(ann.id, privileges=("read",), is_set=True, quotas={"nbEntitySets": 5})
+    sessions.rotate(ann.id)
+    sessions.drop(sessions.open("remote", machine="m1").id, by="bob", reason="lost")
+
+
 def snapshot(store: Store) -> dict[str, Content]:
-    """What is saved, and what is derived from it."""
+    """What is saved, and what is derived from it; but for the session of procedures, which is of one life only."""
+    own = store.command("HGET", store.key("server"), "session") or b""
+    found = _snapshot(store)
+    found.pop(f"s:{own.decode()}", None)
+    for key in ("sessions", "sk:storedProcedure"):
+        if key in found:
+            kind, content, expiry = found[key]
+            found[key] = (
+                kind,
+                [pair for pair in zip(content[::2], content[1::2], strict=True) if pair[0] != own],
+                expiry,
+            )
+    return {key: content for key, content in found.items() if content[1] != []}
+
+
+def _snapshot(store: Store) -> dict[str, Content]:
     keys = [name.removeprefix(store.prefix) for names in scan(store) for name in names]
     wanted = sorted(key for key in set(keys) if (part_of(key) or made_from(key)) and key not in _APART)
     types = store.pipeline([("TYPE", store.key(key)) for key in wanted])

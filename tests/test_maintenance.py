@@ -151,7 +151,7 @@ def test_schedules_are_held_back_and_started_as_their_missed_says(floor: Floor, 
         floor.advance(86_400)
         timetable.turn()
     assert started_by(floor) == before
-    assert start_by_hand(floor.server, planned(floor.store, "daily").entry).number == before + 1  # an operator gets in
+    assert start_by_hand(floor.server, planned(floor.store, "daily")).number == before + 1  # an operator gets in
     assert end_maintenance()
     timetable.look()
     timetable.turn()

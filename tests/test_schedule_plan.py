@@ -20,7 +20,7 @@ HOUR = 3_600_000
 
 
 def plan(store: Store, code: str, *entries: Entry) -> None:
-    store.run("plan", code, *[word for one in entries for word in (one.name, one.written(), one.timing.name)])
+    store.run("plan", code, *[word for one in entries for word in (one.name, one.written(), one.timing.name, "c")])
 
 
 def entry(name: str, text: str = "0 * * * *") -> Entry:
@@ -122,7 +122,7 @@ def test_a_schedule_that_nobody_planned_starts_nothing(store: Store) -> None:
 
 def test_what_is_added_stays_whichever_code_is_up_and_goes_when_it_is_removed(store: Store) -> None:
     def add(one: Entry) -> int:
-        return int(store.run("add_schedule", store.nonce(), one.name, one.written(), one.timing.name))
+        return int(store.run("add_schedule", store.nonce(), one.name, one.written(), one.timing.name, "c"))
 
     assert add(entry("mine")) == 1
     assert add(entry("mine", "30 * * * *")) == 0
@@ -139,7 +139,7 @@ def test_what_is_added_stays_whichever_code_is_up_and_goes_when_it_is_removed(st
 
 
 def test_a_declared_schedule_takes_the_place_of_one_that_was_added(store: Store) -> None:
-    store.run("add_schedule", store.nonce(), "a", entry("a").written(), entry("a").timing.name)
+    store.run("add_schedule", store.nonce(), "a", entry("a").written(), entry("a").timing.name, "c")
     plan(store, "code", entry("a", "30 * * * *"))
     assert planned(store, "a").entry.timing.text == "30 * * * *"
     assert not remove_schedule(store, "a")
@@ -152,7 +152,7 @@ def test_a_lost_reply_adds_and_removes_once(proxy: Proxy, store: Store) -> None:
     with Store(proxy.address, store.name, testing=True) as far:
         far.command("PING")
         proxy.swallow_reply(matching=lambda words: words[0] in RUNS and b"mine" in words)
-        assert far.run("add_schedule", far.nonce(), one.name, one.written(), one.timing.name) == 1
+        assert far.run("add_schedule", far.nonce(), one.name, one.written(), one.timing.name, "c") == 1
         proxy.swallow_reply(matching=lambda words: words[0] in RUNS and b"mine" in words)
         assert remove_schedule(far, "mine")
     assert proxy.broken == 2

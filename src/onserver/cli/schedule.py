@@ -136,12 +136,13 @@ def run(invocation: Invocation, name: str) -> int:
     6 cannot reach Redis.
     """
     server = invocation.server()
-    entry = planned(server.store, name).entry
+    found = planned(server.store, name)
+    entry = found.entry
     if entry.source == "celery":
         problem = f"`{entry.name}` is an entry of Celery's `beat_schedule`: its task is started there."
         invocation.screen.complaint(problem, f"`celery -A workers call {entry.procedure}` starts the task.")
         return exits.REFUSED
-    process = start_by_hand(server, entry)
+    process = start_by_hand(server, found)
     invocation.screen.result({"process": process.number, "name": entry.name}, str(process.number))
     return exits.DONE
 

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onserver.errors import BadDeclaration, ScheduleNotFound
+from onserver.process.authority import require_ask
 from onserver.process.execute import Names
 from onserver.process.rules import Missed
 from onserver.process.schedule import Entry
+from onserver.process.signed_schedule import sign_schedule
 from onserver.process.timing import BadTiming, Timing
 from onserver.redis.store import Store
 from onserver.server import Server
@@ -51,6 +53,7 @@ def add_schedule(
         ProcedureNotFound: ONS-1104, no procedure of this name was ever registered.
         BadArguments: ONS-1105, the arguments do not fit its signature.
         NotSendable: ONS-1106, one of them cannot be sent.
+        PrivilegeDenied: ONS-4103, who asks here may not start it.
     """
     order = server.part(Names).order(procedure)
     full = name or order.procedure
@@ -74,8 +77,10 @@ def add_schedule(
         source="added",
         by=by,
     )
-    store = server.store
-    return entry, bool(store.run("add_schedule", store.nonce(), full, entry.written(), timing.name))
+    require_ask(server, order.procedure, order.requires)
+    store, written = server.store, entry.written()
+    signed = sign_schedule(server, full, written)
+    return entry, bool(store.run("add_schedule", store.nonce(), full, written, timing.name, signed))
 
 
 def remove_schedule(store: Store, name: str) -> bool:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, ParamSpec, overload
 
 from onserver.errors import BadArguments, BrokerUnavailable, MaintenanceMode, MemberFenced, ProcedureNotFound
 from onserver.interrupt import Interrupted
+from onserver.process.authority import admit
 from onserver.process.execute import order_of
 from onserver.process.procedure import Procedure, Start
 from onserver.process.put import Sender
@@ -26,6 +27,7 @@ from onserver.redis.answers import LinkError, Silent
 from onserver.redis.link import Link
 from onserver.redis.resp import Word
 from onserver.server import Server
+from onserver.session.context import serving
 from onserver.session.running import running
 from onserver.values import decode, encode
 
@@ -254,13 +256,16 @@ class _Client(threading.Thread):
         nonce, accepted, content = request.split(b" ", 2)
         procedure, body, envelope = decode(content)
         try:
-            self._server.part(Signer).verify(envelope, procedure, body, int(accepted), nonce=nonce.decode())
+            signer = self._server.part(Signer)
+            asked = signer.verify(envelope, procedure, body, int(accepted), nonce=nonce.decode())
             found = self._server.registry.find(procedure)
             if not isinstance(found, Procedure):
                 raise ProcedureNotFound(procedure, (), len(self._server.registry.names()))
+            caller = admit(self._server, asked, found.name, found.requires)
             args, kwargs = decode(body)
-            answer = found.function(*args, **kwargs)
-            if inspect.iscoroutine(answer):
-                asyncio.run(answer)
+            with serving(None, remote=True, caller=caller):  # who asked, asks for what it starts in turn
+                answer = found.function(*args, **kwargs)
+                if inspect.iscoroutine(answer):
+                    asyncio.run(answer)
         except (Exception, Interrupted, SystemExit):  # nobody waits for it, and the next request is another's
             logger.exception("a request of %s to the client %r has failed", procedure, self._as)

@@ -4,6 +4,8 @@ A record keeps the signature with which it was put, for as long as it waits. So 
 names it that may run yet, or again: what waits, is delayed, paused or runs, calls in mailboxes, and what is dead, has
 failed or was lost, since that can be replayed. All records are read for that: for people, now and then.
 
+Schedules are signed again by whoever retires a key.
+
 A process whose key is gone is refused when its turn comes, and kept as a dead letter with that reason. Whoever may read
 the key file may sign it again, and answers for it: nobody can tell any more whether it is what its sender signed. Its
 record says who did that. What does not fit a key that is there was changed by somebody, and is never signed.
@@ -20,6 +22,7 @@ from onserver.errors import BadSignature, KeyInUse, KeyNotFound, ProcessNotFound
 from onserver.process.control import asked_by
 from onserver.process.key_file import changing, read_keys, remove_key
 from onserver.process.record import State
+from onserver.process.signed_schedule import sign_schedules_again
 from onserver.process.signing import COPIED, FRESH_SECONDS, LOOK_SECONDS, Envelope, Signer
 from onserver.redis.keys import scan
 from onserver.server import Server
@@ -128,6 +131,7 @@ def retire_key(server: Server, key: str, *, force: bool = False) -> int:
         if since < _UNDER_WAY and not force:
             left = f"what was signed with others may be on its way for another {_UNDER_WAY - since:.0f} s"
             raise KeyInUse(key, f"`{active}` signs since {since:.0f} s, and {left}")
+        sign_schedules_again(server)
         numbers = sorted({one.number for one in naming(server, key)})
         if numbers and not force:
             raise KeyInUse(key, total=len(numbers), processes=numbers[:_SHOWN])

@@ -10,11 +10,12 @@ from onserver.process.execute import Names
 from onserver.process.handle import Process
 from onserver.process.put import Sender
 from onserver.process.schedule import Entry
+from onserver.process.signed_schedule import verify_schedule
 from onserver.redis.store import Store
 from onserver.registry import find_name
 from onserver.server import Server
 
-_FIELDS = ("what", "last", "paused", "number", "codes")
+_FIELDS = ("what", "last", "paused", "number", "codes", "c")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class Planned:
         paused: who paused it, or empty.
         number: of the process that it started last, 0 for none yet.
         alive: whether a worker that is up has it.
+        what: what is started and when, as it is kept.
+        signed: by whom it was planned.
     """
 
     entry: Entry
@@ -34,6 +37,8 @@ class Planned:
     paused: str
     number: int
     alive: bool
+    what: bytes
+    signed: bytes
 
     def coming(self, now_ms: int, count: int = 1) -> list[int]:
         """Its next times, later than now; none while it is paused."""
@@ -86,14 +91,20 @@ def hold(store: Store, name: str, by: str) -> bool:
     return bool(answer)
 
 
-def start_by_hand(server: Server, entry: Entry) -> Process[Any]:
-    """Start what a schedule starts, now, whatever its times are, and in maintenance too: an operator asks."""
+def start_by_hand(server: Server, planned: Planned) -> Process[Any]:
+    """Start what a schedule starts, now, whatever its times are, and in maintenance too: an operator asks.
+
+    Raises:
+        BadSignature: ONS-4106, no program of this project has planned it.
+    """
+    entry = planned.entry
+    verify_schedule(server, entry.name, planned.what, planned.signed)
     order = replace(server.part(Names).order(entry.procedure), schedule=entry.name, operator=True)
     return server.part(Sender).put(order, entry.args, entry.kwargs)
 
 
 def _planned(name: str, facts: list[Any], alive: set[str]) -> Planned:
-    what, last, paused, number, codes = facts
+    what, last, paused, number, codes, signed = facts
     had = set((codes or b"").decode().split())
     return Planned(
         entry=Entry.read(name, what),
@@ -101,4 +112,6 @@ def _planned(name: str, facts: list[Any], alive: set[str]) -> Planned:
         paused=(paused or b"").decode(),
         number=int(number or 0),
         alive=bool(alive & had or (alive and "+" in had)),
+        what=what,
+        signed=signed or b"",
     )

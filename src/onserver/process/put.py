@@ -136,7 +136,8 @@ class Sender:
 
     def put(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
         """Start one process."""
-        require_ask(self._server, order.procedure, order.requires)
+        if not order.scheduled_ms:  # of a schedule's it is asked when it runs
+            require_ask(self._server, order.procedure, order.requires)
         body, key = self.body(order, args, kwargs), order.key_in_limit(args, kwargs)
         process: Process[Any] = Process(self._server, 0, name=order.name, procedure=order.procedure)
         inbox = self._inbox.early_address(process)

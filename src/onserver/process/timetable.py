@@ -11,19 +11,22 @@ of the local clock is of no consequence, and one of Redis' clock is noticed at t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from onserver.crash import crash_point
-from onserver.errors import MaintenanceMode, OnServerError, ReachError
+from onserver.errors import BadSignature, MaintenanceMode, OnServerError, ReachError
 from onserver.process.execute import Names
 from onserver.process.put import Sender
 from onserver.process.schedule import MANY, Entry
+from onserver.process.signed_schedule import sign_schedule, verify_schedule
+from onserver.redis.resp import Word
 from onserver.redis.store import Store
 from onserver.server import Server
+from onserver.session.context import serving
 
 #: For how many leases a time is late and not missed: a leader may have died, and its heir started after a lease.
 LATE_LEASES: Final = 6
@@ -51,11 +54,15 @@ class Timetable:
         self._own: dict[str, Entry] = {}
         self._next: int | None = 0
         self._told: dict[str, int] = {}
+        self._refused: dict[str, bytes] = {}
 
     def plan(self, code: str, entries: Iterable[Entry]) -> None:
         """Say which schedules this program's code has; those of its former code that nobody has go out."""
         self._code, self._own = code, {entry.name: entry for entry in entries}
-        words = [word for entry in self._own.values() for word in (entry.name, entry.written(), entry.timing.name)]
+        words: list[Word] = []
+        for entry in self._own.values():
+            written = entry.written()
+            words += (entry.name, written, entry.timing.name, sign_schedule(self._server, entry.name, written))
         self._store.run("plan", code, *words)
         self.look()
 
@@ -83,27 +90,35 @@ class Timetable:
             self.plan(self._code, self._own.values())
             now, *rows = self._store.run("timetable", self._code)
         coming: list[int] = []
-        for name, written, last, paused in rows:
-            entry = self._entry(name.decode(), written)
-            if entry is not None and not paused:
-                coming += self._start_due(entry, int(last), int(now))
+        for name, written, last, paused, signed in rows:
+            known = self._entry(name.decode(), written, signed)
+            if known is not None and not paused:
+                coming += self._start_due(*known, int(last), int(now))
         self._next = min(coming, default=None)
         return self.heed(True, int(now))
 
-    def _entry(self, name: str, written: bytes) -> Entry | None:
+    def _entry(self, name: str, written: bytes, signed: bytes) -> tuple[Entry, Mapping[str, Any]] | None:
+        """A schedule, and in whose name it starts something; None where it is not to be started here."""
         own = self._own.get(name)
         if self._only_own or (own is not None and own.send is not None):
-            return own
+            return None if own is None else (own, {})
+        try:
+            caller = verify_schedule(self._server, name, written, signed)
+        except BadSignature as error:
+            if self._refused.get(name) != signed:  # said once
+                self._refused[name] = signed
+                self._say(f"schedule {name} starts nothing: {error}")
+            return None
         entry = Entry.read(name, written)
-        return None if entry.source == "celery" else entry  # started by one that has Celery's application loaded
+        return None if entry.source == "celery" else (entry, caller)  # who has Celery's application loaded starts it
 
-    def _start_due(self, entry: Entry, last: int, now: int) -> list[int]:
+    def _start_due(self, entry: Entry, caller: Mapping[str, Any], last: int, now: int) -> list[int]:
         """Start what is due of one schedule; answers when its next time is."""
         due = entry.due(last, now, self._late)
         for time in due:
             crash_point("before_tick")
             try:
-                how = entry.send(time) if entry.send is not None else self._put(entry, time)
+                how = entry.send(time) if entry.send is not None else self._put(entry, caller, time)
             except ReachError:
                 raise
             except MaintenanceMode:
@@ -121,10 +136,13 @@ class Timetable:
         coming = entry.timing.after(max(last, now))
         return [] if coming is None else [coming]
 
-    def _put(self, entry: Entry, time: int) -> str:
+    def _put(self, entry: Entry, caller: Mapping[str, Any], time: int) -> str:
         order = self._server.part(Names).order(entry.procedure)
         order = replace(order, schedule=entry.name, scheduled_ms=time)
-        return self._sender.put(order, entry.args, entry.kwargs).how
+        if "kind" not in caller:
+            return self._sender.put(order, entry.args, entry.kwargs).how
+        with serving(None, remote=True, caller=caller):  # whether they still may is decided when it runs
+            return self._sender.put(order, entry.args, entry.kwargs).how
 
     @cached_property
     def _sender(self) -> Sender:

@@ -3,13 +3,14 @@
 -- has any more, of those that are alive, is taken out, and its last time kept for 30 days. One that was added (its code is
 -- '+') stays until a code declares it.
 -- Keys: schedules, schedule:NAME, codes, orders of the leader.
--- ARGV: code, then name, what it is (values), its times in words for each. Answer: how many there are now
+-- ARGV: code, then name, what it is (values), its times in words, its signature for each.
+-- Answer: how many there are now
 local mine = {}
-for i = 2, #ARGV, 3 do
+for i = 2, #ARGV, 4 do
   local k = T .. 'schedule:' .. ARGV[i]
   mine[ARGV[i]] = true
   if redis.call('HGET', k, 'times') ~= ARGV[i + 2] then redis.call('HSET', k, 'times', ARGV[i + 2], 'last', now()) end
-  redis.call('HSET', k, 'what', ARGV[i + 1])
+  redis.call('HSET', k, 'what', ARGV[i + 1], 'c', ARGV[i + 3])
   redis.call('PERSIST', k)
   redis.call('SADD', T .. 'schedules', ARGV[i])
 end
