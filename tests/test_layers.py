@@ -20,6 +20,7 @@ FLOORS = {
     "planned": 0,
     "backup_settings": 0,
     "event_settings": 0,
+    "web_settings": 0,
     "settings": 0,
     "lazy": 0,
     "crash": 0,
@@ -54,7 +55,7 @@ ALLOWED_BESIDE = {
 ALLOWED_ABOVE = {("cli", "scaffold")}
 #: Floor 0 is one floor of small modules, in this order.
 GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "planned"]
-GROUND += ["backup_settings", "event_settings", "settings"]
+GROUND += ["backup_settings", "event_settings", "web_settings", "settings"]
 
 CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 #: The only modules that may call the lazy loader, and those that import a project's own modules by name.

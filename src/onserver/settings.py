@@ -23,11 +23,14 @@ from onserver.backup_settings import BackupSettings
 from onserver.errors import BadSetting, BadSettingsFile, ProjectNotFound, UnknownSetting
 from onserver.event_settings import EventSettings
 from onserver.planned import NAMED, QueueSettings, ScheduleSettings, read_named
+from onserver.web_settings import WebSettings
 
 FILE: Final = "config/onserver.toml"
 _DAY: Final = 86_400.0
 _YEAR: Final = 366 * _DAY
 _GIB: Final = 2**30
+#: A package that can be imported, and is none of those that every project has.
+_COMPONENT: Final = r"\A(?!(tasks|workers|onserver)\b)[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\Z"
 
 
 class MemberSettings(Struct, frozen=True, kw_only=True):
@@ -144,6 +147,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         int, Meta(ge=0, le=16, description="replicas that must have a write before it counts")
     ] = 0
     celery: Annotated[str, Meta(description="an existing Celery application to join, as in proj.celery:app")] = ""
+    components: Annotated[
+        tuple[Annotated[str, Meta(pattern=_COMPONENT)], ...],
+        Meta(description="packages that have `tasks/` of their own, as in billing or acme.crm"),
+    ] = ()
     member: MemberSettings = field(default_factory=MemberSettings)
     process: ProcessSettings = field(default_factory=ProcessSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
@@ -153,6 +160,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     signing: SigningSettings = field(default_factory=SigningSettings)
     session: SessionSettings = field(default_factory=SessionSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
+    web: WebSettings = field(default_factory=WebSettings)
     schedule: Annotated[
         dict[str, ScheduleSettings], Meta(description="what is started at its times: one table for each, by its name")
     ] = field(default_factory=dict[str, ScheduleSettings])
@@ -379,6 +387,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "signing": SigningSettings,
     "session": SessionSettings,
     "backup": BackupSettings,
+    "web": WebSettings,
 }
 _SECRET: Final = frozenset({"signing.key"})
 #: Variables that begin like settings and are none: where the project is, and switches for tests.
