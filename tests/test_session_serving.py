@@ -163,3 +163,21 @@ def test_what_fails_while_it_is_served_ends_it(server: Server, web: Session) -> 
         raise ValueError("wrong")
     assert session() is None
     assert served() is None
+
+
+def test_a_request_opens_its_session_when_that_is_first_asked_for(server: Server) -> None:
+    opened: list[str] = []
+
+    def opens() -> Session:
+        opened.append("once")
+        return server.session()
+
+    with serving(None, opens=opens) as request:
+        assert not opened
+        assert session() is request.session is session()
+        assert opened == ["once"]
+        request.session = None  # it has ended: what asks now has another one
+        assert session() is not None
+        assert opened == ["once"] * 2
+    with serving(None):
+        assert session() is None

@@ -83,6 +83,29 @@ def test_a_session_keeps_what_it_was_opened_with(sessions: Sessions, floor: Floo
     assert record == opened.record or record.read_ms > opened.record.read_ms
 
 
+def test_what_a_framework_keeps_is_written_key_by_key(sessions: Sessions) -> None:
+    opened = sessions.open("web", data={"cart": b"[1]", "user": b"7"})
+    assert opened.record.data == {"cart": b"[1]", "user": b"7"}
+    sessions.records.write(opened.id, data={"cart": b"[2]"})
+    sessions.records.write(opened.id, data={"user": None, "seen": b"\xff"})
+    assert record_of(sessions, opened.id).data == {"cart": b"[2]", "seen": b"\xff"}
+    assert [record.data for record in sessions.listed("web")] == [{}]
+    assert record_of(sessions, sessions.rotate(opened.id).id).data == {"cart": b"[2]", "seen": b"\xff"}
+
+
+def test_a_session_that_lasts_a_moment_is_noted_in_time(sessions: Sessions, floor: Floor) -> None:
+    short = sessions.open("web", idle_seconds=10)
+    for _ in range(5):
+        floor.advance(6)
+        assert sessions.take(short.id, renew=True) is not None
+    floor.advance(11)
+    assert sessions.take(short.id, renew=True) is None
+    written = sessions.open("web")
+    floor.advance(50)
+    sessions.records.write(written.id, idle_ms=10_000)
+    assert sessions.take(written.id) is not None
+
+
 def test_opening_with_the_same_id_opens_one(sessions: Sessions) -> None:
     first = sessions.open("web", user="ann", identity="A" * 32)
     again = sessions.open("web", user="bob", identity="A" * 32)

@@ -11,11 +11,12 @@ nothing. Outside of all this the program decides: the server module sets `outsid
 program, as the original does on a remote 4D.
 """
 
+import threading
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from onserver.session.running import Running, entered, running, running_here, served_here
 from onserver.session.session import Session
@@ -51,14 +52,32 @@ class Served(Struct, kw_only=True, eq=False):
     see, and whoever serves it, who puts it into a cookie.
     """
 
-    #: The session in which it is served; None where its web server keeps none.
-    session: Session | None
+    #: The session that it has been given so far, or None.
+    given: Session | None
+    #: Finds or opens its session when that is first asked for; None where there is nothing to be found.
+    opens: Callable[[], Session | None] | None = None
     #: Name of the web server that received it, empty for the host's; None for a remote client's call.
     web: str | None
     #: Snapshot of who asks, where it came signed; None: it is made from the session.
     caller: Mapping[str, Any] | None
     #: The run inside which it is served, or None.
     within: Running | None
+
+    #: Only one of those who serve it opens its session.
+    opening: AbstractContextManager[object] = field(default_factory=threading.Lock)
+
+    @property
+    def session(self) -> Session | None:
+        """The session in which it is served; None where its web server keeps none."""
+        if self.given is None and self.opens is not None:
+            with self.opening:
+                if self.given is None:
+                    self.given = self.opens()
+        return self.given
+
+    @session.setter
+    def session(self, session: Session | None) -> None:
+        self.given = session
 
 
 class Outside:
@@ -82,7 +101,12 @@ def current_run() -> Run | None:
 
 @contextmanager
 def serving(
-    session: Session | None, *, web: str = "", remote: bool = False, caller: Mapping[str, Any] | None = None
+    session: Session | None,
+    *,
+    web: str = "",
+    remote: bool = False,
+    caller: Mapping[str, Any] | None = None,
+    opens: Callable[[], Session | None] | None = None,
 ) -> Generator[Served]:
     """Serve one request of the web, or one call of a remote client, in this context, until the block ends.
 
@@ -92,6 +116,7 @@ def serving(
         web: name of the web server that received it; empty is the host's.
         remote: it is a call of a remote client and no request of the web.
         caller: snapshot of who asks, where it came signed.
+        opens: finds or opens the session when the request first asks for it and has none.
 
     Yields:
         What is served; its `session` may be replaced meanwhile, as by a one-time token.
@@ -105,7 +130,7 @@ def serving(
     if remote and around is not None and around.web is not None:  # step 1 of the decision comes before step 2
         yield around
         return
-    here = Served(session=session, web=None if remote else web, caller=caller, within=running_here())
+    here = Served(given=session, opens=opens, web=None if remote else web, caller=caller, within=running_here())
     token = served_here.set(here)
     try:
         yield here

@@ -11,6 +11,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from onserver.redis.resp import Word
+
 Kind = Literal["web", "remote", "storedProcedure", "standalone"]
 KINDS: Final[tuple[Kind, ...]] = ("web", "remote", "storedProcedure", "standalone")
 
@@ -20,6 +22,7 @@ SPACE: Final = "st:"
 SPACES: Final = "ss:"
 
 _QUOTA = "quota:"
+_DATA = "d:"
 #: Fields whose names in Redis are not those of the record.
 _TIMES: Final = {"created": "created_ms", "seen": "seen_ms", "idle": "idle_ms", "limit": "limit_ms"}
 _NUMBERS: Final = {**_TIMES, "until": "until_ms", "unreachable": "unreachable_ms", "now": "read_ms"}
@@ -56,6 +59,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         space: of its storage: the id that it was opened with.
         earlier: ids that it had before, the last one first.
         quotas: limits that were set for its REST requests.
+        data: what a web framework keeps in it, each value in that framework's own form; not in lists of sessions.
         read_ms: when this was read.
     """
 
@@ -84,6 +88,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     space: str = ""
     earlier: tuple[str, ...] = ()
     quotas: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
+    data: Mapping[str, bytes] = msgspec.field(default_factory=dict[str, bytes])
     read_ms: int = 0
 
     @property
@@ -101,6 +106,7 @@ def read_session(identity: str, fields: Sequence[bytes]) -> SessionRecord:
     """Make a record of the fields and values that a script answers."""
     found: dict[str, Any] = {"id": identity}
     quotas: dict[str, int] = {}
+    data: dict[str, bytes] = {}
     for raw, value in zip(fields[::2], fields[1::2], strict=True):
         field = raw.decode()
         if field in _NUMBERS:
@@ -113,18 +119,23 @@ def read_session(identity: str, fields: Sequence[bytes]) -> SessionRecord:
             found[field] = tuple(value.decode().split())
         elif field.startswith(_QUOTA):
             quotas[field.removeprefix(_QUOTA)] = int(value)
+        elif field.startswith(_DATA):
+            data[field.removeprefix(_DATA)] = value
         elif field in SessionRecord.__struct_fields__:
             found[field] = value.decode()
-    return SessionRecord(**found, quotas=quotas)
+    return SessionRecord(**found, quotas=quotas, data=data)
 
 
-def written(facts: Mapping[str, Any]) -> list[str]:
+def written(facts: Mapping[str, Any]) -> list[Word]:
     """Make of attributes of a record the fields and values that a script writes."""
-    words: list[str] = []
+    words: list[Word] = []
     for name, fact in facts.items():
         if name == "quotas":
             for quota, value in fact.items():
                 words += [_QUOTA + quota, "" if value is None else str(value)]
+        elif name == "data":
+            for key, value in fact.items():
+                words += [_DATA + key, b"" if value is None else value]
         elif name == "is_set":
             words += ["set", "1" if fact else "0"]
         elif name in _LISTS:

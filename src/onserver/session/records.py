@@ -74,7 +74,7 @@ class SessionRecords:
 
         Args:
             identity: of the session.
-            **facts: attributes of `SessionRecord`; of `quotas` only those that are named, None to remove one.
+            **facts: attributes of `SessionRecord`; of `quotas` and `data` only those named, None to remove one.
 
         Returns:
             The record with them.

@@ -112,6 +112,7 @@ class Sessions:
         limit_seconds: float = 0,
         web: str = "",
         identity: str = "",
+        data: Mapping[str, bytes] | None = None,
     ) -> Session:
         """Open a session. One round trip.
 
@@ -129,6 +130,7 @@ class Sessions:
             limit_seconds: how long it lasts at most, however much it is used; 0 without end.
             web: name of the web server that opens it.
             identity: its id; empty for a new one. Where there is such a session already, that one is answered.
+            data: what a web framework keeps in it; see `SessionRecord`.
         """
         if idle_seconds is None:
             idle_seconds = _WEB_IDLE_SECONDS if kind == "web" else 0.0
@@ -144,7 +146,7 @@ class Sessions:
         }
         identity = identity or new_identity()
         times = (int(idle_seconds * 1000), int(limit_seconds * 1000))
-        words = written({name: fact for name, fact in facts.items() if fact})
+        words = written({**{name: fact for name, fact in facts.items() if fact}, "data": data or {}})
         fields = self._store.run("session_open", identity, kind, key_of_name(login), *times, *words)
         return self.of(read_session(identity, fields))
 

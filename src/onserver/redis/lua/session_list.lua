@@ -30,7 +30,10 @@ table.sort(found, function(a, b)
 end)
 local answer = {}
 for i = 1, math.min(most, #found) do
-  answer[i] = told(found[i][1])
-  table.insert(answer[i], 1, found[i][1])
+  local one, fields = {found[i][1]}, told(found[i][1])
+  for j = 1, #fields, 2 do
+    if string.sub(fields[j], 1, 2) ~= 'd:' then one[#one + 1], one[#one + 2] = fields[j], fields[j + 1] end
+  end
+  answer[i] = one
 end
 return answer

@@ -7,7 +7,9 @@ local id = ARGV[1]
 if not there(id) then return {} end
 local s = T .. 's:' .. id
 if ARGV[2] ~= '' and redis.call('HGET', s, 'ip') ~= ARGV[2] then return {} end
-if ARGV[3] ~= '' and now() - redis.call('HGET', s, 'seen') >= tonumber(ARGV[3]) then
+local v = redis.call('HMGET', s, 'seen', 'idle')
+-- one that lasts less than twice as long unused is noted at half its time
+if ARGV[3] ~= '' and now() - v[1] >= (v[2] == '0' and tonumber(ARGV[3]) or math.min(ARGV[3], v[2] / 2)) then
   redis.call('HSET', s, 'seen', stamp())
   set_end(id)
 end
