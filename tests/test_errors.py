@@ -185,6 +185,8 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.BadToken(), "The token was refused: it is unknown or was used already."),
     (errors.SessionExpired("s1"), "Session s1 has expired. Log in again."),
+    (errors.SessionNotFound("ann"), "There is no session `ann`. `onserver session ls` lists all."),
+    (errors.SessionNotFound("ann", ["4F", "9C"]), "Several sessions are meant by `ann`: 4F, 9C. Give the id of one."),
     (
         errors.PrivilegeDenied("invoices.create", "ann", ("clerk",), ("manager", "owner")),
         "`invoices.create` refused for ann (roles: clerk). Granted by: manager, owner.",

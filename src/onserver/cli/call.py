@@ -1,6 +1,7 @@
 """`onserver call`: start a procedure from the command line, and print what it returns."""
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
@@ -14,8 +15,11 @@ from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_in
 from onserver.cli.members import members
 from onserver.cli.patience import wait_telling
 from onserver.cli.screen import readable
+from onserver.cli.session_found import find_session
 from onserver.process.execute import order_of
 from onserver.process.put import Order, Sender
+from onserver.server import Server
+from onserver.session.context import serving
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -29,11 +33,13 @@ from onserver.process.put import Order, Sender
 @click.option("--delay", type=SECONDS, metavar="D", help="Run it not before this time has passed.")
 @click.option("--timeout", type=SECONDS, metavar="S", help="How long to wait for the result.")
 @click.option("--progress", "show_progress", is_flag=True, help="Show on the standard error how far it is.")
+@click.option("--as", "session", metavar="SESSION", help="Ask as this session: what it may not start is refused.")
 @click.option("--detach", is_flag=True, help="Print the number of the process and do not wait.")
 @common_options
 @pass_invocation
 def call(
     invocation: Invocation,
+    *,
     procedure: str,
     arguments: tuple[str, ...],
     args_json: str | None,
@@ -44,6 +50,7 @@ def call(
     delay: float | None,
     timeout: float | None,
     show_progress: bool,
+    session: str | None,
     detach: bool,
 ) -> int:
     """Run a procedure on the server and print its result.
@@ -51,7 +58,8 @@ def call(
     Each ARG is read as JSON where it is JSON, else as text; `key=value` is passed by name. On a terminal, or with -v,
     it tells after some seconds what it waits for.
 
-    Exit status: 0 done, 1 it raised, 2 wrong arguments, 4 no such procedure, 5 no result in time, 7 no worker is up.
+    Exit status: 0 done, 1 it raised, 2 wrong arguments, 3 refused, 4 no such procedure or session, 5 no result in time,
+    7 no worker is up.
     """
     server = invocation.server()
     if unique and not name:
@@ -60,7 +68,8 @@ def call(
     if not server.store.command("EXISTS", server.store.key("procedures")):
         server.load_tasks()  # no worker has ever come to say what there is: the project's files do
     order = _with_options(order_of(server, procedure), name, unique, queue, priority, delay)
-    process = server.part(Sender).put(order, args, kwargs)
+    with _asking_as(server, session):
+        process = server.part(Sender).put(order, args, kwargs)
     if detach:
         invocation.screen.result({"process": process.number, "state": process.state}, str(process.number))
         return exits.DONE
@@ -80,6 +89,20 @@ def call(
     result = process.result(timeout=None if until is None else max(0.0, until - monotonic()))
     invocation.screen.result({"process": process.number, "state": process.state, "result": result}, _text(result))
     return exits.DONE
+
+
+def _asking_as(server: Server, session: str | None) -> AbstractContextManager[object]:
+    """Ask in the name of a session.
+
+    Raises:
+        SessionNotFound: ONS-4108, there is none, or there are several.
+    """
+    if session is None:
+        return nullcontext()
+    found = server.sessions.of(find_session(server, session))
+    if found.record.kind == "storedProcedure":
+        return nullcontext()  # it is in this one's name that a program outside of every session asks
+    return serving(found, web=found.record.web, remote=found.record.kind != "web")
 
 
 def _arguments(given: tuple[str, ...], args_json: str | None) -> tuple[list[Any], dict[str, Any]]:

@@ -38,6 +38,7 @@ VERBS = {
     "events": ("onserver.cli.events:events", "Print what happened to machines, Redis and the cluster."),
     "backup": ("onserver.cli.backup:backup", "Make backups, verify and restore them."),
     "hooks": ("onserver.cli.hooks:hooks", "List hooks and their runs, and run one."),
+    "session": ("onserver.cli.session:session", "List and show sessions; change, tell, hand over, drop them."),
     "roles": ("onserver.cli.roles:roles", "Check, show and ask privileges and roles."),
     "users": ("onserver.cli.users:users", "List, make and remove users; give them passwords."),
     "keys": ("onserver.cli.keys:keys", "List signing keys, make, retire and renew them."),

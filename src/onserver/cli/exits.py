@@ -52,6 +52,7 @@ _STATUS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.ArchiveNotFound, NOT_FOUND),
     (errors.CutNeverEnds, TIMED_OUT),
     (errors.BackupError, REFUSED),
+    (errors.SessionNotFound, NOT_FOUND),
     (errors.SessionError, REFUSED),
     (errors.ReachError, UNREACHABLE),
     (errors.CallError, USAGE),

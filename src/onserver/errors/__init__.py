@@ -16,7 +16,7 @@
     ├─ StorageError   LockTimeout 3101 · NotInUse 3103 · LockLost 3104 · NotShareable 3106 · TooLarge 3107
     │                 VersionConflict 3108 · ChangesNotLogged 3109
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
-    │                 ConnectionVetoed 4105 · BadSignature 4106 · CallerRevoked 4107
+    │                 ConnectionVetoed 4105 · BadSignature 4106 · CallerRevoked 4107 · SessionNotFound 4108
     │                 UserNotFound 4110 · UserExists 4111 · PasswordRefused 4112
     ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
     │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
@@ -82,12 +82,13 @@ from onserver.errors.reaching import (
 from onserver.errors.sessions import (
     BadSignature,
     BadToken,
+    CallerRevoked,
     ConnectionVetoed,
     MaintenanceMode,
-    CallerRevoked,
     PrivilegeDenied,
     SessionError,
     SessionExpired,
+    SessionNotFound,
 )
 from onserver.errors.setup import (
     BadDeclaration,
@@ -139,9 +140,9 @@ __all__ = [
     "BadToken",
     "BrokerUnavailable",
     "CallError",
+    "CallerRevoked",
     "ChangesNotLogged",
     "ConfigError",
-    "CallerRevoked",
     "ConnectionVetoed",
     "CutLost",
     "CutNeverEnds",
@@ -184,6 +185,7 @@ __all__ = [
     "ScheduleNotFound",
     "SessionError",
     "SessionExpired",
+    "SessionNotFound",
     "SignalGone",
     "SourceFailed",
     "StorageError",

@@ -40,6 +40,24 @@ class SessionExpired(SessionError):
         return "Log in again."
 
 
+class SessionNotFound(SessionError):
+    """There is no session that a word means, or `several` are meant by it."""
+
+    code = 4108
+    session: str
+    several: Sequence[str] = ()
+
+    @property
+    def message(self) -> str:
+        if self.several:
+            return f"Several sessions are meant by `{self.session}`: {', '.join(self.several)}."
+        return f"There is no session `{self.session}`."
+
+    @property
+    def hint(self) -> str:
+        return "Give the id of one." if self.several else "`onserver session ls` lists all."
+
+
 class PrivilegeDenied(SessionError, PermissionError):
     """The caller lacks a privilege; `granted_by` are the roles that would give it.
 
