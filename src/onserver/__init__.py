@@ -32,6 +32,15 @@ if TYPE_CHECKING:
     from onserver.life.occasions import on_server_close_connection as on_server_close_connection
     from onserver.life.occasions import on_server_open_connection as on_server_open_connection
     from onserver.life.occasions import on_system_event as on_system_event
+    from onserver.life.web_arguments import MobileAction as MobileAction
+    from onserver.life.web_arguments import MobileLogin as MobileLogin
+    from onserver.life.web_arguments import RestLogin as RestLogin
+    from onserver.life.web_arguments import WebRequest as WebRequest
+    from onserver.life.web_occasions import on_mobile_app_action as on_mobile_app_action
+    from onserver.life.web_occasions import on_mobile_app_authentication as on_mobile_app_authentication
+    from onserver.life.web_occasions import on_rest_authentication as on_rest_authentication
+    from onserver.life.web_occasions import on_web_authentication as on_web_authentication
+    from onserver.life.web_occasions import on_web_connection as on_web_connection
     from onserver.life.worker import Worker as Worker
     from onserver.process.activity import process_activity as process_activity
     from onserver.process.caller import Caller as Caller
@@ -75,8 +84,11 @@ _NAMES: Final = {
     "Caller": "onserver.process.caller:Caller",
     "Connection": "onserver.life.hook_arguments:Connection",
     "Limit": "onserver.process.rules:Limit",
+    "MobileAction": "onserver.life.web_arguments:MobileAction",
+    "MobileLogin": "onserver.life.web_arguments:MobileLogin",
     "Procedure": "onserver.process.procedure:Procedure",
     "Process": "onserver.process.handle:Process",
+    "RestLogin": "onserver.life.web_arguments:RestLogin",
     "Retry": "onserver.process.rules:Retry",
     "Server": "onserver.server:Server",
     "ServerMethod": "onserver.process.server_method:ServerMethod",
@@ -85,6 +97,7 @@ _NAMES: Final = {
     "Start": "onserver.process.procedure:Start",
     "Storage": "onserver.session.storage:Storage",
     "SystemEvent": "onserver.life.hook_arguments:SystemEvent",
+    "WebRequest": "onserver.life.web_arguments:WebRequest",
     "Worker": "onserver.life.worker:Worker",
     "as_completed": "onserver.process.waiting:as_completed",
     "as_server": "onserver.process.caller:as_server",
@@ -101,11 +114,16 @@ _NAMES: Final = {
     "maintenance": "onserver.process.maintenance:maintenance",
     "on_backup_shutdown": "onserver.life.occasions:on_backup_shutdown",
     "on_backup_startup": "onserver.life.occasions:on_backup_startup",
+    "on_mobile_app_action": "onserver.life.web_occasions:on_mobile_app_action",
+    "on_mobile_app_authentication": "onserver.life.web_occasions:on_mobile_app_authentication",
+    "on_rest_authentication": "onserver.life.web_occasions:on_rest_authentication",
     "on_server_close_connection": "onserver.life.occasions:on_server_close_connection",
     "on_server_open_connection": "onserver.life.occasions:on_server_open_connection",
     "on_server_shutdown": "onserver.life.hooks:on_server_shutdown",
     "on_server_startup": "onserver.life.hooks:on_server_startup",
     "on_system_event": "onserver.life.occasions:on_system_event",
+    "on_web_authentication": "onserver.life.web_occasions:on_web_authentication",
+    "on_web_connection": "onserver.life.web_occasions:on_web_connection",
     "procedure": "onserver.process.declare:procedure",
     "process": "onserver.process.current:process",
     "process_activity": "onserver.process.activity:process_activity",
@@ -128,8 +146,11 @@ __all__ = [
     "Caller",
     "Connection",
     "Limit",
+    "MobileAction",
+    "MobileLogin",
     "Procedure",
     "Process",
+    "RestLogin",
     "Retry",
     "Server",
     "ServerMethod",
@@ -138,6 +159,7 @@ __all__ = [
     "Start",
     "Storage",
     "SystemEvent",
+    "WebRequest",
     "Worker",
     "as_completed",
     "as_server",
@@ -154,11 +176,16 @@ __all__ = [
     "maintenance",
     "on_backup_shutdown",
     "on_backup_startup",
+    "on_mobile_app_action",
+    "on_mobile_app_authentication",
+    "on_rest_authentication",
     "on_server_close_connection",
     "on_server_open_connection",
     "on_server_shutdown",
     "on_server_startup",
     "on_system_event",
+    "on_web_authentication",
+    "on_web_connection",
     "procedure",
     "process",
     "process_activity",

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from onserver.errors import BadDeclaration
 from onserver.life.hook_arguments import Backup, BackupResult, Connection, HookArgument, SystemEvent
+from onserver.life.web_arguments import MobileAction, MobileLogin, RestLogin, WebRequest
 from onserver.process.side import BUILT_INS
 from onserver.registry import declare, find_name, name_below_tasks
 from onserver.server import Server
@@ -26,7 +27,12 @@ BACKUP_SHUTDOWN: Final = "on_backup_shutdown"
 SYSTEM_EVENT: Final = "on_system_event"
 OPEN_CONNECTION: Final = "on_server_open_connection"
 CLOSE_CONNECTION: Final = "on_server_close_connection"
-#: All of them, in the order in which people are shown them.
+WEB_AUTHENTICATION: Final = "on_web_authentication"
+WEB_CONNECTION: Final = "on_web_connection"
+REST_AUTHENTICATION: Final = "on_rest_authentication"
+MOBILE_APP_AUTHENTICATION: Final = "on_mobile_app_authentication"
+MOBILE_APP_ACTION: Final = "on_mobile_app_action"
+#: All of them that workers run, in the order in which people are shown them; those of the web run where that is served.
 KINDS: Final = (
     STARTUP, SHUTDOWN, SHUTDOWN_DRAINED, BACKUP_STARTUP, BACKUP_SHUTDOWN, SYSTEM_EVENT, OPEN_CONNECTION,
     CLOSE_CONNECTION,
@@ -39,6 +45,11 @@ ARGUMENTS: Final[Mapping[str, type[HookArgument]]] = {
     SYSTEM_EVENT: SystemEvent,
     OPEN_CONNECTION: Connection,
     CLOSE_CONNECTION: Connection,
+    WEB_AUTHENTICATION: WebRequest,
+    WEB_CONNECTION: WebRequest,
+    REST_AUTHENTICATION: RestLogin,
+    MOBILE_APP_AUTHENTICATION: MobileLogin,
+    MOBILE_APP_ACTION: MobileAction,
 }
 #: The kinds whose answer may refuse.
 REFUSING: Final = frozenset({BACKUP_STARTUP, OPEN_CONNECTION})
@@ -53,7 +64,7 @@ class Hook:
     """A declared hook; calling it runs the function in place, as a test does.
 
     Args:
-        kind: one of `KINDS`.
+        kind: one of `KINDS`, or of the web's.
         function: what runs; plain, or `async def`.
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; None for the setting `hook.timeout_seconds`.
