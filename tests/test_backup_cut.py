@@ -233,6 +233,9 @@ def test_too_much_to_copy_at_once_is_not_copied(server: Server) -> None:
     server.store.run("cut_drop", "c:1")
 
 
+_EXAMPLES = {"HOLDER": "1.1", "ID": "A" * 32}
+
+
 def test_scripts_know_the_words_with_which_saved_keys_begin() -> None:
     text = read_fragment("mark")
     listed = "".join(re.findall(r"'([^']*)'", text[text.index("local SAVED =") : text.index("local READS =")]))
@@ -243,7 +246,7 @@ def test_scripts_know_the_words_with_which_saved_keys_begin() -> None:
     restored = {key.pattern.split(":")[0] for key in CATALOGUE if key.saved not in ("server", "live")}
     assert restored <= set(frozen.split()), "while it is restored, anybody may write it"
     for key in CATALOGUE:
-        example = re.sub(r"[A-Z]+", lambda word: "1.1" if word[0] == "HOLDER" else "1", key.pattern)
+        example = re.sub(r"[A-Z]+", lambda word: _EXAMPLES.get(word[0], "1"), key.pattern)
         found = key_of(example)
         assert found is not None
         assert part_of(example) == (None if found[0].saved in ("derived", "live") else found[0].saved), example

@@ -96,7 +96,7 @@ def load(
         store: of the server; its name need not be that of the archive.
         pieces: the stream that a cut wrote.
         path: the archive, for people and errors.
-        only: some of server, storage, processes, schedule; all of them when empty.
+        only: some of server, storage, sessions, processes, schedule; all of them when empty.
         run: let what lived go on, instead of pausing it.
         by: who restores.
         keep_failed_seconds: how long the records of those processes are kept that are lost by it.
@@ -248,6 +248,11 @@ def _go_on(store: Store, standing: Standing, keep_failed_seconds: float) -> tupl
             if found is None:
                 break
             alive, lost = alive + int(found[0]), lost + int(found[1])
+            crash_point("in_restore_settling")
+    if "sessions" in standing.parts:
+        for identities in _chunks(_keys(store, "s:"), _PROCESSES):
+            if store.run("restore_session", token, *identities) is None:
+                break
             crash_point("in_restore_settling")
     store.run("restore_stage", token, "settling", "ending")
     crash_point("before_restore_end")

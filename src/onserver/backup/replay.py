@@ -8,19 +8,22 @@ the last file ends in the middle of a change, which is cut off and said.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 from onserver.backup.placing import Command
 from onserver.backup.segments import Change, Mark, Segment, SegmentReader, segments
 from onserver.errors import RestoreRefused
+from onserver.redis.keys import scan
 from onserver.redis.store import Store
 
 _JUMP: Final = 1_000_000
 _TRIP: Final = 300
-_STORAGE: Final = "st:e:"
+_STORAGE: Final = re.compile(r"st:e:|ss:([0-9A-F]{32}):e:")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +71,12 @@ def replay(store: Store, prefix: str, folder: Path, server: str, *, until_ms: in
     """
     text = store.command("HGET", store.key(f"{prefix}server"), "change")
     way = _Way(folder, server, int(text or 0), until_ms)
+    spaces = cache(lambda: _spaces(store, prefix))
     commands: list[Command] = []
     for change in way.changes():
         for entry in change.entries:
-            if not entry.key.startswith(_STORAGE):
+            found = _STORAGE.match(entry.key)
+            if not found or (found[1] and found[1] not in spaces()):
                 continue
             commands.append(("DEL", key := store.key(prefix + entry.key)))
             if entry.version:
@@ -82,6 +87,15 @@ def replay(store: Store, prefix: str, folder: Path, server: str, *, until_ms: in
             commands = []
     store.pipeline([*commands, ("HSET", store.key(f"{prefix}server"), "change", way.last)])
     return Replayed(changes=way.count, last=way.last, last_ms=way.last_ms, notes=tuple(way.notes))
+
+
+def _spaces(store: Store, prefix: str) -> frozenset[str]:
+    """The storages of the sessions that are staged: of others nobody will ask for what was written since."""
+    found: set[str] = set()
+    for names in scan(store, f"{prefix}s:"):
+        spaces = store.pipeline([("HGET", name, "space") for name in names])
+        found.update(space.decode() for space in spaces if space)
+    return frozenset(found)
 
 
 def look(folder: Path, server: str) -> list[Found]:

@@ -157,7 +157,7 @@ def prospect(server: Server, meant: Meant, wish: Wish) -> Prospect:
     there = _there(store)
     refusal = _refusal(server, store, wish) if wish.keys else ""
     refusal = refusal or _no_log(meant, manifest, wish)
-    saves = bool(wish.keys and wish.save and there.keys() - {"server"} and not wish.to)
+    saves = bool(wish.keys and wish.save and _worth_saving(there) and not wish.to)
     return Prospect(manifest=manifest, there=there, saves=saves, refusal=refusal)
 
 
@@ -167,6 +167,11 @@ def _there(store: Store) -> Counter[str]:
     for names in scan(store):
         found.update(part for name in names if (part := part_of(name.removeprefix(store.prefix))))
     return found
+
+
+def _worth_saving(there: Counter[str]) -> bool:
+    """Whether there is more than what comes into being by itself: with any worker the session of procedures does."""
+    return any(part != "server" and count > (part == "sessions") for part, count in there.items())
 
 
 def finish_restore(server: Server, by: str) -> Loaded:
@@ -201,7 +206,7 @@ def _refusal(server: Server, store: Store, wish: Wish) -> str:
     if wish.to == server.name:
         return f"`{wish.to}` is this server: leave `--to` out"
     if wish.to:
-        taken = _there(store).keys() - {"server"}  # that much comes into being by looking
+        taken = _worth_saving(_there(store))  # that much comes into being by looking
         return f"`{wish.to}` has keys already, and is to be empty" if taken else ""
     workers = int(store.command("SCARD", store.key("workers")))
     if workers and maintenance_on(store) is None:
@@ -226,7 +231,7 @@ def _unpacked(
 
 def _saved_before(server: Server, store: Store, meant: Meant, wish: Wish) -> BackupResult | None:
     """Make a backup of what is there, unless nothing is."""
-    if wish.to or not wish.save or not _there(store).keys() - {"server"}:
+    if wish.to or not wish.save or not _worth_saving(_there(store)):
         return None
     label = f"before the restore of {meant.name}"
     result = backup_here(server, Ask(trigger="restore", label=label, asked_by=wish.by, forced_by=wish.by))

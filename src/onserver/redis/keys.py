@@ -49,9 +49,9 @@ _SCAN_COUNT = 500
 _NO_LIFETIME = -1
 
 
-#: What a backup does with a key. It is saved as a part of it (`server`, `storage`, `processes`, `schedule`); or it is
+#: What a backup does with a key. It is saved as a part of it (`server`, `storage`, `sessions`, …); or it is
 #: `derived`, and made anew from what is saved; or `live`: it means nothing without the programs that were alive then.
-Saved = Literal["server", "storage", "processes", "schedule", "derived", "live"]
+Saved = Literal["server", "storage", "sessions", "processes", "schedule", "derived", "live"]
 
 
 @dataclass(frozen=True)
@@ -183,19 +183,21 @@ CATALOGUE: tuple[Key, ...] = (
     Key("st:l:ENTRY", "hash", "lock, unlock, commit, bury", "its owner's holder", lock),
     Key("st:w:ENTRY", "zset", "lock, unlock, commit, bury", "the lock", line),
     # sessions
-    Key("s:ID", "hash", "session_open, session_write and whatever uses a session, open_epoch", "the session", session),
-    Key("sessions", "zset", "whatever opens, uses or ends a session", "while there are sessions", kept),
-    Key("sk:KIND", "zset", "whatever opens or ends a session", "while there are sessions of the kind", kept),
-    Key("su:LOGIN", "set", "whatever opens or ends a session, session_write", "the sessions of the user", sessions_of),
-    Key("sm:ID", "list", "session_post, session_mail", "the session", of_session),
-    Key("rotated", "hash", "session_rotate", "the sessions", kept),
+    Key(
+        "s:ID", "hash", "session_open, session_write, whatever uses one, open_epoch", "the session", session, "sessions"
+    ),
+    Key("sessions", "zset", "whatever opens, uses or ends a session", "while there are sessions", kept, "derived"),
+    Key("sk:KIND", "zset", "whatever opens or ends a session", "while there are any of the kind", kept, "derived"),
+    Key("su:LOGIN", "set", "whatever opens or ends a session", "the sessions of the user", sessions_of, "derived"),
+    Key("sm:ID", "list", "session_post, session_mail", "the session", of_session, "sessions"),
+    Key("rotated", "hash", "session_rotate", "the sessions", kept, "derived"),
     Key("otp:HASH", "string", "session_token, session_redeem", "the time that it was made for", timed),
-    Key("dropped", "hash", "session_end, session_sweep", "one year", kept),
-    Key("drops", "zset", "session_end, session_sweep", "one year", kept),
-    Key("emptying", "set", "whatever ends a session, session_sweep", "until those storages are empty", kept),
+    Key("dropped", "hash", "session_end, session_sweep", "one year", kept, "sessions"),
+    Key("drops", "zset", "session_end, session_sweep", "one year", kept, "sessions"),
+    Key("emptying", "set", "whatever ends a session, session_sweep", "until they are empty", kept, "sessions"),
     # the storage of one session
-    Key("ss:ID:index", "set", "commit, add, whatever ends the session", "the session", of_space),
-    Key("ss:ID:e:ENTRY", "hash", "commit, add, whatever ends the session", "the session", entry),
+    Key("ss:ID:index", "set", "commit, add, whatever ends the session", "the session", of_space, "derived"),
+    Key("ss:ID:e:ENTRY", "hash", "commit, add, whatever ends the session", "the session", entry, "sessions"),
     Key("ss:ID:l:ENTRY", "hash", "lock, unlock, commit, bury", "its owner's holder", lock),
     Key("ss:ID:w:ENTRY", "zset", "lock, unlock, commit, bury", "the lock", line),
     # clients that take requests

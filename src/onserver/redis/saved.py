@@ -1,7 +1,8 @@
 """Which keys a backup has, told by the words with which they begin: for each key that is read, and for each write.
 
 `keys` says it of each pattern. The scripts look at a key's first word, or its first two where the first does not tell
-(`st:e` is saved and `st:l` is not): `lua/fragments/mark.lua` has the same words.
+(`st:e` is saved and `st:l` is not); of the storage of a session its first and third (`ss:e` of `ss:ID:e:ENTRY`).
+`lua/fragments/mark.lua` has the same words.
 """
 
 from __future__ import annotations
@@ -12,8 +13,15 @@ from typing import Final, Literal
 
 from onserver.redis.keys import CATALOGUE, Key
 
-Part = Literal["server", "storage", "processes", "schedule"]
-PARTS: Final[tuple[Part, ...]] = ("server", "storage", "processes", "schedule")
+Part = Literal["server", "storage", "sessions", "processes", "schedule"]
+PARTS: Final[tuple[Part, ...]] = ("server", "storage", "sessions", "processes", "schedule")
+
+#: Parts from which derived keys are made, where that is not the processes.
+_MADE_FROM: Final[Mapping[str, Part]] = {
+    "st:index": "storage",
+    **dict.fromkeys(("sessions", "sk", "su", "rotated", "ss:index"), "sessions"),
+}
+_OF_SESSION: Final = "ss"
 
 
 @cache
@@ -26,7 +34,7 @@ def words() -> dict[str, Part]:
 def derived_words() -> dict[str, Part]:
     """The words with which those begin that are made anew from saved ones, and the part from which they are."""
     derived = [word for word, key in _beginnings() if key.saved == "derived"]
-    return {word: "storage" if word.startswith("st:") else "processes" for word in derived}
+    return {word: _MADE_FROM.get(word, "processes") for word in derived}
 
 
 def _beginnings() -> Iterator[tuple[str, Key]]:
@@ -34,8 +42,14 @@ def _beginnings() -> Iterator[tuple[str, Key]]:
     for key in CATALOGUE:
         fates.setdefault(key.pattern.split(":")[0], set()).add(key.saved)
     for key in CATALOGUE:
-        pieces = key.pattern.split(":")
-        yield pieces[0] if len(fates[pieces[0]]) == 1 else ":".join(pieces[:2]), key
+        first = key.pattern.split(":")[0]
+        yield first if len(fates[first]) == 1 else _two_words(key.pattern), key
+
+
+def _two_words(key: str) -> str:
+    first, *rest = key.split(":", 3)
+    which = 1 if first == _OF_SESSION else 0
+    return f"{first}:{rest[which] if len(rest) > which else ''}"
 
 
 def part_of(key: str) -> Part | None:
@@ -49,5 +63,4 @@ def made_from(key: str) -> Part | None:
 
 
 def _look_up(key: str, known: Mapping[str, Part]) -> Part | None:
-    first, _, rest = key.partition(":")
-    return known.get(first) or known.get(f"{first}:{rest.partition(':')[0]}")
+    return known.get(key.partition(":")[0]) or known.get(_two_words(key))

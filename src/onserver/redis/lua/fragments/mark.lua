@@ -6,7 +6,7 @@
 -- SAVED are the words with which saved keys begin, as in keys.py; a test compares them.
 local SAVED =
   'server numbers hooks failure users procedures aliases p boxes box vars log key rate paused schedules schedule note ' ..
-  'chord group st:e sg:e'
+  'chord group st:e sg:e revoked s sm dropped drops emptying ss:e'
 local READS =
   'COPY EXISTS GET HEXISTS HGET HGETALL HKEYS HLEN HMGET HVALS HSTRLEN INFO LINDEX LLEN LRANGE MEMORY PEXPIRETIME ' ..
   'PTTL PUBLISH SCARD SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER TIME TYPE XLEN XRANGE XREVRANGE ZCARD ZCOUNT ZRANGE ' ..
@@ -24,6 +24,7 @@ local function looking(plain, look)
       for i = 1, not reads[command] and (several[command] and select('#', ...) or 1) or 0 do
         local suffix = string.sub(select(i, ...), start)
         local first, second = string.match(suffix, '^([^:]*):?([^:]*)')
+        if first == 'ss' then second = string.match(suffix, '^ss:[^:]*:([^:]*)') or '' end   -- ss:ID:e:ENTRY
         look(first, first .. ':' .. second, suffix)
       end
       return call(command, ...)
