@@ -21,6 +21,7 @@ from onserver.errors import SessionExpired
 from onserver.process.in_session import InSession, session_of_run
 from onserver.server import Server
 from onserver.session.context import Run, current_run, entered
+from onserver.session.promotions import Scope
 
 
 def run_of(server: Server, request: Any) -> Run | None:
@@ -32,7 +33,7 @@ def run_of(server: Server, request: Any) -> Run | None:
     if mark is None:
         return None
     try:
-        where = session_of_run(server, str(mark.get("flags", "")), mark["caller"])
+        where = session_of_run(server, str(mark.get("flags", "")), mark["caller"], str(request.task))
     except SessionExpired as error:  # a receiver of signals can refuse nothing
         request.__dict__[REFUSED], where = error, InSession(None)
     return Run(
@@ -47,6 +48,7 @@ def run_of(server: Server, request: Any) -> Run | None:
         started=time(),
         attempt=int(mark["attempt"]),
         web=where.web,
+        scope=Scope(where.promoted),
     )
 
 

@@ -5,12 +5,13 @@ and 27). A server method is the exception (rows 5, 7, 11 and 13): it is put with
 session of its signed caller, from Redis, as it is by then. One round trip; none for any other process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
 
 from onserver.errors import SessionExpired
 from onserver.process.caller import WEB, Caller
 from onserver.server import Server
+from onserver.session.roles_resources import Resource
 from onserver.session.session import Session
 
 #: The letter in the flags of what runs in the session of its caller.
@@ -24,15 +25,18 @@ class InSession(NamedTuple):
     session: Session | None
     #: Whether a request of the web has caused it, and privileges filter what it does.
     web: bool = False
+    #: Privileges that `roles.json` promotes it to while it runs.
+    promoted: Collection[str] = ()
 
 
-def session_of_run(server: Server, flags: str, caller: Mapping[str, Any] | None) -> InSession:
+def session_of_run(server: Server, flags: str, caller: Mapping[str, Any] | None, name: str = "") -> InSession:
     """Answer the session of a run.
 
     Args:
         server: that runs it.
         flags: of its record.
         caller: verified snapshot of who asked.
+        name: full name of what runs.
 
     Raises:
         SessionExpired: ONS-4102, it was to run in the session of its caller, which has ended meanwhile.
@@ -43,9 +47,10 @@ def session_of_run(server: Server, flags: str, caller: Mapping[str, Any] | None)
     if who.is_server:
         return InSession(server.session())
     web = who.kind == WEB
+    promoted = server.require_roles().promotes(Resource("method", name)) if web else ()
     if not who.session:
-        return InSession(None, web)
+        return InSession(None, web, promoted)
     found = server.sessions.take(who.session)
     if found is None:
         raise SessionExpired(who.session)
-    return InSession(found, web)
+    return InSession(found, web, promoted)

@@ -35,6 +35,7 @@ from onserver.process.signing import Signer
 from onserver.registry import PROCEDURE, Declared
 from onserver.server import Server
 from onserver.session.context import Run, entered
+from onserver.session.promotions import Scope
 from onserver.values import decode, encode
 
 #: Frames of ours above the body's in a traceback.
@@ -130,7 +131,7 @@ def prepare(claim: Claim, server: Server) -> Call | Raised | Uncounted:
         key = missing_key(claim, server, args, kwargs)
         if key:
             return Uncounted(key)
-        where = session_of_run(server, claim.flags, caller)
+        where = session_of_run(server, claim.flags, caller, found.name)
     except BrokerUnavailable:
         return Uncounted("")
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a message is how its process ends
@@ -250,6 +251,7 @@ def _run_of(call: Call, claim: Claim, holder: str) -> Run:
         started=time(),
         attempt=claim.attempts + 1,
         web=call.where.web,
+        scope=Scope(call.where.promoted),
     )
 
 

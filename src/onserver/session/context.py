@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from onserver.session.promotions import Place, Scope, place
 from onserver.session.running import Running, entered, running, running_here, served_here
 from onserver.session.session import Session
 
@@ -43,6 +44,8 @@ class Run(Running, frozen=True, kw_only=True):
     attempt: int = 1
     #: It runs in its caller's session, for a request of the web: privileges are asked for.
     web: bool = False
+    #: What is promoted in it.
+    scope: Scope = field(default_factory=Scope)
 
 
 class Served(Struct, kw_only=True, eq=False):
@@ -62,6 +65,8 @@ class Served(Struct, kw_only=True, eq=False):
     caller: Mapping[str, Any] | None
     #: The run inside which it is served, or None.
     within: Running | None
+    #: What is promoted in it.
+    scope: Scope = field(default_factory=Scope)
 
     #: Only one of those who serve it opens its session.
     opening: AbstractContextManager[object] = field(default_factory=threading.Lock)
@@ -151,6 +156,18 @@ def in_web() -> bool:
         return here.web is not None
     run = current_run()
     return run is not None and run.web
+
+
+def _place() -> Place | None:
+    """Answer where code of the web runs here; None for all other code."""
+    here = served()
+    if here is not None:
+        return Place(here.scope, here.session, here) if here.web is not None else None
+    run = current_run()
+    return Place(run.scope, run.session, None) if run is not None and run.web else None
+
+
+place.answer = _place
 
 
 def session() -> Session:

@@ -84,6 +84,7 @@ class Sessions:
         common: Storage,
     ) -> None:
         self.records = SessionRecords(store)
+        self.beat_seconds = settings.member.beat_seconds
         self._store = store
         self._settings = settings
         self._roles = roles
@@ -253,7 +254,7 @@ class Sessions:
 
     def of(self, record: SessionRecord) -> Session:
         """Return the session that a record is of."""
-        return Session(record, self.records, self.storage_of(record), self._roles)
+        return Session(record, self.records, self.storage_of(record), self._roles, self)
 
     def storage_of(self, record: SessionRecord) -> Storage:
         """Return the storage of a session: one object for all in this program who have it."""
