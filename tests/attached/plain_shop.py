@@ -35,6 +35,12 @@ def double(x):
     return 2 * x
 
 
+@procedure(requires="doubles.make")
+def guarded(x):
+    note("guarded", x)
+    return 2 * x
+
+
 @app.task
 def linger(seconds):
     number = process().number if session() else 0

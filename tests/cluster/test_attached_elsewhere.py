@@ -15,6 +15,7 @@ import pytest
 
 from onserver import Process, begin_maintenance, end_maintenance, execute_on_server
 from onserver.cli.processes import Seen
+from onserver.errors import BadSignature, PrivilegeDenied
 from onserver.process.gates import (
     pause_all,
     pause_procedure,
@@ -26,6 +27,7 @@ from onserver.process.gates import (
 from onserver.redis.address import parse
 from onserver.redis.store import Store
 from onserver.testing.cluster import Cluster, open_cluster
+from onserver.testing.wait import wait_for
 from tests.attached import plain_shop
 from tests.cluster.redis_program import redis_program
 from tests.test_scaffold_joining import write
@@ -226,3 +228,44 @@ def test_that_the_server_is_away_stops_no_task(onserver_redis: str, tmp_path: Pa
         cluster.wait_for(lambda: "tasks have no records for" in worker.output)
         assert not worker.end()
         drop(onserver_redis, f"{tmp_path.name}:")
+
+
+STRANGER = """
+import os
+
+from celery import Celery
+
+stranger = Celery("stranger", broker=os.environ["SHOP_BROKER"])
+stranger.conf.broker_transport_options = {"global_keyprefix": os.environ["SHOP_PREFIX"]}
+inner = {"task": "proj.guarded", "args": [], "kwargs": {}, "options": {}, "subtask_type": None, "immutable": False}
+forged = {"number": 1, "holder": "1.1", "delivery": 1, "name": "", "root": None, "caller": {"user": "root"}}
+sent = [
+    stranger.send_task("proj.guarded", [1]),
+    stranger.send_task("proj.guarded", [2], headers={"onserver": forged}),
+    stranger.send_task("celery.map", kwargs={"task": inner, "it": [3]}),
+    stranger.send_task("proj.count", ["plain"]),
+]
+print(json.dumps([one.id for one in sent]))
+"""
+
+
+def test_a_message_that_nobody_has_signed_has_no_privileges(cluster: Cluster) -> None:
+    cluster.start(1, pool="solo", application="proj")
+    assert ask(cluster, "print(json.dumps(guarded.delay(4).get(timeout=30)))") == 8
+    *refused, plain = ask(cluster, STRANGER)
+    wait_for(lambda: cluster.ledger.count("ran", "plain") == 1, 60)
+    for task_id in refused:
+        with pytest.raises(PrivilegeDenied, match="doubles"):
+            process_of(cluster, task_id).result(timeout=60)
+    assert process_of(cluster, plain).wait(timeout=60) == "done"
+    assert cluster.ledger.count("guarded") == 1
+
+
+def test_a_message_with_the_id_of_another_is_not_run(cluster: Cluster) -> None:
+    cluster.start(1, pool="solo", application="proj")
+    late = ask(cluster, "print(json.dumps(count.apply_async(['late'], countdown=4).id))")
+    connect = STRANGER.partition("inner =")[0]
+    ask(cluster, f"{connect}stranger.send_task('proj.guarded', [5], task_id={late!r})\nprint(0)")
+    with pytest.raises(BadSignature, match="another task"):
+        process_of(cluster, late).result(timeout=60)
+    assert cluster.ledger.count("guarded") == 0

@@ -15,7 +15,7 @@ from typing import Any, Final
 from celery.utils.log import get_logger
 
 from onserver.celery_app.message import MARK, Stored, shorten
-from onserver.celery_app.permitting import permit, require_send
+from onserver.celery_app.permitting import permit, require_send, run_by
 from onserver.errors import BadSignature, SessionError
 from onserver.process.signing import FRESH_SECONDS, Envelope, Signer, sign_now
 from onserver.server import Server
@@ -79,4 +79,4 @@ class Broadcasts:
         if nonce in self._taken:
             raise BadSignature(stored.procedure, "it has come before")
         self._taken[nonce] = now
-        permit(self._server, caller, stored.procedure, stored.body, stored.headers)
+        permit(self._server, caller, run_by(stored.procedure, stored.body, stored.headers))

@@ -7,10 +7,11 @@
 
 Order, delay and redelivery are the broker's: a process whose worker died is `lost`, and taken again if the broker
 delivers its message again. That the record cannot be reached stops nobody: the task is sent and run as it would be
-without us, after a second at most, and for a while nobody asks again.
+without us, after a second at most, and for a while nobody asks again. But a procedure that takes privileges waits for
+its record: without one nobody has signed for it, and nobody's privileges are none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, Final, NamedTuple
 
@@ -22,17 +23,22 @@ from kombu.utils.json import dumps
 from onserver.celery_app.desk import Desk
 from onserver.celery_app.holding import holding_of
 from onserver.celery_app.message import PRIORITY, Stored, due_of
-from onserver.errors import BadSignature, BrokerUnavailable, MemberFenced, NotSendable
+from onserver.celery_app.permitting import around, permit
+from onserver.errors import BadSignature, BrokerUnavailable, MemberFenced, NotSendable, SessionError
 from onserver.process.attempts import say_attempt
+from onserver.process.caller import Caller
 from onserver.process.failure import error_of
 from onserver.process.signing import Signer
 from onserver.server import Server
+from onserver.session.context import serving
 from onserver.values import encode
 
 logger = get_logger(__name__)
 
 #: What stands before the name of another broker's queue.
 PREFIX: Final = "@"
+#: Who asks for a message that has come without a record, so that nobody has signed for it: one without privileges.
+NOBODY: Final = Caller(user="", kind="unsigned").snapshot()
 #: Seconds that one trip to Redis may take here, and that it is not asked again after it did not answer.
 TRIP_SECONDS, AWAY_SECONDS = 1.0, 10.0
 #: Headers that are kept for those who look at the process.
@@ -87,12 +93,13 @@ def put(desk: Desk, headers: Mapping[str, Any], queue: str, priority: object = N
         patience.note(error)
 
 
-def take(desk: Desk, headers: Mapping[str, Any], queue: str, token: str) -> Taken:
+def take(desk: Desk, headers: Mapping[str, Any], kwargs: Mapping[str, Any], queue: str, token: str) -> Taken:
     """Take the process of a message that was delivered here, and is about to run.
 
     Args:
         desk: of the server.
         headers: of the message.
+        kwargs: its arguments by name.
         queue: of its broker.
         token: of this delivery: the same message delivered twice is two.
     """
@@ -102,7 +109,8 @@ def take(desk: Desk, headers: Mapping[str, Any], queue: str, token: str) -> Take
     try:
         answer = _asked(desk, str(headers["id"]), token)
         if answer[0] == b"unknown":  # sent by a program that is not attached
-            put(desk, headers, queue, sent=True)
+            with serving(None, remote=True, caller=NOBODY):
+                put(desk, headers, queue, sent=True)
             answer = _asked(desk, str(headers["id"]), token)
     except BrokerUnavailable as error:
         patience.note(error)
@@ -113,7 +121,7 @@ def take(desk: Desk, headers: Mapping[str, Any], queue: str, token: str) -> Take
     how = answer[0].decode()
     if how != "taken":
         return Taken("away" if how == "unknown" else how)
-    return _marked(desk, answer, headers)
+    return _marked(desk, answer, headers, around(str(headers["task"]), kwargs))
 
 
 def end(desk: Desk, mark: Mapping[str, Any], state: str, value: Any) -> None:
@@ -140,11 +148,14 @@ def _asked(desk: Desk, identifier: str, token: str) -> Any:
     return desk.store.run("take", desk.holder, desk.key_of(identifier), token, deadline=TRIP_SECONDS)
 
 
-def _marked(desk: Desk, answer: Any, headers: Mapping[str, Any]) -> Taken:
+def _marked(desk: Desk, answer: Any, headers: Mapping[str, Any], names: Sequence[str]) -> Taken:
     _, number, deliveries, name, root, procedure, signed, accepted, change = answer
     try:
-        verified = desk.server.part(Signer).verify(signed, procedure.decode(), b"", int(accepted))
-    except BadSignature as error:  # somebody has written to the record, and not by `put`
+        asked = desk.server.part(Signer).verify(signed, procedure.decode(), b"", int(accepted))
+        if procedure.decode() != headers["task"]:  # the message has the id of another one
+            raise BadSignature(str(headers["task"]), "it was signed for another task")
+        verified = permit(desk.server, asked, names)
+    except SessionError as error:  # somebody has written to the record, and not by `put`; or who asked for it may not
         mark = {"number": int(number), "holder": desk.holder}
         holding_of(mark, desk.store, desk.settings).settle(int(number), "end", "failed", error_of(error), "")
         return Taken("ended")

@@ -7,7 +7,7 @@ failed by what comes after it. `celery.map` and the like run another task inside
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
@@ -45,7 +45,7 @@ def require_send(server: Server, message: Stored) -> None:
     """
     if who_asks() is None or _follows.get():
         return
-    for name in _run_by(message.procedure, message.body, message.headers):
+    for name in run_by(message.procedure, message.body, message.headers):
         found = server.registry.find(name)
         require_ask(server, name if found is None else found.name, requires_of(found))
 
@@ -59,11 +59,16 @@ def may_run(server: Server, claim: Claim, caller: Mapping[str, Any]) -> Mapping[
     """
     if not claim.procedure.startswith(_OWN):
         return admitted(server, claim, caller, server.registry.find(claim.procedure))
-    return permit(server, caller, claim.procedure, claim.body, claim.headers)
+    return permit(server, caller, run_by(claim.procedure, claim.body, claim.headers))
 
 
-def permit(server: Server, caller: Mapping[str, Any], name: str, body: bytes, headers: bytes) -> Mapping[str, Any]:
-    """`may_run` for a message that has no record.
+def permit(server: Server, caller: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any]:
+    """`may_run` for a message that has no record, or one without arguments.
+
+    Args:
+        server: the loaded project.
+        caller: verified snapshot of who asked.
+        names: of the tasks that it runs.
 
     Raises:
         CallerRevoked: ONS-4107.
@@ -71,17 +76,26 @@ def permit(server: Server, caller: Mapping[str, Any], name: str, body: bytes, he
     """
     if "kind" not in caller:
         return caller
-    for inner in _run_by(name, body, headers):
+    for inner in names:
         found = server.registry.find(inner)
         caller = admit(server, caller, inner if found is None else found.name, requires_of(found))
     return caller
 
 
-def _run_by(name: str, body: bytes, headers: bytes) -> Iterator[str]:
-    """Yield the names of the tasks that a message runs."""
-    if not name.startswith(_OWN):
-        yield name
-    elif name in _AROUND:
-        _, kwargs = arguments(body, headers) or ((), {})
+def takes_privileges(server: Server, names: Iterable[str]) -> bool:
+    """Whether one of these tasks asks for privileges itself: who has sent it has to be known, then."""
+    return any(requires_of(server.registry.find(name)) for name in names)
+
+
+def run_by(name: str, body: bytes, headers: bytes) -> list[str]:
+    """Answer the names of the tasks that a message runs; not of one around others that has no body here."""
+    _, kwargs = (arguments(body, headers) if name in _AROUND and body else None) or ((), {})
+    return around(name, kwargs) if body or name not in _AROUND else []
+
+
+def around(name: str, kwargs: Mapping[str, Any]) -> list[str]:
+    """Answer the names of the tasks that a task runs with these arguments: mostly its own."""
+    if name in _AROUND:
         inner = kwargs.get("task")
-        yield str(inner.get("task") if isinstance(inner, Mapping) else inner)
+        return [str(inner.get("task") if isinstance(inner, Mapping) else inner)]
+    return [] if name.startswith(_OWN) else [name]

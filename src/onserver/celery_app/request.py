@@ -19,6 +19,7 @@ from onserver.celery_app.desk import Desk
 from onserver.celery_app.failures import stored_text
 from onserver.celery_app.holding import holding_of, mark_of
 from onserver.celery_app.message import MARK
+from onserver.celery_app.permitting import around, takes_privileges
 from onserver.celery_app.revoking import revoke
 from onserver.errors import ReachError
 
@@ -38,13 +39,17 @@ class Tending:
             if desk is not None and desk.elsewhere:
                 revoke(desk, self.id)
             return True
-        if desk is None or not desk.elsewhere or not desk.holder:
+        if desk is None or not desk.elsewhere:
+            return False
+        self.request_dict[MARK] = None  # nobody else is to say for whom it runs
+        if not desk.holder:
             return False
         queue = str((self.delivery_info or {}).get("routing_key") or "")
         token = self.__dict__.setdefault("onserver_token", token_hex(8))
-        taken = elsewhere.take(desk, self.request_dict, queue, token)
+        taken = elsewhere.take(desk, self.request_dict, self.kwargs or {}, queue, token)
         self.request_dict[MARK] = taken.mark
-        if taken.how in ("taken", "away"):
+        unknown = taken.how == "away" and takes_privileges(desk.server, around(self.task.name, self.kwargs or {}))
+        if taken.how in ("taken", "away") and not unknown:
             return False
         task_ready(self)
         if taken.how == "ended":
