@@ -1,8 +1,13 @@
-"""The code of a project: its `tasks/` and `workers/`, imported as it is.
+"""The code of a project: its `tasks/` and `workers/`, and those of its components, imported as they are.
 
 `tasks` and `workers` are ordinary packages (an `__init__.py` is not needed) that lie beside `config/`; the project's
 folder goes to the front of `sys.path`, as if Python had been started there. A program can load one project: the names
 `tasks` and `workers` are taken by the first.
+
+A component is a package, installed or lying in the project's folder, that the setting `components` names. What lies in
+its `tasks/` belongs to the project as if it lay in the project's own, under names that begin with the component's: its
+procedures and hooks run in the sessions in which the project's do. Components are imported first, in the order of the
+setting, so that the project's own code can count on them.
 """
 
 import importlib
@@ -10,7 +15,8 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -28,15 +34,59 @@ def put_on_path(folder: Path) -> None:
         sys.path[:] = [path, *(other for other in sys.path if other != path)]
 
 
-def import_tasks(folder: Path) -> list[ModuleType]:
-    """Import every module below `tasks/`, in the order of their names.
+@dataclass(frozen=True)
+class Component:
+    """A package that a project is made of besides its own code.
+
+    Attributes:
+        name: by which it is imported, and with which the names of its procedures begin.
+        folder: where it lies.
+
+    Example:
+        >>> Component("billing", Path("/srv/shop/billing")).tasks
+        PosixPath('/srv/shop/billing/tasks')
+    """
+
+    name: str
+    folder: Path
+
+    @property
+    def tasks(self) -> Path:
+        """The folder of its procedures and hooks; it need not be there."""
+        return self.folder / "tasks"
+
+
+def find_component(folder: Path, name: str) -> Component:
+    """Find a component of the project at `folder`. Of a package in a package, the outer one is imported for it.
+
+    Raises:
+        ImportFailed: ONS-1002, there is no such package.
+    """
+    put_on_path(folder)
+    try:
+        spec = importlib.util.find_spec(name)
+    except (Exception, SystemExit) as error:
+        raise _failed(folder, name, error) from error
+    if spec is None or not spec.submodule_search_locations:
+        found = "there is no such package" if spec is None else "it is a module, and a component is a package"
+        raise ImportFailed(name, f"{found} (setting `components`)", name.replace(".", "/"))
+    return Component(name, Path(next(iter(spec.submodule_search_locations))).resolve())
+
+
+def import_tasks(folder: Path, components: Sequence[str] = ()) -> list[ModuleType]:
+    """Import every module below `tasks/` of the components and of the project, in the order of their names.
 
     Raises:
         ImportFailed: ONS-1002, one of them raised; the error is the cause, its traceback part of the notes.
     """
-    if not (folder / "tasks").is_dir():
-        return []
-    return [import_module(folder, name) for name in _modules_below(folder / "tasks", "tasks")]
+    imported: list[ModuleType] = []
+    for component in [find_component(folder, name) for name in components]:
+        imported.append(_import(folder, component.name))
+        if component.tasks.is_dir():
+            imported += [_import(folder, name) for name in _modules_below(component.tasks, f"{component.name}.tasks")]
+    if (folder / "tasks").is_dir():
+        imported += [import_module(folder, name) for name in _modules_below(folder / "tasks", "tasks")]
+    return imported
 
 
 def import_worker(folder: Path, name: str = DEFAULT_WORKER) -> ModuleType:
@@ -77,13 +127,17 @@ def import_module(folder: Path, name: str) -> ModuleType:
     Raises:
         ImportFailed: ONS-1002, it is not there, raised, or its name was taken by another project.
     """
-    put_on_path(folder)
-    try:
-        module = importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        raise _failed(folder, name, error) from error
+    module = _import(folder, name)
     _require_of_project(folder, name.partition(".")[0])
     return module
+
+
+def _import(folder: Path, name: str) -> ModuleType:
+    put_on_path(folder)
+    try:
+        return importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise _failed(folder, name, error) from error
 
 
 def _modules_below(folder: Path, package: str) -> Iterator[str]:
@@ -126,32 +180,37 @@ def _file_of(folder: Path, name: str, error: BaseException) -> str:
     return at or name.replace(".", "/") + ".py"
 
 
-def reimport_tasks(folder: Path) -> None:
-    """Import the project's modules anew: those that lie in the project's folder, not the libraries that they use.
+def reimport_tasks(folder: Path, components: Sequence[str] = ()) -> None:
+    """Import the project's modules anew: those in the project's folder and its components, not the libraries they use.
 
     Raises:
         ImportFailed: ONS-1002, one of them raised; all modules and what they had declared are as before.
         DuplicateName: ONS-1006, likewise.
     """
-    before, declared = _own_modules(folder), kept()
+    before, declared = _own_modules(folder, components), kept()
     for name in before:
         del sys.modules[name]
     importlib.invalidate_caches()
     try:
-        import_tasks(folder)
+        import_tasks(folder, components)
         Registry().bind()
     except OnServerError:
-        for name in _own_modules(folder):
+        for name in _own_modules(folder, components):
             del sys.modules[name]
         sys.modules.update(before)
         keep(declared)
         raise
 
 
-def _own_modules(folder: Path) -> dict[str, ModuleType]:
+def _own_modules(folder: Path, components: Sequence[str]) -> dict[str, ModuleType]:
     root = folder.resolve()
     tops = {name for name, module in list(sys.modules.items()) if "." not in name and _lies_in(module, root)}
-    return {name: module for name, module in list(sys.modules.items()) if name.partition(".")[0] in tops}
+    inside = tuple(f"{component}." for component in components)
+    return {
+        name: module
+        for name, module in list(sys.modules.items())
+        if name.partition(".")[0] in tops or f"{name}.".startswith(inside)
+    }
 
 
 def _lies_in(module: ModuleType, root: Path) -> bool:

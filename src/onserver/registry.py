@@ -85,16 +85,20 @@ def keep(declared: Mapping[tuple[str, str, str, str], _Recorded]) -> None:
 
 
 def name_below_tasks(function: Callable[..., Any]) -> str:
-    """Answer the name that a function has by itself.
+    """Answer the name that a function has by itself: module below `tasks`, behind the component that has the `tasks`.
 
     Example:
-        >>> name_below_tasks(name_below_tasks)  # of a function in tasks/shop.py it would be shop.…
+        >>> name_below_tasks(name_below_tasks)  # in tasks/shop.py: shop.…, in billing/tasks/shop.py: billing.shop.…
         'onserver.registry.name_below_tasks'
     """
     module = function.__module__
     if module == "tasks":
         return function.__name__
-    return f"{module.removeprefix('tasks.')}.{function.__name__}"
+    if "__path__" in getattr(function, "__globals__", ()):  # a package: what its `__init__.py` has
+        module += "."
+    component, below, rest = f".{module}".partition(".tasks.")
+    name = f"{component}.{rest}" if below else module
+    return f"{name.strip('.')}.{function.__name__}".lstrip(".")
 
 
 def place_of(function: Callable[..., Any]) -> str:

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -173,7 +173,7 @@ class Server:
             _current[:] = before
 
     def load_tasks(self) -> None:
-        """Import the project's `tasks/`, and bind all procedures and hooks to their names. Done once.
+        """Import `tasks/` of project and components, and bind all procedures and hooks to their names. Done once.
 
         Raises:
             RolesFileError: ONS-1004, `config/roles.json` is wrong: nobody gets in before it is mended.
@@ -182,9 +182,19 @@ class Server:
         """
         self.require_roles()
         if self.project is not None and not self._tasks_loaded:
-            projects.import_tasks(self.project)
+            projects.import_tasks(self.project, self.settings.components)
         self._tasks_loaded = True
         self.registry.bind()
+
+    def components(self) -> Sequence[projects.Component]:
+        """Answer the components of the project, in the order in which they are imported.
+
+        Raises:
+            ImportFailed: ONS-1002, the setting `components` names a package that is not there.
+        """
+        if self.project is None:
+            return ()
+        return [projects.find_component(self.project, name) for name in self.settings.components]
 
     def require_roles(self) -> Roles:
         """Answer the privileges and roles in force: those of `config/roles.json`, read anew when it was replaced.

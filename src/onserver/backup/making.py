@@ -264,10 +264,20 @@ def content_of(server: Server) -> Content:
     settings = server.settings.backup
     return Content(
         project=settings.project,
+        components=[str(folder) for folder in _parts(server)],
         files=settings.files,
         sqlite={_stem(path): path for path in settings.sqlite},
         postgresql={_database(address): address for address in settings.postgresql},
     )
+
+
+def _parts(server: Server) -> Iterator[Path]:
+    """The folders of components that are kept with the project: not those that were installed."""
+    project = project_of(server).resolve()
+    for component in server.components():
+        below = component.folder
+        if below.is_relative_to(project) and not {"site-packages", ".venv"} & set(below.parts):
+            yield below.relative_to(project)
 
 
 def now_text() -> str:

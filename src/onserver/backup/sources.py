@@ -37,12 +37,14 @@ class Content:
 
     Attributes:
         project: The project's own folders.
+        components: Folders of components that lie in the project's, below it.
         files: Files and folders.
         sqlite: Name → path.
         postgresql: Name → address.
     """
 
     project: bool = True
+    components: Sequence[str] = ()
     files: Sequence[str] = ()
     sqlite: Mapping[str, str] = field(default_factory=dict[str, str])
     postgresql: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -72,7 +74,7 @@ def save(writer: Writer, content: Content, project: Path, never: Sequence[Path] 
 
 def _save_all(writer: Writer, content: Content, project: Path, never: Sequence[Path]) -> Iterator[Problem]:
     if content.project:
-        for name in PROJECT_FOLDERS:
+        for name in (*PROJECT_FOLDERS, *content.components):
             if (project / name).is_dir():
                 writer.note(Source("project", str(project / name), f"project/{name}"))
                 yield from save_path(writer, f"project/{name}", project / name, never)

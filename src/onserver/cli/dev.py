@@ -35,16 +35,17 @@ def dev(invocation: Invocation, redis: str | None, executors: int | None, no_rel
     invocation.screen.say(f"redis   {_where(invocation)}")
     server.close()
     me = os.getpid()
+    parts = [component.folder for component in server.components()]
 
     def changed(files: list[Path]) -> None:
-        names = ", ".join(str(file.relative_to(folder)) for file in files[:3])
+        names = ", ".join(str(file.relative_to(folder) if folder in file.parents else file) for file in files[:3])
         invocation.screen.say(f"changed {names}")
         os.kill(me, signal.SIGUSR2)
 
     if no_reload:
         return run_worker(invocation, executors=executors, development=True)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # until the worker listens, a change has nobody to go to
-    with Watch(folder, changed):
+    with Watch(folder, changed, parts):
         return run_worker(invocation, executors=executors, development=True)
 
 

@@ -4,7 +4,7 @@ A look at some hundred files takes a millisecond, and needs no thread of another
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -18,13 +18,18 @@ FOLDERS = ("tasks", "workers", "config")
 class Watch:
     """Calls `changed` with the files that changed, from a thread of its own, until it is closed.
 
+    Args:
+        project: the project's folder.
+        changed: told of them.
+        more: folders besides those of the project: of its components.
+
     Example:
         with Watch(project, print):
             serve()
     """
 
-    def __init__(self, project: Path, changed: Callable[[list[Path]], None]) -> None:
-        self._project = project
+    def __init__(self, project: Path, changed: Callable[[list[Path]], None], more: Sequence[Path] = ()) -> None:
+        self._folders = [*(project / folder for folder in FOLDERS), *more]
         self._changed = changed
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._look, name="onserver-watch", daemon=True)
@@ -51,7 +56,7 @@ class Watch:
         return dict(self._files())
 
     def _files(self) -> Iterator[tuple[Path, int]]:
-        for folder in FOLDERS:
-            for path in (self._project / folder).rglob("*"):
+        for folder in self._folders:
+            for path in folder.rglob("*"):
                 if path.suffix in {".py", ".toml", ".json"} and path.exists():
                     yield path, path.stat().st_mtime_ns

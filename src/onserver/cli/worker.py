@@ -86,7 +86,7 @@ def run_worker(
     count = executors if executors is not None else declared.executors
     seconds = grace if grace is not None else declared.grace_seconds
     server.require_roles()
-    import_tasks(folder)
+    import_tasks(folder, server.settings.components)
     declared = join_application(server, declared, invocation.screen.say)
     server.registry.bind()
     server.part(Signer)  # a project without a signing key could not start anything
@@ -120,7 +120,7 @@ def run_worker(
 def _reload(server: Server, folder: Path) -> None:
     refuse_reload(server)
     server.require_roles()  # a changed file is in force from now on, and a wrong one is told
-    reimport_tasks(folder)
+    reimport_tasks(folder, server.settings.components)
 
 
 def _declared(folder: Path, file: str, settings: Settings) -> Worker:

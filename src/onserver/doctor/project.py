@@ -25,13 +25,14 @@ def look_at_project(server: Server, folder: Path) -> Iterator[Finding]:
     yield well("settings", f"settings: {len(settings.sources)} given, by {told}")
     began = perf_counter()
     try:
-        import_tasks(folder)
+        import_tasks(folder, settings.components)
         server.registry.bind()
     except OnServerError as error:
         yield wrong("project", f"the project does not load: {error.message}", error.hint)
     else:
         took, count = perf_counter() - began, len(server.registry.all())
-        yield well("project", f"project loads in {took:.2f} s: {count} procedures and hooks")
+        of = f", of components: {', '.join(settings.components)}" if settings.components else ""
+        yield well("project", f"project loads in {took:.2f} s: {count} procedures and hooks{of}")
     yield from _look_at_keys(server, folder)
     yield from look_at_roles(folder / "config" / "roles.json")
 

@@ -62,7 +62,7 @@ class Code:
         described.update(server.registry.described())
         digest = hashlib.sha256("\n".join(sorted(described)).encode())
         files = hashlib.sha256()
-        for path in _files(server.project):
+        for path in _files(server):
             files.update(path.read_bytes())
         digest.update(files.digest())
         planned = {entry.name: entry for entry in (*entries, *schedules_of(server, described))}
@@ -109,5 +109,8 @@ def _limit_of(server: Server, name: str) -> tuple[Limit | None, str]:
     return (found.rules.limit, found.name) if isinstance(found, Procedure) else (None, name)
 
 
-def _files(project: Path | None) -> list[Path]:
-    return sorted((project / "tasks").rglob("*.py")) if project else []
+def _files(server: Server) -> list[Path]:
+    if server.project is None:
+        return []
+    folders = [component.tasks for component in server.components()]
+    return [path for folder in (*folders, server.project / "tasks") for path in sorted(folder.rglob("*.py"))]

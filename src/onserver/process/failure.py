@@ -156,7 +156,7 @@ def _class(module: str, kind: str) -> type[Exception] | None:
 def _is_allowed(server: Server, module: str) -> bool:
     if module in {"builtins", _OURS}:
         return True
-    allowed = server.settings.process.exception_modules
+    allowed = (*server.settings.process.exception_modules, *server.settings.components)
     if any(module == name or module.startswith(f"{name}.") for name in allowed):
         return True
     top = module.partition(".")[0]
