@@ -7,4 +7,4 @@ from django.db import transaction
 
 def on_commit(using: str, step: Callable[[], None]) -> None:
     """Do this once the present transaction of that database has committed; at once where there is none."""
-    transaction.on_commit(step, using=using)  # pyright: ignore[reportUnknownMemberType]
+    transaction.on_commit(step, using=using)

@@ -64,7 +64,7 @@ class SessionRecords:
             ip: address that it must have been opened from; empty for any.
             renew: note that it is used, if that was not noted within the last minute.
         """
-        if not _IDENTITY.fullmatch(identity):
+        if not is_identity(identity):
             return None  # whatever somebody has put into a cookie
         fields = self._store.run("session_take", identity, ip, SEEN_MS if renew else "")
         return read_session(identity, fields) if fields else None
@@ -138,6 +138,11 @@ class SessionRecords:
         """Take the messages that a session has, the oldest first."""
         found: list[bytes] = self._store.run("session_mail", self._store.nonce(), identity)
         return [msgspec.json.decode(one, type=Message) for one in found]
+
+
+def is_identity(text: str) -> bool:
+    """Return whether this has the form of an id of a session."""
+    return _IDENTITY.fullmatch(text) is not None
 
 
 def _hash(token: str) -> str:

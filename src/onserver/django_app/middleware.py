@@ -1,0 +1,110 @@
+"""Requests of Django's are served in their sessions: `session()` in a view is the session that `request.session` is.
+
+    MIDDLEWARE = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "onserver.django_app.middleware.SessionMiddleware",
+        …
+    ]
+
+Django's own middleware reads the cookie and writes it; this one stands behind it. Nothing is read before somebody looks
+at one of the two. A guest whose `session()` is looked at gets a session, and a cookie. Who has signed in meanwhile, by
+whatever way, gets another id with the response: whoever knew the old one has nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponseBase
+from django.views.defaults import permission_denied
+
+from onserver.django_app.sessions import SessionStore
+from onserver.errors import PrivilegeDenied
+from onserver.server import Server
+from onserver.session.context import Served, served, serving
+from onserver.session.record import SessionRecord
+
+
+class SessionMiddleware:
+    """See the top of this module. For views of both kinds, under WSGI and ASGI."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self._get_response = get_response
+        self._waits = iscoroutinefunction(get_response)
+        if self._waits:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Answer a request, or in a running loop who answers it."""
+        if self._waits:
+            return self._awaited(request)
+        with _served(request) as request_served:
+            response = cast("HttpResponseBase", self._get_response(request))
+            request_served.finish()
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """Answer 403 where a privilege is missing."""
+        return permission_denied(request, exception) if isinstance(exception, PrivilegeDenied) else None
+
+    async def _awaited(self, request: HttpRequest) -> HttpResponseBase:
+        with _served(request) as request_served:
+            response = cast("HttpResponseBase", await self._get_response(request))
+            await sync_to_async(request_served.finish, thread_sensitive=False)()
+        return response
+
+
+class _Request:
+    """A request while it is served."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
+        self._before: tuple[object, ...] | None = None
+        self.here: Served | None = None
+
+    def opens(self) -> Any:
+        opened = self._store.opened
+        self._before = self._before or _signed_in(opened.record)
+        return opened
+
+    def finish(self) -> None:
+        """Let `request.session` be what `session()` has become."""
+        given = self.here.given if self.here else None
+        if given is None:
+            return
+        if given.id != self._store.session_key:
+            self._store.become(given)
+        elif self._before is not None and self._before != _signed_in(given.record):
+            self._store.cycle_key()
+
+
+@contextmanager
+def _served(request: HttpRequest) -> Generator[_Request]:
+    store = getattr(request, "session", None)
+    if not isinstance(store, SessionStore):
+        raise ImproperlyConfigured(
+            "onserver.django_app.middleware.SessionMiddleware stands behind Django's own SessionMiddleware, with "
+            'SESSION_ENGINE = "onserver.django_app.sessions"'
+        )
+    agent, ip = request.META.get("HTTP_USER_AGENT", ""), request.META.get("REMOTE_ADDR", "")
+    store.facts = {"ip": ip, "agent": agent, "host_type": "browser"}
+    made, around = _Request(store), served()
+    if around is not None and around.web is not None:  # the server that received it has the session
+        yield made
+    elif not Server.current().settings.web.scalable_sessions:
+        with serving(None):
+            yield made
+    else:
+        with serving(None, opens=made.opens) as made.here:
+            yield made
+
+
+def _signed_in(record: SessionRecord) -> tuple[object, ...]:
+    return record.is_set, record.user, record.login
