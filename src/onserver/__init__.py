@@ -66,6 +66,8 @@ if TYPE_CHECKING:
     from onserver.process.semaphores import semaphore as semaphore
     from onserver.process.server_method import ServerMethod as ServerMethod
     from onserver.process.server_method import server_method as server_method
+    from onserver.process.session_by_id import session_info as session_info
+    from onserver.process.session_by_id import session_storage as session_storage
     from onserver.process.signals import Signal as Signal
     from onserver.process.signals import signal as signal
     from onserver.process.waiting import as_completed as as_completed
@@ -134,6 +136,8 @@ _NAMES: Final = {
     "server_epoch": "onserver.life.epoch:server_epoch",
     "server_method": "onserver.process.server_method:server_method",
     "session": "onserver.session.context:session",
+    "session_info": "onserver.process.session_by_id:session_info",
+    "session_storage": "onserver.process.session_by_id:session_storage",
     "signal": "onserver.process.signals:signal",
     "system_event": "onserver.life.events:system_event",
     "unregister_client": "onserver.process.clients:unregister_client",
@@ -196,6 +200,8 @@ __all__ = [
     "server_epoch",
     "server_method",
     "session",
+    "session_info",
+    "session_storage",
     "signal",
     "system_event",
     "unregister_client",

@@ -27,7 +27,14 @@ _PLACES: Final = {"delayed": "due", "paused": "resting"}
 
 
 def find(
-    seen: Seen, pattern: str, limit: int, *, ended: bool, states: frozenset[str] = frozenset(), page: int = PAGE
+    seen: Seen,
+    pattern: str,
+    limit: int,
+    *,
+    ended: bool,
+    states: frozenset[str] = frozenset(),
+    session: str = "",
+    page: int = PAGE,
 ) -> list[Row]:
     """Answer the first processes that fit, one more than `limit` if there are more: what runs, what waits, what ended.
 
@@ -37,14 +44,19 @@ def find(
         limit: how many.
         ended: those that have ended as well.
         states: only those in one of these; none for any.
+        session: only those that this session has asked for; the beginning of its id is enough.
         page: how many are read at a time.
     """
-    fits = matching(pattern)
+    of_name = matching(pattern)
     asked = numbers_in(pattern)
     pages = (
         [asked] if asked else _pages(seen.store, states, ended=ended or bool(states & ENDED), page=max(page, limit + 1))
     )
-    rows = (row for numbers in pages for row in seen.rows(numbers) if fits(row) and (not states or row.state in states))
+
+    def fits(row: Row) -> bool:
+        return of_name(row) and (not states or row.state in states) and row.session.startswith(session)
+
+    rows = (row for numbers in pages for row in seen.rows(numbers) if fits(row))
     return sorted(itertools.islice(rows, limit + 1), key=lambda row: row.number)
 
 

@@ -29,6 +29,8 @@ class Row(NamedTuple):
     deliveries: int
     queue: str
     why: str
+    #: Id of the session that asked for it, or empty.
+    session: str = ""
 
 
 class Seen:
@@ -140,6 +142,7 @@ class Seen:
             deliveries=record.deliveries,
             queue=record.queue,
             why=self._why(record, due_ms),
+            session=record.session,
         )
 
     def _node(self, member: str) -> str:

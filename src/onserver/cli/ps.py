@@ -20,6 +20,7 @@ from onserver.process.record import State
 @click.argument("pattern", default="")
 @click.option("--all", "ended", is_flag=True, help="Those that have ended as well.")
 @click.option("--state", metavar="S", help="Only those in this state; several are joined by commas.")
+@click.option("--session", metavar="ID", default="", help="Only those that this session asked for, or that run in it.")
 @click.option("--procedures", is_flag=True, help="List the procedures instead.")
 @click.option("--members", "list_members", is_flag=True, help="List workers and clients instead.")
 @click.option("--limits", is_flag=True, help="List the limits that are in force instead.")
@@ -32,6 +33,7 @@ def ps(
     pattern: str,
     ended: bool,
     state: str | None,
+    session: str,
     procedures: bool,
     list_members: bool,
     limits: bool,
@@ -43,7 +45,7 @@ def ps(
     PATTERN: a number, a name with * and ?, or a part of one; several are joined by `;`. A process that is asked for by
     its number is shown whether it has ended or not.
 
-    Exit status: 0 done, 2 there is no such state, 4 nothing fits the pattern, 6 cannot reach Redis.
+    Exit status: 0 done, 2 there is no such state, 4 nothing fits the pattern or session, 6 cannot reach Redis.
     """
     states = _states(state)
 
@@ -54,19 +56,21 @@ def ps(
             return _members(invocation)
         if limits:
             return list_limits(invocation, pattern)
-        return _processes(invocation, pattern, limit, states, ended=ended)
+        return _processes(invocation, pattern, limit, states, ended=ended, session=session.upper())
 
     return repeat(invocation.screen, show, INTERVAL) if watch else show()
 
 
-def _processes(invocation: Invocation, pattern: str, limit: int, states: frozenset[str], *, ended: bool) -> int:
+def _processes(
+    invocation: Invocation, pattern: str, limit: int, states: frozenset[str], *, ended: bool, session: str
+) -> int:
     seen = Seen(invocation.server().store)
-    rows = find(seen, pattern, limit, ended=ended, states=states)
+    rows = find(seen, pattern, limit, ended=ended, states=states, session=session)
     if len(rows) > limit:
         rows = rows[:limit]
         invocation.screen.say(f"these are {limit}, and there are more: --limit, or a pattern, shows others")
     invocation.screen.result([row._asdict() for row in rows], table(rows) if rows else "no process")
-    return exits.NOT_FOUND if pattern and not rows else exits.DONE
+    return exits.NOT_FOUND if (pattern or session) and not rows else exits.DONE
 
 
 def table(rows: list[Row], without: frozenset[str] = frozenset()) -> str:

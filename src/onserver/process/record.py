@@ -80,8 +80,10 @@ ENDED_BYTES: Final = frozenset(state.value.encode() for state in _ENDED)
 
 _FIELDS: Final = (
     "s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why", "lv", "pz", "pb", "sk", "st", "lk",
-    "rb", "ra", "rc", "sb", "sa", "h",
+    "rb", "ra", "rc", "sb", "sa", "h", "v",
 )  # fmt: skip
+#: The letter in the flags of what runs in the session of who asked: see `in_session`.
+_IN_SESSION: Final = "S"
 #: Fields that are no text.
 _RAW: Final = ("pr", "ta", "c")
 
@@ -131,6 +133,9 @@ class Record:
     replayed_by: str
     replayed_ms: int
     replays: int
+    #: Id of the session that asked for it, or empty; not verified either. And whether it runs in that session.
+    session: str
+    in_session: bool
     #: Who signed it again last, with another key, or empty; and when.
     signed_by: str
     signed_ms: int
@@ -173,6 +178,7 @@ def read_answer(number: int, answer: Sequence[Any]) -> Record | None:
     if not fields["t"]:
         return None
     progress, attempts, envelope = answer[len(_FIELDS) :]
+    who = Signer.shown(envelope or b"")
     return Record(
         number=number,
         state=State(fields["s"]),
@@ -180,7 +186,7 @@ def read_answer(number: int, answer: Sequence[Any]) -> Record | None:
         procedure=fields["t"],
         name=fields["n"],
         queue=fields["q"],
-        caller="schedule" if fields["st"] else _in_words(Signer.shown(envelope or b"")),
+        caller="schedule" if fields["st"] else _in_words(who),
         deliveries=int(fields["d"] or 0),
         accepted_ms=int(fields["a"] or 0),
         claimed_ms=int(fields["g"] or 0),
@@ -199,6 +205,8 @@ def read_answer(number: int, answer: Sequence[Any]) -> Record | None:
         replayed_by=fields["rb"],
         replayed_ms=int(fields["ra"] or 0),
         replays=int(fields["rc"] or 0),
+        session=who.session if who else "",
+        in_session=_IN_SESSION in fields["v"],
         signed_by=fields["sb"],
         signed_ms=int(fields["sa"] or 0),
         progress=Progress.read(progress),
