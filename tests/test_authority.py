@@ -22,6 +22,8 @@ from onserver import (
     execute_on_client,
     mailbox,
     procedure,
+    server_method,
+    session,
 )  # fmt: skip
 from onserver.errors import BadDeclaration, CallerRevoked, OnServerError, PrivilegeDenied
 from onserver.process.authority import Authority
@@ -31,7 +33,8 @@ from onserver.process.put import read_order
 from onserver.process.signing import Signer
 from onserver.redis.address import Address
 from onserver.session import users as users_module
-from onserver.session.context import serving
+from onserver.session.context import Run, entered, serving
+from onserver.session.promotions import promoting
 from onserver.session.roles_resources import Resource
 from onserver.session.users import Users
 from onserver.settings import Settings, SigningSettings
@@ -495,6 +498,90 @@ def test_what_a_user_had_asked_for_can_be_revoked(made: Made, worker: OnServer, 
         assert "what ann had asked for was revoked by eve@desk" in said
         assert "she has left" in said
     assert [after.result(timeout=60), of_bob.result(timeout=60)] == ["ann", "bob"]
+
+
+# ---- sessions as they are
+
+
+def test_what_a_session_was_given_is_asked_for_and_travels(made: Made, worker: OnServer) -> None:
+    web = made.server.sessions.open("web")
+    with serving(web):
+        with pytest.raises(PrivilegeDenied, match=r"guest \(no roles\)"):
+            create.start(1)
+        assert session().set_privileges({"roles": "clerk", "userName": "ann"})
+        assert (caller().user, caller().session, caller().roles) == ("ann", web.id, ("clerk",))
+        waiting = create.options(delay=DAY).start(1)
+        assert create.start(1).result(timeout=60) == "ann"
+        session().clear_privileges()
+        with pytest.raises(PrivilegeDenied):
+            create.start(1)
+    made.server.sessions.close(web.id)  # logged out: the night job runs all the same
+    worker.advance(DAY + 1)
+    assert waiting.result(timeout=60) == "ann"
+
+
+def test_what_a_dropped_session_had_asked_for_is_refused_also_under_its_earlier_id(
+    made: Made, worker: OnServer
+) -> None:
+    sessions = made.server.sessions
+    web = sessions.open("web")
+    with serving(web):
+        session().set_privileges({"roles": ["clerk"], "userName": "ann"})
+        before = create.options(delay=DAY).start(1)
+    web = sessions.rotate(web.id)
+    with serving(web):
+        after = create.options(delay=DAY).start(1)
+    assert sessions.drop(web.id, by="eve@desk", reason="laptop was stolen")
+    worker.advance(DAY + 1)
+    for refused in (before, after):
+        assert "laptop was stolen" in denied(refused, CallerRevoked)
+
+
+def test_what_the_users_of_a_dropped_login_had_asked_for_is_refused(made: Made, worker: OnServer, users: Users) -> None:
+    users.add("Ann", "correct horse", ["clerk"])
+    web = made.server.sessions.open("web", user="Ann", login="ann")
+    with serving(web):
+        session().set_privileges("invoices.create")
+        assert create.start(1).result(timeout=60) == "Ann"
+        waiting = create.options(delay=DAY).start(1)
+    assert made.server.sessions.drop_user("ann", by="eve@desk", reason="she has left") == [web.id]
+    worker.advance(DAY + 1)
+    assert "she has left" in denied(waiting, CallerRevoked)
+
+
+@server_method(requires="invoices.create")
+def called_in_place() -> str:
+    return caller().user
+
+
+def test_a_promotion_counts_in_place_and_does_not_travel(made: Made, worker: OnServer) -> None:
+    with serving(made.server.sessions.open("web", user="ann")):
+        with pytest.raises(PrivilegeDenied):
+            called_in_place()
+        with promoting(["invoices.create"]):
+            assert session().has_privilege("invoices.create")
+            assert called_in_place() == "ann"
+            with pytest.raises(PrivilegeDenied):
+                create.start(1)
+            with as_server():
+                assert create.start(1).result(timeout=60) == "server"
+        with pytest.raises(PrivilegeDenied):
+            called_in_place()
+
+
+def test_a_function_that_runs_in_its_callers_session_asks_with_what_that_has_now(made: Made) -> None:
+    web = made.server.sessions.open("web", user="ann")
+    asked = made.ann(session=web.id, roles=())
+    run = Run(
+        number=1, delivery=1, holder="1.1", procedure="p", name="p", root=None, session=web, caller=asked, started=0.0,
+        web=True,
+    )  # fmt: skip
+    with entered(run):
+        assert caller().roles == ()
+        web.set_privileges({"roles": "clerk"})
+        assert (caller().roles, caller().asked_ms) == (("clerk",), asked["at"])
+        with pytest.raises(PrivilegeDenied):
+            drop.start(1)
 
 
 def test_a_body_sees_what_is_left_of_its_caller(made: Made, worker: OnServer, users: Users) -> None:

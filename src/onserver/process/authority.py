@@ -17,8 +17,8 @@ of `onserver users` asked for, once that user was removed or everything of their
 first asked for, at whatever depth. A session that has expired, or was logged out, refuses nothing: the night job runs
 after ann has gone home. The privileges of such a user are those of the snapshot that the user's roles still give.
 
-A promotion is for what runs (specification 2.9), and does not travel: what a promoted function starts, its caller asks
-for. `as_server()` says otherwise.
+A promotion is for what runs (specification 2.9): what is called in place has it, and it does not travel. What a
+promoted function starts, its caller asks for; `as_server()` says otherwise.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ from typing import Any, Final
 from onserver.errors import CallerRevoked, PrivilegeDenied
 from onserver.process.caller import WEB, Caller, who_asks
 from onserver.server import Server
+from onserver.session.promotions import place, scope_in
 from onserver.session.roles import Roles
 from onserver.session.roles_resources import Resource, demands
 from onserver.session.users import User, key_of_name, read_user
 
+#: The function by which guests log in: where they have to, nothing in `roles.json` keeps them from it.
+LOGIN: Final = "authentify"
 #: How many answers are remembered for one reading of `roles.json`.
 _REMEMBERED: Final = 10_000
 
@@ -54,6 +57,28 @@ def require_ask(server: Server, procedure: str, requires: tuple[str, ...], resou
     asking = who_asks()
     if asking is not None:
         server.part(Authority).require(Caller.read(asking), procedure, requires, resource)
+
+
+def require_in_place(
+    server: Server, procedure: str, requires: tuple[str, ...], resource: Resource | None = None
+) -> None:
+    """Refuse what whoever asks here may not call in place: as `require_ask`, and what is promoted here counts too.
+
+    Args:
+        server: whose function it is.
+        procedure: its full name.
+        requires: privileges that it takes, all of them.
+        resource: what it is to `roles.json`; by default the method of its name.
+
+    Raises:
+        PrivilegeDenied: ONS-4103.
+    """
+    asking, found = who_asks(), place()
+    if asking is not None:
+        who = Caller.read(asking)
+        promoted = () if found is None else scope_in(found).privileges
+        who = replace(who, privileges=(*who.privileges, *promoted)) if promoted else who
+        server.part(Authority).require(who, procedure, requires, resource)
 
 
 def admit(
@@ -164,7 +189,7 @@ def _decide(roles: Roles, caller: Caller, procedure: str, requires: Sequence[str
     for privilege in requires:
         if not roles.holds(granted, privilege):
             raise PrivilegeDenied(privilege, caller.user, caller.roles, roles.givers(privilege), procedure)
-    if caller.kind != WEB:
+    if caller.kind != WEB or (roles.force_login and procedure.rpartition(".")[2] == LOGIN):
         return
     demand = next(iter(demands(roles.permissions, "execute", resource)))
     if demand.level is None and requires:

@@ -19,14 +19,14 @@ from dataclasses import replace
 from typing import Any, Final, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 from onserver.errors import BadDeclaration
-from onserver.process.authority import require_ask
+from onserver.process.authority import require_in_place
 from onserver.process.in_session import IN_CALLERS_SESSION
 from onserver.process.procedure import AsyncProcedure, Procedure
 from onserver.process.put import Order
 from onserver.process.rules import Rules
 from onserver.registry import PROCEDURE, declare
 from onserver.server import Server
-from onserver.session.context import in_web, session
+from onserver.session.context import in_web
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -106,11 +106,7 @@ def require_here(method: Procedure[..., Any]) -> None:
     Raises:
         PrivilegeDenied: ONS-4103.
     """
-    here = session()
-    if here is None or not method.requires:  # type: ignore[redundant-expr]  # None: the web server keeps no sessions
-        require_ask(Server.current(), method.name, method.requires)
-    else:
-        here.require(*method.requires)
+    require_in_place(Server.current(), method.name, method.requires)
 
 
 class Options(TypedDict, total=False):
