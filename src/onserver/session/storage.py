@@ -100,6 +100,8 @@ class Storage(Mapping[str, Any]):
         beat = settings.member.beat_seconds
         self._store = store
         self._space = space
+        #: Called before something is to be changed: the session of a guest is opened then.
+        self.before_use: Callable[[], object] | None = None
         self.cache: Reads = cache or Cache(store, space, beat)
         self._locks = Locks(store, space, beat)
         limits = (settings.storage.client_hold_seconds, settings.storage.max_entry_bytes)
@@ -193,7 +195,10 @@ class Storage(Mapping[str, Any]):
 
         4D: `Use … End use` (specification 4.3), with time-outs, deadlock detection and all or nothing as ours.
         """
-        return Use(self._blocks, "" if key is None else check_name(key), kind, timeout)
+        name = "" if key is None else check_name(key)
+        if self.before_use is not None:
+            self.before_use()
+        return Use(self._blocks, name, kind, timeout)
 
     def counter(self, key: str) -> Counter:
         """A counter: `counter("readings").add(1)` is one atomic trip and needs no `use`.
@@ -205,6 +210,8 @@ class Storage(Mapping[str, Any]):
             >>> Server.current().storage.counter("readings").add(3)
             3
         """
+        if self.before_use is not None:
+            self.before_use()
         return Counter(self._store, self._space, key, self.cache)
 
     def unlock(self, key: str | None = None) -> str | None:

@@ -1,0 +1,49 @@
+"""Web sessions: one middleware in front of an application, and `session()` is there in every request.
+
+    from onserver.web import SessionMiddleware          # ASGI: FastAPI, Starlette, Litestar, Quart …
+    from onserver.web import WSGISessionMiddleware      # WSGI: Flask, Django, Bottle …
+
+None of them needs a web framework, or loads one.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from onserver.lazy import module_getattr
+
+if TYPE_CHECKING:
+    from onserver.web.cookie import CookieRules as CookieRules
+    from onserver.web.middleware import SessionMiddleware as SessionMiddleware
+    from onserver.web.middleware import requires as requires
+    from onserver.web.middleware import web_session as web_session
+    from onserver.web.requests import WebSessions as WebSessions
+    from onserver.web.requests import web_sessions as web_sessions
+    from onserver.web.web_session import WebSession as WebSession
+    from onserver.web.wsgi import WSGISessionMiddleware as WSGISessionMiddleware
+
+_NAMES: Final = {
+    "CookieRules": "onserver.web.cookie:CookieRules",
+    "SessionMiddleware": "onserver.web.middleware:SessionMiddleware",
+    "WSGISessionMiddleware": "onserver.web.wsgi:WSGISessionMiddleware",
+    "WebSession": "onserver.web.web_session:WebSession",
+    "WebSessions": "onserver.web.requests:WebSessions",
+    "requires": "onserver.web.middleware:requires",
+    "web_session": "onserver.web.middleware:web_session",
+    "web_sessions": "onserver.web.requests:web_sessions",
+}
+
+__all__ = [
+    "CookieRules",
+    "SessionMiddleware",
+    "WSGISessionMiddleware",
+    "WebSession",
+    "WebSessions",
+    "requires",
+    "web_session",
+    "web_sessions",
+]
+
+__getattr__ = module_getattr(__name__, _NAMES)
+
+
+def __dir__() -> list[str]:
+    return sorted(_NAMES)

@@ -1,0 +1,268 @@
+"""Requests of the web and their sessions: what all adapters (ASGI, WSGI, the frameworks') have in common.
+
+    request = sessions.begin(cookie=…, query=…, ip=…, agent=…, secure=…)
+    with request.serving():     # session() answers the request's session
+        …                       # the application
+        headers += request.finish()   # when the response begins
+
+| the request | round trips to Redis |
+|---|---|
+| does not look at `session()` | none that it waits for; its use is noted in the background, once a minute |
+| looks at it | one, which notes its use as well |
+| is a guest's who keeps nothing | none; one where it comes with a cookie that leads nowhere |
+| changes something | one more for each change |
+| brings a one-time token (`$4DSID`) | one, which spends it |
+
+An id in a cookie that is not known, is over or was dropped, is of another web server, or comes from another address
+where that is checked, leads nowhere: the request is a guest's. So is that of a session of procedures: nobody gets into
+it by a cookie, and with a token for one request only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import parse_qs
+
+from onserver.server import Server
+from onserver.session.context import Served, serving
+from onserver.session.record import SessionRecord
+from onserver.session.roles import Roles
+from onserver.session.sessions import Sessions
+from onserver.web.cookie import CookieRules
+from onserver.web.renewal import Renewal
+from onserver.web.web_session import Visitor, WebSession
+from onserver.web_settings import WebSettings
+
+#: The parameter of a URL that brings a one-time token; it is reserved.
+TOKEN: Final = "$4DSID"  # noqa: S105  # its name, and no secret
+_LONGEST_AGENT: Final = 300
+
+Headers = list[tuple[str, str]]
+
+
+class Request:
+    """One request, while it is served. Made by `WebSessions.begin`.
+
+    Args:
+        sessions: of the web server that received it.
+        visitor: who sends it; None where the web server keeps no sessions.
+        token: the one-time token that it brings, or empty.
+        secure: whether it came by HTTPS.
+    """
+
+    def __init__(self, sessions: WebSessions, visitor: Visitor | None, token: str, *, secure: bool) -> None:
+        self._sessions = sessions
+        self._identity = visitor.identity if visitor else ""
+        self._token = token
+        self._secure = secure
+        self._served: Served | None = None
+        self._own = WebSession(sessions, visitor) if visitor else None
+
+    @property
+    def waits(self) -> bool:
+        """Whether `begin` of `serving` makes a round trip: it brings a one-time token."""
+        return bool(self._token)
+
+    @property
+    def own(self) -> WebSession | None:
+        """The session of its cookie, or a guest's; None where the web server keeps none."""
+        return self._own
+
+    @property
+    def touched(self) -> bool:
+        """Whether `finish` may make a round trip: something was asked of its session."""
+        return self._own is not None and (self._own.touched or self._joined() is not None)
+
+    @contextmanager
+    def serving(self) -> Generator[Served]:
+        """Serve it in this context: `session()` answers its session."""
+        with serving(self._own, web=self._sessions.web) as served:
+            self._served = served
+            yield served
+
+    def join(self) -> bool:
+        """Go into the session of the one-time token that it brings. One round trip.
+
+        Returns:
+            Whether it did. Where the token is spent, too old, or none, the request stays where it is.
+        """
+        found = self._sessions.sessions.records.redeem(self._token) if self._token else None
+        self._token = ""
+        if found is None or self._served is None:
+            return False
+        self._served.session = self._sessions.sessions.of(found)
+        return True
+
+    def finish(self) -> Headers:
+        """Return the headers that its response gets, when it begins: `Set-Cookie` where the browser needs another one.
+
+        Whoever has signed in during the request gets a new id now, if that was not done already.
+        """
+        if self._own is None:
+            return []
+        joined = self._joined()
+        if joined is not None:
+            return [("Vary", "Cookie"), *self._cookie("" if joined.kind == "storedProcedure" else joined.id)]
+        if not self._own.touched:
+            if self._identity:
+                self._sessions.renewal.renew(self._identity)
+            return []
+        return [("Vary", "Cookie"), *self._cookie(self._own.settle())]
+
+    def _joined(self) -> SessionRecord | None:
+        """Answer the record of the session into which a token has brought the request; None where it is its own."""
+        session = self._served.session if self._served else None
+        return None if session is None or session is self._own else session.record
+
+    def _cookie(self, identity: str) -> Headers:
+        gone = self._own is not None and self._own.left and not identity
+        if gone:
+            return [("Set-Cookie", self._sessions.cookie.write("", secure=self._secure))] if self._identity else []
+        if not identity or identity == self._identity:
+            return []
+        return [("Set-Cookie", self._sessions.cookie.write(identity, secure=self._secure))]
+
+
+class WebSessions:
+    """The sessions of one web server: of the host, or of a component that has its own.
+
+    Args:
+        server: of the project.
+        web: name of the component; empty for the host.
+        cookie: what its cookie is like; None for what the settings say.
+        settings: of the web server; None for those of the project.
+
+    Example:
+        >>> request = web_sessions(Server.current()).begin(ip="192.0.2.1")
+        >>> with request.serving():
+        ...     session().is_guest()
+        True
+    """
+
+    def __init__(
+        self, server: Server, web: str = "", cookie: CookieRules | None = None, settings: WebSettings | None = None
+    ) -> None:
+        self.web = web
+        self._server = server
+        self._settings = settings or server.settings.web
+        self.cookie = cookie or CookieRules.of(self._settings, server.name, web)
+        self.renewal = Renewal(self.sessions.touch)
+
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions of the server."""
+        return self._server.sessions
+
+    def roles(self) -> Roles:
+        """Return the privileges and roles in force."""
+        return self._server.require_roles()
+
+    def begin(
+        self,
+        *,
+        cookie: str = "",
+        query: str = "",
+        ip: str = "",
+        agent: str = "",
+        secure: bool = False,
+        rest: bool = False,
+    ) -> Request:
+        """Begin a request. No round trip.
+
+        Args:
+            cookie: its `Cookie` header.
+            query: its query, as it stands in the URL.
+            ip: address that it is from.
+            agent: its `User-Agent` header.
+            secure: whether it came by HTTPS.
+            rest: whether it is one of REST.
+        """
+        settings = self._settings
+        if not settings.scalable_sessions and not (rest and settings.rest_sessions_always):
+            return Request(self, None, "", secure=secure)
+        kind = "rest" if rest else "web"
+        visitor = Visitor(identity=self.cookie.read(cookie), ip=ip, agent=agent[:_LONGEST_AGENT], type=kind)
+        token = "" if self.web or TOKEN not in query.replace("%24", "$") else _token_in(query)
+        return Request(self, visitor, token, secure=secure)
+
+    def take(self, visitor: Visitor) -> SessionRecord | None:
+        """Return the record of the session of a visitor, and note that it is used; None where there is none."""
+        ip = visitor.ip if self._settings.check_address else ""
+        found = self.sessions.records.take(visitor.identity, ip=ip, renew=True)
+        return found if found and found.web == self.web and found.kind != "storedProcedure" else None
+
+    def blank(self, visitor: Visitor, identity: str) -> SessionRecord:
+        """Return what the record of a new session will be."""
+        now, idle, limit = self._server.store.now_ms(), *self._times()
+        return SessionRecord(
+            id=identity,
+            kind="web",
+            type=visitor.type,
+            ip=visitor.ip,
+            host_type="browser",
+            agent=visitor.agent,
+            web=self.web,
+            created_ms=now,
+            seen_ms=now,
+            idle_ms=idle * 1000,
+            limit_ms=now + limit * 1000 if limit else 0,
+            until_ms=now + (min(idle, limit) if limit else idle) * 1000,
+            space=identity,
+            read_ms=now,
+        )
+
+    def open(self, visitor: Visitor, identity: str) -> SessionRecord:
+        """Open a session. One round trip."""
+        idle, limit = self._times()
+        return self.sessions.open(
+            "web",
+            type=visitor.type,
+            ip=visitor.ip,
+            host_type="browser",
+            agent=visitor.agent,
+            idle_seconds=idle,
+            limit_seconds=limit,
+            web=self.web,
+            identity=identity,
+        ).record
+
+    def close(self) -> None:
+        """Let the background end."""
+        self.renewal.close()
+
+    def _times(self) -> tuple[int, int]:
+        return self._settings.idle_timeout_minutes * 60, self._settings.limit_minutes * 60
+
+
+class _Kept:
+    """The web servers of a server, by name. Made by `server.part(_Kept)`."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._made: dict[str, WebSessions] = {}
+
+    def of(self, web: str) -> WebSessions:
+        found = self._made.get(web)
+        return found or self._made.setdefault(web, WebSessions(self._server, web))
+
+    def close(self) -> None:
+        for sessions in self._made.values():
+            sessions.close()
+
+
+def web_sessions(server: Server | None = None, web: str = "") -> WebSessions:
+    """Return the sessions of a web server as the settings of the project have them.
+
+    Args:
+        server: None for the current one.
+        web: name of the component whose web server it is; empty for the host's.
+    """
+    return (server or Server.current()).part(_Kept).of(web)
+
+
+def _token_in(query: str) -> str:
+    """Return the one-time token of a query, empty where there is none or it is no text of Unicode."""
+    found = parse_qs(query, errors="replace", max_num_fields=None).get(TOKEN, [""])
+    return found[0]
