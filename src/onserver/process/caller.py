@@ -22,6 +22,7 @@ from msgspec import Raw
 from onserver.errors import PrivilegeDenied
 from onserver.server import Server
 from onserver.session.context import Run, Served, current_run, served
+from onserver.session.session import Session
 from onserver.values import encode
 
 #: `Caller.kind` of a program that asks in the server's own name.
@@ -163,7 +164,9 @@ def who_asks() -> Mapping[str, Any] | None:
     block = _as_server.get()
     if block is not None and block.holds:
         return None
-    return _of_served(here) if here is not None else run.caller if run is not None else None
+    if here is not None:
+        return _of_served(here)
+    return None if run is None or run.caller is None else _of_run(run, run.caller)
 
 
 def caller() -> Caller:
@@ -208,15 +211,26 @@ def _of_served(here: Served) -> Mapping[str, Any]:
     kind, session = WEB if here.web is not None else REMOTE, here.session
     if session is None:
         return Caller(user="", kind=kind).snapshot()
+    return _of_session(session, kind, Server.current().store.now_ms())
+
+
+def _of_run(run: Run, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Answer who asks in a run: whoever asked for it; where it runs in their session, as that is now."""
+    if run.session is None or not run.session.id or run.session.id != asked.get("session"):
+        return asked
+    return _of_session(run.session, str(asked["kind"]), int(asked.get("at", 0)))
+
+
+def _of_session(session: Session, kind: str, asked_ms: int) -> Mapping[str, Any]:
     record = session.record
     return Caller(
-        user=session.user_name,
-        session=session.id,
+        user=record.user,
+        session=record.id,
         kind=kind,
         privileges=record.privileges,
         roles=record.roles,
         login=record.login,
-        asked_ms=Server.current().store.now_ms(),
+        asked_ms=asked_ms,
     ).snapshot()
 
 
