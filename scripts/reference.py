@@ -34,7 +34,7 @@ GROUPS = {
 #: Errors whose codes are taken and which nothing raises in this release, with what will.
 RESERVED = {
     "UnsafeBind": "the admin page", "BadToken": "web and remote sessions",
-    "SessionExpired": "web and remote sessions", "PrivilegeDenied": "privileges",
+    "SessionExpired": "web and remote sessions",
 }  # fmt: skip
 SECTIONS = {
     "": "The server and its Redis", "member": "Members", "process": "Processes", "storage": "Storage",

@@ -197,6 +197,24 @@ EXAMPLES: list[tuple[Any, str]] = [
         errors.UserNotFound("ann"),
         "There is no user `ann`. `onserver users ls` lists them, `onserver users add` makes one.",
     ),
+    (
+        errors.PrivilegeDenied("invoices.delete", "", (), ("owner",), "shop.drop"),
+        "`invoices.delete`, which `shop.drop` takes, refused for guest (no roles). Granted by: owner.",
+    ),
+    (
+        errors.PrivilegeDenied("", "ann", ("clerk",), (), "shop.drop", "nothing is said about it"),
+        "`shop.drop` refused for ann (roles: clerk): nothing is said about it. `onserver roles show` lists who gives ",
+    ),
+    (
+        errors.CallerRevoked(
+            "ann", "5F…", "session 5F… was dropped", "eve@desk", "laptop was stolen", 1_795_600_000_000
+        ),
+        "Refused, as session 5F… was dropped by eve@desk at 2026-11-25 09:46:40 UTC (laptop was stolen); ann",
+    ),
+    (
+        errors.CallerRevoked("ann", "", "user ann was removed"),
+        "Refused, as user ann was removed; ann had asked for it.",
+    ),
     (errors.UserExists("ann"), "There is a user `ann` already. `onserver users passwd` gives another password;"),
     (errors.PasswordRefused("has to have 8 to 1,024 characters"), "The password has to have 8 to 1,024 characters."),
     (errors.BadSignature("shop.add", "it is 41 s old", 7), "The message for `shop.add` (#7) was refused: it is 41 s o"),
