@@ -18,6 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, Self, TypeVar, cast
 
+import msgspec
+
 from onserver import project as projects
 from onserver.cluster.client import ClientMember
 from onserver.errors import NotConnected, ProjectNotFound
@@ -35,12 +37,15 @@ from onserver.session.roles_watch import RolesFile
 from onserver.session.running import tell_when_left
 from onserver.session.session import Session
 from onserver.session.sessions import Sessions
+from onserver.session.standalone import Alone
 from onserver.session.storage import Storage
 from onserver.settings import Settings, find_project, load
 
 T = TypeVar("T")
 
 _EMBEDDED = "embedded"
+#: Where a single-user application keeps what is its own, below its project.
+_STANDALONE = ".onserver/standalone"
 
 
 class Server:
@@ -78,6 +83,7 @@ class Server:
         self._client: ClientMember | None = None
         self._storage: Storage | None = None
         self._sessions: Sessions | None = None
+        self._alone = False
         self._forget()
         _servers.add(self)
         self.make_current()
@@ -98,6 +104,29 @@ class Server:
         folder = find_project(explicit=project, environ=environ)
         projects.put_on_path(folder)
         return cls(project=folder, settings=load(folder, environ))
+
+    @classmethod
+    def standalone(cls, project: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Self:
+        """Be a single-user application: code of a project without a server, for development and tests.
+
+        `session()` is then the one standalone session wherever no request of the web is served; nothing in it asks for
+        privileges. Its Redis is a private one, in `.onserver/standalone`, whatever the settings say. Procedures are
+        called in place; no worker is there to take processes.
+
+        Args:
+            project: its folder; None for the one of ONSERVER_PROJECT, or the nearest from the current folder upwards.
+            environ: variables that win over the settings file.
+
+        Raises:
+            ProjectNotFound: ONS-1001.
+
+        4D: a project that is opened by 4D single-user.
+        """
+        folder = find_project(explicit=project, environ=environ)
+        projects.put_on_path(folder)
+        made = cls(project=folder, settings=msgspec.structs.replace(load(folder, environ), redis=_EMBEDDED))
+        made._alone = True
+        return made
 
     @classmethod
     def attach(
@@ -256,8 +285,11 @@ class Server:
             return self._storage
 
     def session(self) -> Session:
-        """Answer the one session in which procedures and hooks run: that of the epoch at its first use here."""
-        return self.part(_stored_procedure_session)
+        """Answer the one session in which procedures and hooks run: that of the epoch at its first use here.
+
+        In a single-user application it is the standalone session.
+        """
+        return self.part(_standalone).session if self._alone else self.part(_stored_procedure_session)
 
     @property
     def sessions(self) -> Sessions:
@@ -314,12 +346,19 @@ class Server:
             return parse(self.settings.redis)
         if self.project is None:
             raise NotConnected  # an embedded Redis belongs to a project
-        self._redis = Embedded(self.project, server=self.settings.redis_server)
+        home = self.project / _STANDALONE if self._alone else self.project
+        self._redis = Embedded(home, server=self.settings.redis_server)
         return self._redis.start()
 
     def _forget(self) -> None:
         self._parts: dict[Callable[[Server], Any], Any] = {}
         self._making = threading.RLock()
+
+
+def _standalone(server: Server) -> Alone:
+    if server.project is None:
+        raise NotConnected
+    return Alone(server.sessions, server.project / _STANDALONE)
 
 
 def _stored_procedure_session(server: Server) -> Session:
@@ -352,9 +391,14 @@ def _forget_in_child() -> None:
 os.register_at_fork(after_in_child=_forget_in_child)
 
 
-def _outside() -> None:
-    """`session()` outside of every run: None in a client program, `NotConnected` where there is no server."""
-    Server.current()
+def _outside() -> Session | None:
+    """`session()` outside of every run: the standalone session, or None in a client program.
+
+    Raises:
+        NotConnected: ONS-1005, there is no server.
+    """
+    server = Server.current()
+    return server.session() if server._alone else None
 
 
 outside.answer = _outside
