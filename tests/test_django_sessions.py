@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
@@ -23,6 +23,7 @@ from onserver.errors import PrivilegeDenied
 from onserver.redis.address import Address
 from onserver.redis.store import Store
 from onserver.session.context import served
+from onserver.testing import OnServer
 from tests import django_site, sdists
 from tests.inline_worker import make_server
 
@@ -139,12 +140,9 @@ def test_a_key_that_nobody_was_given_opens_nothing(server: Server, key: str) -> 
         SessionStore("someunknownkey").save(must_create=True)
 
 
-def test_the_session_of_procedures_is_nobodys(server: Server) -> None:
-    opened = server.sessions.open("web", web="component")
+def test_a_session_of_another_web_server_is_not_taken(server: Server) -> None:
+    opened = server.sessions.open("web", web="component", data={"x": b"1"})
     assert SessionStore(opened.id).get("x") is None
-    store = SessionStore(server.session().id or "A" * 32)
-    store.load()
-    assert store.session_key is None
 
 
 def test_a_session_that_is_emptied_and_keeps_its_key_is_saved(server: Server) -> None:
@@ -183,19 +181,12 @@ async def acount(request: HttpRequest) -> HttpResponse:
 
 def sign_in(request: HttpRequest) -> HttpResponse:
     before = session().id
-    server = Server.current()
-    server.sessions.records.write(before, user="ann", is_set=True)
-    served_now = served()
-    assert served_now is not None
-    served_now.session = server.sessions.find(before)
+    session().set_privileges({"userName": "ann"})
     return HttpResponse(before)
 
 
 def hand_over(request: HttpRequest) -> HttpResponse:
-    served_now = served()
-    assert served_now is not None
-    served_now.session = Server.current().sessions.find(request.GET["id"])
-    return HttpResponse(session().id)
+    return HttpResponse(f"{session().restore(request.GET['token'])} {session().id}")
 
 
 def leave(request: HttpRequest) -> HttpResponse:
@@ -276,9 +267,40 @@ def test_who_signs_in_gets_another_id(client: Client, server: Server) -> None:
 def test_a_session_that_is_handed_over_is_the_browsers_from_then_on(client: Client, server: Server) -> None:
     client.get("/count")
     other = server.sessions.open("web", user="bob", data={"count": b"41"})
-    assert client.get("/hand_over", {"id": other.id}).content.decode() == other.id
+    token = other.create_otp()
+    assert client.get("/hand_over", {"token": token}).content.decode() == f"True {other.id}"
     assert cookie(client) == other.id
     assert client.get("/count").content.decode() == f"{other.id} 42"
+    assert client.get("/hand_over", {"token": token}).content.decode() == f"False {other.id}"
+
+
+@pytest.mark.parametrize("kind", ["web", "remote"])
+async def test_a_token_in_the_url_leads_into_its_session(client: Client, server: Server, kind: Literal["web"]) -> None:
+    other = server.sessions.open(kind, user="bob", data={"count": b"41"})
+    asynchronous = AsyncClient()
+    for number, browser in enumerate((client, asynchronous), 42):
+        query = {"$4DSID": other.create_otp()}
+        for _ in range(2):  # the second one brings a token that is spent
+            if isinstance(browser, AsyncClient):
+                text = (await browser.get("/acount" if number < 43 else "/look", query)).content.decode()
+            else:
+                text = (await asyncio.to_thread(browser.get, "/look", query)).content.decode()
+            assert text.split()[0] == other.id == cookie(browser)
+    assert client.get("/count").content.decode() == f"{other.id} 42"
+
+
+def test_nobody_gets_into_the_session_of_procedures_by_a_cookie(client: Client, server: Server) -> None:
+    worker = OnServer(server, live=False)
+    worker.open()
+    try:
+        token = server.session().create_otp()
+        there = client.get("/look", {"$4DSID": token}).content.decode().split()[0]
+        assert there == server.session().id
+        assert cookie(client) != there
+        client.cookies["sessionid"] = there
+        assert client.get("/look").content.decode().split()[0] != there
+    finally:
+        worker.close()
 
 
 def test_who_leaves_has_no_session_any_more(client: Client, server: Server) -> None:

@@ -8,7 +8,8 @@
 
 Django's own middleware reads the cookie and writes it; this one stands behind it. Nothing is read before somebody looks
 at one of the two. A guest whose `session()` is looked at gets a session, and a cookie. Who has signed in meanwhile, by
-whatever way, gets another id with the response: whoever knew the old one has nothing.
+whatever way, gets another id with the response: whoever knew the old one has nothing. A request with a one-time token
+(`$4DSID` in its URL) goes on in the session of that token.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from onserver.server import Server
 from onserver.session.context import Served, served, serving
 from onserver.session.record import SessionRecord
 
+#: The parameter of a URL that brings a one-time token.
+TOKEN = "$4DSID"  # noqa: S105  # its name, and no secret
+
 
 class SessionMiddleware:
     """See the top of this module. For views of both kinds, under WSGI and ASGI."""
@@ -46,6 +50,7 @@ class SessionMiddleware:
         if self._waits:
             return self._awaited(request)
         with _served(request) as request_served:
+            request_served.join()
             response = cast("HttpResponseBase", self._get_response(request))
             request_served.finish()
         return response
@@ -56,6 +61,7 @@ class SessionMiddleware:
 
     async def _awaited(self, request: HttpRequest) -> HttpResponseBase:
         with _served(request) as request_served:
+            await sync_to_async(request_served.join, thread_sensitive=False)()
             response = cast("HttpResponseBase", await self._get_response(request))
             await sync_to_async(request_served.finish, thread_sensitive=False)()
         return response
@@ -64,8 +70,9 @@ class SessionMiddleware:
 class _Request:
     """A request while it is served."""
 
-    def __init__(self, store: SessionStore) -> None:
+    def __init__(self, store: SessionStore, token: str) -> None:
         self._store = store
+        self._token = token
         self._before: tuple[object, ...] | None = None
         self.here: Served | None = None
 
@@ -74,10 +81,18 @@ class _Request:
         self._before = self._before or _signed_in(opened.record)
         return opened
 
+    def join(self) -> None:
+        """Go into the session of the token that the request brings; where it leads nowhere, all stays as it is."""
+        sessions = Server.current().sessions
+        found = sessions.records.redeem(self._token) if self._token and self.here else None
+        if found is not None and self.here:
+            self.here.session = sessions.of(found)
+            self.finish()
+
     def finish(self) -> None:
-        """Let `request.session` be what `session()` has become."""
+        """Let `request.session` be what `session()` has become; nobody gets into that of procedures for good."""
         given = self.here.given if self.here else None
-        if given is None:
+        if given is None or given.record.kind == "storedProcedure":
             return
         if given.id != self._store.session_key:
             self._store.become(given)
@@ -95,7 +110,7 @@ def _served(request: HttpRequest) -> Generator[_Request]:
         )
     agent, ip = request.META.get("HTTP_USER_AGENT", ""), request.META.get("REMOTE_ADDR", "")
     store.facts = {"ip": ip, "agent": agent, "host_type": "browser"}
-    made, around = _Request(store), served()
+    made, around = _Request(store, str(request.GET.get(TOKEN, ""))), served()
     if around is not None and around.web is not None:  # the server that received it has the session
         yield made
     elif not Server.current().settings.web.scalable_sessions:
