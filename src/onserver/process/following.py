@@ -40,13 +40,8 @@ class Following:
 
     def _next(self, seen: bytes, began: float) -> Steps[bytes]:
         """Answer what is newer than what was seen, and nothing when the process has ended without more."""
-        told = Told(lambda address: self._server.store.run("watch_progress", self._number, seen, address))
         left = None if self._timeout is None else began + self._timeout - monotonic()
-        try:
-            end = yield from self._hears(told, left)
-        finally:
-            if told.end is None and told._inbox is not None:
-                self._forget(told._inbox.address(told))
+        end = yield from self._told(seen, left)
         if end is None:
             raise ProcessTimeout(self._number, monotonic() - began if self._timeout is None else self._timeout)
         if end.state == "gone":
@@ -55,6 +50,26 @@ class Following:
             return end.payload
         last = yield Step(lambda: self._server.store.run("watch_progress", self._number, seen, ""))
         return bytes(last[1]) if last is not None and last[0] == _PROGRESS.encode() else b""
+
+    async def news(self, seen: bytes, seconds: float) -> End | None:
+        """Answer what has come of the process, for who follows it step by step; None when nothing came in time.
+
+        Args:
+            seen: the report that was seen last, as it is kept; empty for none.
+            seconds: how long to wait.
+
+        Returns:
+            `progress` and the newer report, or the state in which it has ended, or `gone`.
+        """
+        return await adrive(self._told(seen, seconds))
+
+    def _told(self, seen: bytes, left: float | None) -> Steps[End | None]:
+        told = Told(lambda address: self._server.store.run("watch_progress", self._number, seen, address))
+        try:
+            return (yield from self._hears(told, left))
+        finally:
+            if told.end is None and told._inbox is not None:
+                self._forget(told._inbox.address(told))
 
     def _hears(self, told: Told, left: float | None) -> Steps[End | None]:
         """Wait until it reports or ends. In a run that is an edge to it: one that waits in its turn reports nothing."""
