@@ -52,9 +52,9 @@ class Message:
         self.name, self.body = note.name, body_of(n)
         self.envelope = sign_now(signer or server, self.name, self.body, self.nonce, self.made_ms)
 
-    def put(self) -> int:
-        words = (self.nonce, "", self.made_ms, "default", 5, 0, "", "", "", "", 0)
-        fields = ("t", self.name, "b", self.body, "c", self.envelope)
+    def put(self, *more: str, queue: str = "default") -> int:
+        words = (self.nonce, "", self.made_ms, queue, 5, 0, "", "", "", "", 0)
+        fields: tuple[str | bytes, ...] = ("t", self.name, "b", self.body, "c", self.envelope, *more)
         number, _, _ = self.server.store.run("put", *words, *fields)
         return int(number)
 
@@ -69,9 +69,9 @@ def body_of(n: int) -> bytes:
     return encode([[n], {}])
 
 
-def refused(message: Message) -> str:
+def refused(message: Message, *fields: str) -> str:
     """It is refused when its turn comes, and its record says why."""
-    number = message.put()
+    number = message.put(*fields)
     with pytest.raises((BadSignature, ProcessDead)) as raised:
         Process.get(number).result(timeout=60)
     error = raised.value
@@ -104,10 +104,19 @@ def test_a_message_that_was_altered(server: Server) -> None:
 
 
 def test_a_caller_that_was_made_up(server: Server) -> None:
-    for caller in (Caller(user="root").snapshot(), Caller(user="ann", kind="web", privileges=("all",)).snapshot(), {}):
+    ann = Caller(user="ann", kind="web", roles=("owner",), login="ann", session="A" * 32, asked_ms=2**40)
+    for caller in (Caller(user="root").snapshot(), Caller(user="ann", kind="web", privileges=("all",)).snapshot(),
+                   ann.snapshot(), {}):  # fmt: skip
         message = Message(server)
         message.say(4, caller)
         assert "does not fit" in refused(message)
+
+
+def test_a_record_cannot_be_turned_into_a_hook(server: Server) -> None:
+    """What is signed is the name: it decides, and not the fields beside it, which whoever puts can write."""
+    for fields in (("hk", "1 on_server_startup shop.load"), ("hk", f"1 procedure {note.name}")):
+        message = Message(server)
+        assert "another process" in refused(message, *fields)
 
 
 def test_a_message_of_another_server_or_key(server: Server, redis_address: Address) -> None:

@@ -12,12 +12,14 @@ from uuid import uuid4
 import pytest
 
 from onserver import Process, Server, execute_on_server
-from onserver.errors import BrokerUnavailable
+from onserver.errors import BadSignature, BrokerUnavailable, NoSigningKey, ProcessDead
 from onserver.redis.address import parse
 from onserver.redis.answers import Denied, LinkError, ScriptRefused
 from onserver.redis.link import Link
 from onserver.redis.search import find_server
+from onserver.settings import Settings, SigningSettings
 from onserver.testing import Cluster, wait_for
+from onserver.values import encode
 from tests.topologies import HOST, free_port
 
 CONFIGURATION = Path(__file__).parents[1] / "config" / "redis-acl.conf"
@@ -160,6 +162,26 @@ def test_programs_do_their_work_as_these_users(redis: Guarded, tmp_path: Path) -
             assert stopped.state == "done"
             with pytest.raises(Denied):
                 client.store.command("SET", "plain", "x")
+            forge(client)
     finally:
         left = cluster.close()
     assert not left
+
+
+def forge(client: Server) -> None:
+    """Who may publish all it likes, and has no key, starts nothing."""
+    store, body = client.store, encode([[1, 2], {}])
+    stranger = Settings(name=client.name, redis=client.settings.redis, signing=SigningSettings(key="a stranger's key"))
+    with Server(client.name, settings=stranger):
+        theirs = execute_on_server("shop.add", 1, 2)
+    client.make_current()
+    with pytest.raises(ProcessDead, match="does not have"):
+        Process.get(theirs.number).result(timeout=60)
+    unsigned = ("t", "shop.add", "b", body, "c", b"")
+    number, *_ = store.run("put", store.nonce(), "", store.now_ms(), "default", 5, 0, "", "", "", "", 0, *unsigned)
+    with pytest.raises(BadSignature, match="not signed"):
+        Process.get(int(number)).result(timeout=60)
+    nowhere = Settings(name=client.name, redis=client.settings.redis, signing=SigningSettings(key_file="nowhere.json"))
+    with Server(client.name, settings=nowhere), pytest.raises(NoSigningKey):
+        execute_on_server("shop.add", 1, 2)
+    client.make_current()
