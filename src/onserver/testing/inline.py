@@ -96,7 +96,7 @@ class OnServer:
         self._lock = threading.RLock()
         self._running: set[int] = set()
         self._calls: list[tuple[str, Sequence[Any], Mapping[str, Any]]] = []
-        self._names: Sequence[str] = ()
+        self._names: Sequence[str] | None = None
         self._places: list[_Place] = []
         self._tracer = LateTracer(server)
         self._stopping = threading.Event()
