@@ -42,6 +42,8 @@ class Scale:
     shared_seconds: float
     queued: dict[str, int]
     claims: int
+    sessions: dict[str, int]
+    looks: int
 
 
 FULL = Scale(
@@ -54,6 +56,8 @@ FULL = Scale(
     shared_seconds=1.0,
     queued={"stock": 1000, "ours": 1_000_000},
     claims=300,
+    sessions={"stock": 1000, "ours": 100_000},
+    looks=2000,
 )
 QUICK = Scale(
     drain={"stock": 60, "ours": 60, "ordinary": 60},
@@ -65,6 +69,8 @@ QUICK = Scale(
     shared_seconds=0.1,
     queued={"stock": 1000, "ours": 3000},
     claims=20,
+    sessions={"stock": 200, "ours": 400},
+    looks=50,
 )
 
 
@@ -175,6 +181,11 @@ class Bench:
         with self.open() as (_, place):
             return place.client("growth", self.scale.queued[self.side], self.scale.claims)
 
+    def sessions(self) -> Figures:
+        """Ours in both columns: with a thousand sessions, and with a hundred thousand."""
+        with self.open() as (_, place):
+            return place.client("many_sessions", self.scale.sessions[self.side], self.scale.looks)
+
     def _warm(self, place: Place, worker: Worker) -> None:
         place.client(self.side, "enqueue", "one", 4)
         worker.wait_count(4)
@@ -205,6 +216,7 @@ MEASURES: dict[str, tuple[Callable[[Bench], Figures], tuple[str, ...]]] = {
     "cold": (Bench.cold, ("stock", "ours")),
     "shared": (Bench.shared, ("stock", "ours")),
     "growth": (Bench.growth, ("stock", "ours")),
+    "sessions": (Bench.sessions, ("stock", "ours")),
 }
 #: What is measured in the first repetition only: it takes its time, and CPU time is steady.
-ONCE = frozenset({"growth"})
+ONCE = frozenset({"growth", "sessions"})

@@ -35,6 +35,7 @@ class Row(NamedTuple):
 
 _LOCK, _HINCRBY, _GET = "redis-py Lock, GET, SET", "HINCRBY", "GET"
 _THOUSAND, _GROWTH = "ours, a thousand queued", 1 / 1.5
+_FEW = "ours, a thousand sessions"
 
 ROWS = [
     Row("drain of queued no-op processes", "drain", "per_s", "/s"),
@@ -90,6 +91,16 @@ ROWS = [
         "less",
         other=_THOUSAND,
         least=_GROWTH,
+    ),
+    *(
+        Row(label, "sessions", figure, unit, "less", other=_FEW, least=_GROWTH)
+        for label, figure, unit in (
+            ("a hundred thousand sessions: memory of Redis for each", "bytes", "bytes"),
+            ("  CPU time of both sides to take one", "take_us", "µs"),
+            ("  session() while it is served", "session_us", "µs"),
+            ("  whether it has a privilege", "privilege_us", "µs"),
+            ("  the first page of a list of them", "page_us", "µs"),
+        )
     ),
 ]
 

@@ -48,6 +48,14 @@ def test_the_cost_of_many_that_wait_is_compared_with_that_of_few(tmp_path: Path)
     assert all(row["stock"] > 0 and row["ours"] > 0 and row["judged"] for row in rows.values())
 
 
+def test_the_cost_of_a_session_among_many_is_compared_with_that_among_few(tmp_path: Path) -> None:
+    written = run(tmp_path / "out.json", "--only", "sessions")
+    assert isinstance(written["rows"], list)
+    rows = {row["label"].strip(): row for row in written["rows"]}
+    assert len(rows) == 5
+    assert all(row["stock"] > 0 and row["ours"] > 0 and row["judged"] for row in rows.values())
+
+
 def test_an_unknown_measure_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         program.main(["--only", "drian"])

@@ -6,7 +6,7 @@ session never overwrite each other. Times are milliseconds since 1970 by the clo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -21,12 +21,25 @@ SPACE: Final = "st:"
 #: With which their spaces begin.
 SPACES: Final = "ss:"
 
-_QUOTA = "quota:"
-_DATA = "d:"
-#: Fields whose names in Redis are not those of the record.
-_TIMES: Final = {"created": "created_ms", "seen": "seen_ms", "idle": "idle_ms", "limit": "limit_ms"}
-_NUMBERS: Final = {**_TIMES, "until": "until_ms", "unreachable": "unreachable_ms", "now": "read_ms"}
-_LISTS: Final = {"privileges": "privileges", "roles": "roles"}
+_QUOTA: Final = "quota:"
+_QUOTA_RAW: Final = _QUOTA.encode()
+_DATA: Final = "d:"
+_DATA_RAW: Final = _DATA.encode()
+#: Fields whose names in Redis are not those of the record: all of them are numbers.
+_NUMBERS: Final = {
+    "created": "created_ms",
+    "seen": "seen_ms",
+    "idle": "idle_ms",
+    "limit": "limit_ms",
+    "until": "until_ms",
+    "unreachable": "unreachable_ms",
+    "now": "read_ms",
+}
+_LISTS: Final = ("privileges", "roles")
+_TEXTS: Final = (
+    "kind", "type", "user", "login", "machine", "system_user", "ip", "host_type", "agent", "web", "state", "persistent",
+    "space",
+)  # fmt: skip
 _FIELDS: Final = {attribute: field for field, attribute in _NUMBERS.items()}
 
 
@@ -102,27 +115,29 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         return SPACE if self.kind == "storedProcedure" else f"{SPACES}{self.space or self.id}:"
 
 
+_READERS: Final[Mapping[bytes, tuple[str, Callable[[bytes], Any]]]] = {
+    **{field.encode(): (attribute, int) for field, attribute in _NUMBERS.items()},
+    **{name.encode(): (name, bytes.decode) for name in _TEXTS},
+    **{name.encode(): (name, lambda value: tuple(msgspec.json.decode(value, type=list[str]))) for name in _LISTS},
+    b"set": ("is_set", lambda value: value == b"1"),
+    b"earlier": ("earlier", lambda value: tuple(value.decode().split())),
+}
+
+
 def read_session(identity: str, fields: Sequence[bytes]) -> SessionRecord:
     """Make a record of the fields and values that a script answers."""
     found: dict[str, Any] = {"id": identity}
     quotas: dict[str, int] = {}
     data: dict[str, bytes] = {}
-    for raw, value in zip(fields[::2], fields[1::2], strict=True):
-        field = raw.decode()
-        if field in _NUMBERS:
-            found[_NUMBERS[field]] = int(value)
-        elif field in _LISTS:
-            found[field] = tuple(msgspec.json.decode(value, type=list[str]))
-        elif field == "set":
-            found["is_set"] = value == b"1"
-        elif field == "earlier":
-            found[field] = tuple(value.decode().split())
-        elif field.startswith(_QUOTA):
-            quotas[field.removeprefix(_QUOTA)] = int(value)
-        elif field.startswith(_DATA):
-            data[field.removeprefix(_DATA)] = value
-        elif field in SessionRecord.__struct_fields__:
-            found[field] = value.decode()
+    for field, value in zip(fields[::2], fields[1::2], strict=True):
+        known = _READERS.get(field)
+        if known is not None:
+            attribute, read = known
+            found[attribute] = read(value)
+        elif field.startswith(_QUOTA_RAW):
+            quotas[field.removeprefix(_QUOTA_RAW).decode()] = int(value)
+        elif field.startswith(_DATA_RAW):
+            data[field.removeprefix(_DATA_RAW).decode()] = value
     return SessionRecord(**found, quotas=quotas, data=data)
 
 

@@ -5,7 +5,8 @@
 --   T .. sk:KIND   zset  id by when it was opened;  T .. su:LOGIN  set  ids of the sessions of a user
 --   T .. rotated   hash  space -> id, of sessions that have another id than when they were opened
 --   T .. emptying  set   spaces of sessions that are over, while they have entries
-local SOME, CHANGE = 200, nil
+local SOME = 200
+local CHANGE
 local function there(id)
   local ends = redis.call('HGET', T .. 's:' .. id, 'until')
   return ends and (ends == '0' or tonumber(ends) > now())
