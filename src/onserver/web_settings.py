@@ -54,3 +54,15 @@ class WebSettings(Struct, frozen=True, kw_only=True):
     cookie_seconds: Annotated[
         int, Meta(ge=0, le=_YEAR_SECONDS, description="how long a browser keeps the cookie; 0: until it is closed")
     ] = 0
+    max_concurrent_processes: Annotated[
+        int, Meta(ge=10, le=32_000, description="with one request less than so many at once, others are told 503")
+    ] = 100
+    answer_seconds: Annotated[
+        float, Meta(gt=0, le=86_400, description="a call that has not answered by then is told 504")
+    ] = 60.0
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=2**29, description="a request with a longer body is told 413")] = (
+        2**24
+    )
+    code_tags: Annotated[
+        bool, Meta(description="pages may have the tags 4DEVAL and 4DCODE, which run in a sandbox")
+    ] = False

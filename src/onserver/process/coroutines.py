@@ -37,9 +37,11 @@ class _Kept:
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
+        self.loop = self.runner.get_loop()
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():
+        # in a circle of garbage the loop may have been collected, and closed, before this
+        if not (sys.is_finalizing() or self.loop.is_closed()):
             self.runner.close()
 
 
@@ -88,7 +90,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     kept: _Kept | None = getattr(_loops.of_thread, "kept", None)
     if kept is None:
         kept = _loops.of_thread.kept = _Kept()
-    return _driven(kept.runner.get_loop(), coroutine)
+    return _driven(kept.loop, coroutine)
 
 
 def cancel(thread: int) -> bool:

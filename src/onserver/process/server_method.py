@@ -185,7 +185,10 @@ def _declared(function: Callable[..., Any], options: dict[str, Any]) -> ServerMe
     for option in options:
         if option not in _NAMES:
             raise BadDeclaration(name, f"has no option `{option}`", f"There are: {', '.join(_NAMES)}.")
-    kind = AsyncServerMethod if inspect.iscoroutinefunction(function) else ServerMethod
-    made: ServerMethod[..., Any] = kind(function, **options)
+    made: ServerMethod[..., Any]
+    if inspect.iscoroutinefunction(function):
+        made = cast("ServerMethod[..., Any]", AsyncServerMethod(function, **options))
+    else:
+        made = cast("ServerMethod[..., Any]", ServerMethod(function, **options))
     declare(PROCEDURE, made)
     return made
