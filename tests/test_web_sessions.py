@@ -506,16 +506,16 @@ def test_a_cookie_says_what_the_settings_say() -> None:
     )  # fmt: skip
     written = CookieRules.of(settings, "shop").write("A" * 32, secure=False)
     assert written == (
-        f"sid={'A' * 32}; Path=/shop; HttpOnly; SameSite=None; Domain=example.com; Secure; Partitioned; Max-Age=90"
+        f"sid={'A' * 32}; path=/shop; Max-Age=90; httponly; samesite=None; domain=example.com; secure; partitioned"
     )
 
 
 def test_a_cookie_is_secure_where_the_request_is() -> None:
     rules = CookieRules.of(WebSettings(), "shop")
-    assert rules.write("A", secure=True) == "4DSID_shop=A; Path=/; HttpOnly; SameSite=Strict; Secure"
-    assert rules.write("A", secure=False) == "4DSID_shop=A; Path=/; HttpOnly; SameSite=Strict"
+    assert rules.write("A", secure=True) == "4DSID_shop=A; path=/; httponly; samesite=Strict; secure"
+    assert rules.write("A", secure=False) == "4DSID_shop=A; path=/; httponly; samesite=Strict"
     never = CookieRules.of(WebSettings(cookie_secure="never"), "shop")
-    assert "Secure" not in never.write("A", secure=True)
+    assert "secure" not in never.write("A", secure=True)
 
 
 @pytest.mark.parametrize(

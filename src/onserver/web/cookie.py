@@ -24,10 +24,10 @@ class CookieRules:
         name: of the cookie.
         path: below which it is sent.
         domain: below which it is sent; empty for the one host.
-        same_site: `Strict`, `Lax` or `None`.
+        same_site: `Strict`, `Lax` or `None`; empty leaves it to the browser.
         secure: `auto`, `always` or `never`.
         partitioned: whether it is of the site alone in which it is framed.
-        seconds: how long it is kept; 0 until the browser is closed.
+        seconds: how long it is kept; None until the browser is closed.
     """
 
     name: str
@@ -36,7 +36,7 @@ class CookieRules:
     same_site: str = "Strict"
     secure: str = "auto"
     partitioned: bool = False
-    seconds: int = 0
+    seconds: int | None = None
 
     @classmethod
     def of(cls, settings: WebSettings, server: str, web: str = "") -> CookieRules:
@@ -55,7 +55,7 @@ class CookieRules:
             same_site=settings.cookie_same_site,
             secure=settings.cookie_secure,
             partitioned=settings.cookie_partitioned,
-            seconds=settings.cookie_seconds,
+            seconds=settings.cookie_seconds or None,
         )
 
     def read(self, header: str) -> str:
@@ -73,15 +73,18 @@ class CookieRules:
             value: of the cookie; empty removes it from the browser.
             secure: whether the request came by HTTPS.
         """
-        parts = [f"{self.name}={value}", f"Path={self.path}", "HttpOnly", f"SameSite={self.same_site}"]
-        if self.domain:
-            parts.append(f"Domain={self.domain}")
-        if self.secure == "always" or (self.secure == "auto" and secure):
-            parts.append("Secure")
-        if self.partitioned:
-            parts.append("Partitioned")
+        parts = [f"{self.name}={value}", f"path={self.path}"]
         if not value:
-            parts += ["Max-Age=0", f"Expires={formatdate(0, usegmt=True)}"]
-        elif self.seconds:
+            parts += ["Max-Age=0", f"expires={formatdate(0, usegmt=True)}"]
+        elif self.seconds is not None:
             parts.append(f"Max-Age={self.seconds}")
+        parts.append("httponly")
+        if self.same_site:
+            parts.append(f"samesite={self.same_site}")
+        if self.domain:
+            parts.append(f"domain={self.domain}")
+        if self.secure == "always" or (self.secure == "auto" and secure):
+            parts.append("secure")
+        if self.partitioned:
+            parts.append("partitioned")
         return "; ".join(parts)

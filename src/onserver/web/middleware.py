@@ -33,7 +33,8 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: Where the request is found in a scope or an environment.
 KEY: Final = "onserver.request"
-_STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
+#: Messages that begin a response, with its headers.
+STARTS: Final = {"http.response.start", "websocket.accept", "websocket.http.response.start"}
 
 
 class SessionMiddleware:
@@ -68,7 +69,7 @@ class SessionMiddleware:
 
         async def answer(message: Message) -> None:
             nonlocal begun
-            if message["type"] in _STARTS:
+            if message["type"] in STARTS:
                 begun = True
                 headers = await asyncio.to_thread(request.finish) if request.touched else request.finish()
                 add_headers(message, headers)

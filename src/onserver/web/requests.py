@@ -20,8 +20,9 @@ it by a cookie, and with a token for one request only.
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qs
 
@@ -59,6 +60,10 @@ class Request:
         self._secure = secure
         self._served: Served | None = None
         self._own = WebSession(sessions, visitor) if visitor else None
+        #: Give the browser its cookie again, although it has it: how long it is kept begins anew.
+        self.again = False
+        #: How long the browser keeps the cookie, where it is not what the web server says.
+        self.seconds: int | None = None
 
     @property
     def waits(self) -> bool:
@@ -109,7 +114,8 @@ class Request:
             if self._identity:
                 self._sessions.renewal.renew(self._identity)
             return []
-        return [("Vary", "Cookie"), *self._cookie(self._own.settle())]
+        vary = [("Vary", "Cookie")] if self._own.looked else []
+        return [*vary, *self._cookie(self._own.settle())]
 
     def _joined(self) -> SessionRecord | None:
         """Answer the record of the session into which a token has brought the request; None where it is its own."""
@@ -117,12 +123,15 @@ class Request:
         return None if session is None or session is self._own else session.record
 
     def _cookie(self, identity: str) -> Headers:
-        gone = self._own is not None and self._own.left and not identity
-        if gone:
-            return [("Set-Cookie", self._sessions.cookie.write("", secure=self._secure))] if self._identity else []
-        if not identity or identity == self._identity:
+        rules = self._sessions.cookie
+        if not identity:
+            left = self._own is not None and self._own.left and self._identity
+            return [("Set-Cookie", rules.write("", secure=self._secure))] if left else []
+        if identity == self._identity and not self.again:
             return []
-        return [("Set-Cookie", self._sessions.cookie.write(identity, secure=self._secure))]
+        if self.seconds is not None:
+            rules = replace(rules, seconds=self.seconds)
+        return [("Set-Cookie", rules.write(identity, secure=self._secure))]
 
 
 class WebSessions:
@@ -133,6 +142,7 @@ class WebSessions:
         web: name of the component; empty for the host.
         cookie: what its cookie is like; None for what the settings say.
         settings: of the web server; None for those of the project.
+        idle_seconds: how long a session lasts unused; None for what the settings say.
 
     Example:
         >>> request = web_sessions(Server.current()).begin(ip="192.0.2.1")
@@ -142,22 +152,28 @@ class WebSessions:
     """
 
     def __init__(
-        self, server: Server, web: str = "", cookie: CookieRules | None = None, settings: WebSettings | None = None
+        self,
+        server: Server,
+        web: str = "",
+        cookie: CookieRules | None = None,
+        settings: WebSettings | None = None,
+        idle_seconds: float | None = None,
     ) -> None:
         self.web = web
-        self._server = server
+        self.server = server
         self._settings = settings or server.settings.web
+        self._idle_seconds = idle_seconds
         self.cookie = cookie or CookieRules.of(self._settings, server.name, web)
         self.renewal = Renewal(self.sessions.touch)
 
     @property
     def sessions(self) -> Sessions:
         """The sessions of the server."""
-        return self._server.sessions
+        return self.server.sessions
 
     def roles(self) -> Roles:
         """Return the privileges and roles in force."""
-        return self._server.require_roles()
+        return self.server.require_roles()
 
     def begin(
         self,
@@ -195,7 +211,8 @@ class WebSessions:
 
     def blank(self, visitor: Visitor, identity: str) -> SessionRecord:
         """Return what the record of a new session will be."""
-        now, idle, limit = self._server.store.now_ms(), *self._times()
+        now = self.server.store.now_ms()
+        idle, limit = (int(seconds * 1000) for seconds in self._times())
         return SessionRecord(
             id=identity,
             kind="web",
@@ -206,15 +223,15 @@ class WebSessions:
             web=self.web,
             created_ms=now,
             seen_ms=now,
-            idle_ms=idle * 1000,
-            limit_ms=now + limit * 1000 if limit else 0,
-            until_ms=now + (min(idle, limit) if limit else idle) * 1000,
+            idle_ms=idle,
+            limit_ms=now + limit if limit else 0,
+            until_ms=now + (min(idle, limit) if limit else idle),
             space=identity,
             read_ms=now,
         )
 
-    def open(self, visitor: Visitor, identity: str) -> SessionRecord:
-        """Open a session. One round trip."""
+    def open(self, visitor: Visitor, identity: str, data: Mapping[str, bytes] | None = None) -> SessionRecord:
+        """Open a session, with what a web framework keeps in it. One round trip."""
         idle, limit = self._times()
         return self.sessions.open(
             "web",
@@ -226,26 +243,28 @@ class WebSessions:
             limit_seconds=limit,
             web=self.web,
             identity=identity,
+            data=data,
         ).record
 
     def close(self) -> None:
         """Let the background end."""
         self.renewal.close()
 
-    def _times(self) -> tuple[int, int]:
-        return self._settings.idle_timeout_minutes * 60, self._settings.limit_minutes * 60
+    def _times(self) -> tuple[float, float]:
+        idle = self._settings.idle_timeout_minutes * 60.0 if self._idle_seconds is None else self._idle_seconds
+        return idle, self._settings.limit_minutes * 60.0
 
 
 class _Kept:
     """The web servers of a server, by name. Made by `server.part(_Kept)`."""
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self.server = server
         self._made: dict[str, WebSessions] = {}
 
     def of(self, web: str) -> WebSessions:
         found = self._made.get(web)
-        return found or self._made.setdefault(web, WebSessions(self._server, web))
+        return found or self._made.setdefault(web, WebSessions(self.server, web))
 
     def close(self) -> None:
         for sessions in self._made.values():

@@ -13,6 +13,7 @@ Whoever signs in gets a new id: an id that somebody has planted or seen before l
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -24,6 +25,7 @@ from onserver.session.records import Message
 from onserver.session.roles import Roles
 from onserver.session.session import Session
 from onserver.session.sessions import Sessions, new_identity
+from onserver.session.storage import Storage
 
 #: What `Session` has once it was read.
 _READ: Final = frozenset({"_record", "_storage", "_read_at", "_over"})
@@ -66,8 +68,8 @@ class Host(Protocol):
         """Return what the record of a new session will be."""
         ...
 
-    def open(self, visitor: Visitor, identity: str) -> SessionRecord:
-        """Open a session."""
+    def open(self, visitor: Visitor, identity: str, data: Mapping[str, bytes] | None = None) -> SessionRecord:
+        """Open a session, with what a web framework keeps in it."""
         ...
 
 
@@ -88,7 +90,7 @@ class WebSession(Session):
         self._roles = host.roles
         self._reading = threading.RLock()
         self._guest = False
-        self._fresh = self._left = False
+        self._fresh = self._left = self._looked = False
         self._who: tuple[object, ...] = ()
 
     def __getattr__(self, name: str) -> Any:
@@ -119,9 +121,23 @@ class WebSession(Session):
         """Whether it was closed in this request."""
         return self._left
 
+    @property
+    def looked(self) -> bool:
+        """Whether the application has asked something of it, so that its answer may depend on it."""
+        return self._looked
+
+    def look(self) -> None:
+        """Note that the answer may depend on it."""
+        self._looked = True
+
     def load(self) -> None:
         """Read it, if it was not read yet. One round trip, none where the request has no cookie."""
         _ = self._record
+
+    @property
+    def data(self) -> Mapping[str, bytes]:
+        """What a web framework keeps in it, as it was read last."""
+        return self._record.data
 
     def refresh(self) -> None:
         """Have it read anew when it is asked next: somebody else may have changed it just now."""
@@ -145,8 +161,15 @@ class WebSession(Session):
         return self._record.id
 
     @property
+    def storage(self) -> Storage:
+        """The storage that everything in the session shares; a guest's is kept from its first use."""
+        self._looked = True
+        return super().storage
+
+    @property
     def record(self) -> SessionRecord:
         """What is kept of it: as it was read last, at most a beat ago."""
+        self._looked = True
         return self._record if self.touched and self._guest else super().record
 
     @property
@@ -178,6 +201,19 @@ class WebSession(Session):
             self._keep()
             self._note(self._host.sessions.rotate(self._record.id).record)
             self._who = _who(self._record)
+
+    def keep_data(self, changed: Mapping[str, bytes | None], **facts: Any) -> None:
+        """Write what a web framework keeps in it: the keys that have changed, None for those to be removed.
+
+        Raises:
+            SessionExpired: ONS-4102.
+        """
+        with self._reading:
+            if self._guest:
+                self._keep({key: value for key, value in changed.items() if value is not None})
+                changed = {}
+        if changed or facts:
+            self._note(self._records.write(self._record.id, data=changed, **facts))
 
     def close(self) -> bool:
         """End it, as when its user logs out: what it has asked for runs on. `session()` is a new guest's afterwards."""
@@ -211,11 +247,12 @@ class WebSession(Session):
         self._who = _who(record)
         self._note(record)
 
-    def _keep(self) -> None:
+    def _keep(self, data: Mapping[str, bytes] | None = None) -> None:
         """Open the session, if it is a guest's of whom nothing is kept yet."""
+        self._looked = True
         with self._reading:
             if self._record.id and self._guest:
-                self._note(self._host.open(self._visitor, self._record.id))
+                self._note(self._host.open(self._visitor, self._record.id, data))
                 self._guest, self._fresh = False, True
 
     def _place(self) -> Place | None:
