@@ -6,6 +6,8 @@
 None of them needs a web framework, or loads one.
 """
 
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 from onserver.lazy import module_getattr
@@ -47,3 +49,14 @@ __getattr__ = module_getattr(__name__, _NAMES)
 
 def __dir__() -> list[str]:
     return sorted(_NAMES)
+
+
+class _Front(ModuleType):
+    """This module's class: `web_session` is a function here and a module inside; see `onserver`."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _NAMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Front

@@ -73,7 +73,7 @@ class _Answer:
     def __init__(self, app: Application, request: Request, environ: Environment, start: StartResponse) -> None:
         self._request = request
         self._start = start
-        self._begun = False
+        self._begun = self._closed = False
         self._context = contextvars.copy_context()
         self._entered = ExitStack()
         self._body: Iterable[bytes] = ()
@@ -92,7 +92,12 @@ class _Answer:
 
     def close(self) -> None:
         """The answer was sent, or nobody waits for it any more."""
-        self._context.run(self._leave)
+        if not self._closed:
+            self._closed = True
+            self._context.run(self._leave)
+
+    def __del__(self) -> None:
+        self.close()  # a test client drops it; what was entered in the request's context is left in that context
 
     def _enter(self, app: Application, environ: Environment) -> None:
         self._entered.enter_context(self._request.serving())
