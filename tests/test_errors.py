@@ -191,12 +191,12 @@ EXAMPLES: list[tuple[Any, str]] = [
         errors.PrivilegeDenied("invoices.create", "ann", ("clerk",), ("manager", "owner")),
         "`invoices.create` refused for ann (roles: clerk). Granted by: manager, owner.",
     ),
-    (errors.MaintenanceMode("back at 9"), "The server is in maintenance: back at 9."),
-    (errors.ConnectionVetoed("shop.gate", 7, "full"), "Hook `shop.gate` refused the connection with 7: full."),
     (
-        errors.UserNotFound("ann"),
-        "There is no user `ann`. `onserver users ls` lists them, `onserver users add` makes one.",
+        errors.NoSession("shop.Basket"),
+        "There is no session here, and so no `shop.Basket`. "
+        "Sessions are in procedures, hooks and requests of the web; a client program has none.",
     ),
+    (errors.MaintenanceMode("back at 9"), "The server is in maintenance: back at 9."),
     (
         errors.PrivilegeDenied("invoices.delete", "", (), ("owner",), "shop.drop"),
         "`invoices.delete`, which `shop.drop` takes, refused for guest (no roles). Granted by: owner.",
@@ -214,6 +214,11 @@ EXAMPLES: list[tuple[Any, str]] = [
     (
         errors.CallerRevoked("ann", "", "user ann was removed"),
         "Refused, as user ann was removed; ann had asked for it.",
+    ),
+    (errors.ConnectionVetoed("shop.gate", 7, "full"), "Hook `shop.gate` refused the connection with 7: full."),
+    (
+        errors.UserNotFound("ann"),
+        "There is no user `ann`. `onserver users ls` lists them, `onserver users add` makes one.",
     ),
     (errors.UserExists("ann"), "There is a user `ann` already. `onserver users passwd` gives another password;"),
     (errors.PasswordRefused("has to have 8 to 1,024 characters"), "The password has to have 8 to 1,024 characters."),

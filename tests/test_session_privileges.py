@@ -13,7 +13,8 @@ import pytest
 
 from onserver import Session
 from onserver.errors import PrivilegeDenied, SessionExpired
-from onserver.redis.address import Address
+from onserver.redis.address import unix_address
+from onserver.redis.embedded import Embedded
 from onserver.session.context import serving
 from onserver.session.promotions import promoting
 from onserver.session.record import KINDS, Kind
@@ -54,12 +55,18 @@ class Made:
         return found
 
 
-@pytest.fixture
-def made(redis_address: Address, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
-    monkeypatch.setenv("ONSERVER_TESTING", "1")
-    with open_floor(redis_address) as floor:
-        yield Made(floor)
+@pytest.fixture(scope="module")
+def floor(embedded: Embedded) -> Iterator[Floor]:
+    with open_floor(unix_address(str(embedded.home.socket))) as floor:
+        yield floor
         assert floor.orphans() == []
+
+
+@pytest.fixture
+def made(floor: Floor) -> Made:
+    made = Made(floor)
+    made.of("storedProcedure").clear_privileges()  # the only session that outlives a test
+    return made
 
 
 @pytest.fixture(params=KINDS)

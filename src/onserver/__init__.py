@@ -75,6 +75,8 @@ if TYPE_CHECKING:
     from onserver.server import Server as Server
     from onserver.session.context import session as session
     from onserver.session.session import Session as Session
+    from onserver.session.singletons import SessionSingleton as SessionSingleton
+    from onserver.session.singletons import shared as shared
     from onserver.session.storage import Storage as Storage
 
 __version__ = "0.1.0"
@@ -95,6 +97,7 @@ _NAMES: Final = {
     "Server": "onserver.server:Server",
     "ServerMethod": "onserver.process.server_method:ServerMethod",
     "Session": "onserver.session.session:Session",
+    "SessionSingleton": "onserver.session.singletons:SessionSingleton",
     "Signal": "onserver.process.signals:Signal",
     "Start": "onserver.process.procedure:Start",
     "Storage": "onserver.session.storage:Storage",
@@ -138,6 +141,7 @@ _NAMES: Final = {
     "session": "onserver.session.context:session",
     "session_info": "onserver.process.session_by_id:session_info",
     "session_storage": "onserver.process.session_by_id:session_storage",
+    "shared": "onserver.session.singletons:shared",
     "signal": "onserver.process.signals:signal",
     "system_event": "onserver.life.events:system_event",
     "unregister_client": "onserver.process.clients:unregister_client",
@@ -159,6 +163,7 @@ __all__ = [
     "Server",
     "ServerMethod",
     "Session",
+    "SessionSingleton",
     "Signal",
     "Start",
     "Storage",
@@ -202,6 +207,7 @@ __all__ = [
     "session",
     "session_info",
     "session_storage",
+    "shared",
     "signal",
     "system_event",
     "unregister_client",

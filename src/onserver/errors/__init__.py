@@ -17,7 +17,7 @@
     │                 VersionConflict 3108 · ChangesNotLogged 3109
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
     │                 ConnectionVetoed 4105 · BadSignature 4106 · CallerRevoked 4107 · SessionNotFound 4108
-    │                 UserNotFound 4110 · UserExists 4111 · PasswordRefused 4112
+    │                 NoSession 4109 · UserNotFound 4110 · UserExists 4111 · PasswordRefused 4112
     ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
     │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
     │                 ArchiveNotFound 5208 · BackupFailed 5209 · BackupRunning 5210
@@ -85,6 +85,7 @@ from onserver.errors.sessions import (
     CallerRevoked,
     ConnectionVetoed,
     MaintenanceMode,
+    NoSession,
     PrivilegeDenied,
     SessionError,
     SessionExpired,
@@ -159,6 +160,7 @@ __all__ = [
     "MemberFenced",
     "MissingExtra",
     "NoRedis",
+    "NoSession",
     "NoSigningKey",
     "NoWorker",
     "NotConnected",

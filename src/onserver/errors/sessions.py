@@ -58,6 +58,21 @@ class SessionNotFound(SessionError):
         return "Give the id of one." if self.several else "`onserver session ls` lists all."
 
 
+class NoSession(SessionError):
+    """Something of a session was asked for where there is none."""
+
+    code = 4109
+    wanted: str
+
+    @property
+    def message(self) -> str:
+        return f"There is no session here, and so no `{self.wanted}`."
+
+    @property
+    def hint(self) -> str:
+        return "Sessions are in procedures, hooks and requests of the web; a client program has none."
+
+
 class PrivilegeDenied(SessionError, PermissionError):
     """The caller lacks a privilege; `granted_by` are the roles that would give it.
 

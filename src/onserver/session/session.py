@@ -28,6 +28,7 @@ from onserver.session.quotas import QuotaManager
 from onserver.session.record import SessionRecord
 from onserver.session.records import Message, SessionRecords
 from onserver.session.roles import Roles
+from onserver.session.roles_resources import Action, Resource, Verdict
 from onserver.session.storage import Storage
 
 #: The shortest time that a session of the web may last unused, and the one of a session that has no such limit.
@@ -161,6 +162,11 @@ class Session:
     # -- what it may
 
     @property
+    def roles(self) -> Roles:
+        """What `roles.json` says now."""
+        return self._roles()
+
+    @property
     def privileges(self) -> list[str]:
         """The same as `get_privileges()`."""
         return self.get_privileges()
@@ -214,9 +220,7 @@ class Session:
 
     def has_privilege(self, name: str) -> bool:
         """Whether it has a privilege, or the function that asks is promoted for it."""
-        here = self._place()
-        promoted = scope_in(here).privileges if here else ()
-        return bool(self._roles().holds((*self.record.granted, *promoted), name))
+        return bool(self._roles().holds(self._held(), name))
 
     def require(self, *names: str) -> None:
         """Refuse a session that lacks one of these privileges.
@@ -231,6 +235,15 @@ class Session:
                     raise SessionExpired(self.id)
                 record = self._record
                 raise PrivilegeDenied(name, record.user, record.roles, self._roles().givers(name))
+
+    def may(self, action: Action, resource: Resource) -> Verdict:
+        """Tell whether what runs here may access something, by the permissions of `roles.json`, and why.
+
+        Args:
+            action: `create`, `read`, `update`, `drop` or `execute`.
+            resource: what is accessed.
+        """
+        return self._roles().may(self._held(), action, resource)
 
     def is_guest(self) -> bool:
         """Whether nobody has logged in; only a session of the web can be a guest's.
@@ -306,6 +319,11 @@ class Session:
         return self._records.mail(self.id)
 
     # -- inside
+
+    def _held(self) -> tuple[str, ...]:
+        """Answer what was given to it, and what is promoted here."""
+        here = self._place()
+        return (*self.record.granted, *scope_in(here).privileges) if here else self.record.granted
 
     def _place(self) -> Place | None:
         """Answer where this session is the one in which code of the web runs."""
