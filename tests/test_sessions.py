@@ -8,17 +8,23 @@ from typing import Any
 
 import pytest
 
+from onserver import procedure
 from onserver.cluster.sweep import end_sessions
-from onserver.errors import NotInUse, SessionExpired
+from onserver.errors import MemberFenced, NotInUse, SessionExpired
 from onserver.life.epoch import open_epoch, run_epoch
 from onserver.redis.address import Address
 from onserver.redis.keys import scan
 from onserver.server import Server
 from onserver.session.record import SessionRecord
+from onserver.session.running import Running, entered
 from onserver.session.sessions import Sessions
 from tests.floor import Floor, open_floor
 
 HOUR = 3600
+
+
+@procedure
+def nothing() -> None: ...
 
 
 @pytest.fixture
@@ -433,3 +439,56 @@ def test_an_error_names_the_entry_as_people_know_it(sessions: Sessions) -> None:
         session.storage["cart"]["chair"] = 2
     assert 'use("cart")' in str(refused.value)
     assert session.id not in str(refused.value)
+
+
+def test_who_takes_a_session_reads_what_was_written_into_its_storage_before(sessions: Sessions, floor: Floor) -> None:
+    """Even where nothing has told this program of it yet: here it does not look for what it is told."""
+    session = sessions.open("web")
+    assert dict(session.storage) == {}
+    sessions.cache.watched()
+    with Server(settings=floor.server.settings) as other:
+        found = other.sessions.take(session.id)
+        assert found is not None
+        with found.storage.use("cart") as cart:
+            cart["chair"] = 1
+        rotated = other.sessions.rotate(session.id)
+        taken = sessions.take(rotated.id)
+        assert taken is not None
+        assert taken.storage["cart"] == {"chair": 1}
+        for expected in (2, 4):
+            rotated.storage.counter("seen").add(2)
+            taken = sessions.take(rotated.id)
+            assert taken is not None
+            assert taken.storage["seen"] == expected
+
+
+def test_a_lock_in_the_storage_of_a_session_falls_with_its_holder(sessions: Sessions, floor: Floor) -> None:
+    session = sessions.open("web")
+    with session.storage.use("cart") as cart:
+        cart["chair"] = 1
+    executor = floor.executor()
+    number = floor.put(nothing)
+    assert executor.claim() == number
+    run = Running(number=number, delivery=1, holder=executor.holder)
+    with entered(run):
+        use = session.storage.use("cart")
+        use.__enter__()["chair"] = 2
+        assert keys_of(floor, f"ss:{session.id}:l:")
+        while floor.store.run("bury", floor.member.number, executor.holder, str(number), 1, 3, 60, "a test"):
+            pass
+        assert keys_of(floor, f"ss:{session.id}:l:") == []
+        with pytest.raises(MemberFenced):
+            use.__exit__(None, None, None)
+    with session.storage.use("cart", timeout=5) as cart:
+        assert cart == {"chair": 1}
+
+
+def test_locks_that_a_run_has_left_are_given_up(sessions: Sessions, floor: Floor) -> None:
+    session = sessions.open("web")
+    executor = floor.executor()
+    number = floor.put(nothing)
+    assert executor.claim() == number
+    with entered(Running(number=number, delivery=1, holder=executor.holder)):
+        session.storage.use("cart").__enter__()
+    assert keys_of(floor, f"ss:{session.id}:l:") == []
+    assert floor.orphans() == []

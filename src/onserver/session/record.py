@@ -33,6 +33,7 @@ _NUMBERS: Final = {
     "limit": "limit_ms",
     "until": "until_ms",
     "unreachable": "unreachable_ms",
+    "change": "change",
     "now": "read_ms",
 }
 _LISTS: Final = ("privileges", "roles")
@@ -73,6 +74,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         earlier: ids that it had before, the last one first.
         quotas: limits that were set for its REST requests.
         data: what a web framework keeps in it, each value in that framework's own form; not in lists of sessions.
+        change: number of the newest change of its storage; 0 where there was none.
         read_ms: when this was read.
     """
 
@@ -102,6 +104,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     earlier: tuple[str, ...] = ()
     quotas: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
     data: Mapping[str, bytes] = msgspec.field(default_factory=dict[str, bytes])
+    change: int = 0
     read_ms: int = 0
 
     @property

@@ -90,7 +90,7 @@ class Sessions:
         self._roles = roles
         self._held = (hold, holding)
         self._common = common
-        self._cache = SharedCache(store, SPACES, settings.member.beat_seconds)
+        self.cache = SharedCache(store, SPACES, settings.member.beat_seconds)
         self._making = threading.Lock()
         self._storages: WeakValueDictionary[str, Storage] = WeakValueDictionary()
         tell_when_left(self)
@@ -253,7 +253,8 @@ class Sessions:
     # -- for the server
 
     def of(self, record: SessionRecord) -> Session:
-        """Return the session that a record is of."""
+        """Return the session that a record is of. Its storage is read as it was then, or newer."""
+        self.cache.require(record.change)
         return Session(record, self.records, self.storage_of(record), self._roles, self)
 
     def storage_of(self, record: SessionRecord) -> Storage:
@@ -266,14 +267,14 @@ class Sessions:
             with self._making:
                 found = self._storages.get(space)
                 if found is None:
-                    part = PartOfCache(self._cache, space.removeprefix(SPACES))
+                    part = PartOfCache(self.cache, space.removeprefix(SPACES))
                     found = Storage(self._store, space, self._settings, *self._held, cache=part)
                     self._storages[space] = found
         return found
 
     def let_go(self) -> None:
         """Drop the connection by which storages are read."""
-        self._cache.close()
+        self.cache.close()
 
     def left(self, run: Running) -> None:
         """Give up the locks that a run which has ended still holds."""

@@ -12,6 +12,7 @@ if kind and kind ~= 'c' then return {'kind'} end
 redis.call('HINCRBY', e, 'v', ARGV[5])
 if not kind then redis.call('HSET', e, 'k', 'c') end
 local change = next_change()
+note_space(change)
 local version = changed(space, key, change, holder)
 log_changes(change, holder)
 return said(ARGV[4], {'done', redis.call('HGET', e, 'v'), version, change})

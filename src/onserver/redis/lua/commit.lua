@@ -25,6 +25,7 @@ for i = first, #ARGV, 5 do
   if found and found ~= expected then return {'changed', key, found} end
 end
 local change = next_change()
+note_space(change)
 local answer = {'done', change}
 for i = first, #ARGV, 5 do
   local key, e, put = ARGV[i + 1], T .. space .. 'e:' .. ARGV[i + 1], ARGV[i] == 'put'
