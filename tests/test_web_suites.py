@@ -26,6 +26,25 @@ Server(os.environ["SERVER_NAME"], redis=os.environ["SERVER_REDIS"])
 theirs.SessionMiddleware = SessionMiddleware
 """
 
+FLASK = """
+import os
+import flaskr
+from onserver import Server
+from onserver.web.flask import OnServerSessions
+
+Server(os.environ["SERVER_NAME"], redis=os.environ["SERVER_REDIS"])
+theirs = flaskr.create_app
+
+
+def create_app(*arguments):
+    app = theirs(*arguments)
+    OnServerSessions(app)
+    return app
+
+
+flaskr.create_app = create_app
+"""
+
 
 def run_theirs(folder: Path, plugin: str, tmp_path: Path, address: Address, *arguments: str) -> str:
     """Run tests of others with a plug-in of ours, without those that are installed here; what pytest has said."""
@@ -71,3 +90,8 @@ def test_starlettes_tests_of_its_session_middleware_pass_with_ours_in_its_place(
     chosen = ("-p", "anyio", "-k", "not trio", "tests/middleware/test_session.py")  # trio is not installed
     said = run_theirs(folder, STARLETTE, tmp_path, redis_address, *chosen)
     assert passed(said) >= 15
+
+
+def test_flasks_tests_of_its_tutorial_pass_with_ours_in_front(tmp_path: Path, redis_address: Address) -> None:
+    folder = fetch("flask") / "examples" / "tutorial"
+    assert passed(run_theirs(folder, FLASK, tmp_path, redis_address, "tests")) >= 24

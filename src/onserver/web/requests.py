@@ -76,6 +76,11 @@ class Request:
         return self._own
 
     @property
+    def served_here(self) -> bool:
+        """Whether it is served by a middleware, who gives the browser its cookie."""
+        return self._served is not None
+
+    @property
     def touched(self) -> bool:
         """Whether `finish` may make a round trip: something was asked of its session."""
         return self._own is not None and (self._own.touched or self._joined() is not None)
