@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from onserver import Procedure, Process, Server, Session, caller, execute_on_server, procedure, session
@@ -30,8 +31,10 @@ from onserver.life.hook import (
     Hook,
 )
 from onserver.life.hook_call import call_hook
+from onserver.process.claim import read_claim
 from onserver.process.in_session import IN_CALLERS_SESSION
 from onserver.process.put import Sender
+from onserver.process.runner import Uncounted, prepare, settlement
 from onserver.redis.address import Address
 from onserver.registry import keep, kept
 from onserver.session.context import in_web, serving
@@ -275,3 +278,23 @@ def test_a_server_method_that_runs_inline_in_a_request(server: Server) -> None:
             assert session() is opened
     finally:
         inline.close()
+
+
+def test_what_redis_gives_no_answer_about_is_handed_back(server: Server, tmp_path: Path) -> None:
+    @procedure(name="resolution.later")
+    def body() -> str:
+        return session().id
+
+    opened = server.sessions.open("web", user="ann")
+    with pytest.warns(NoWorker):
+        called = start_as(server, body, opened)
+    claim = read_claim(server.store, called.number)
+    assert claim is not None
+    gone = msgspec.structs.replace(server.settings, redis=f"unix://{tmp_path}/gone", redis_connect_seconds=0.1)
+    with server.as_current(), Server(settings=gone, project=tmp_path) as away:
+        prepared = prepare(claim, away)
+    assert isinstance(prepared, Uncounted)
+    assert not prepared.key
+    assert settlement(claim, server, prepared) == (called.number, "back", "", b"", "")
+    with working(server):
+        assert called.result(timeout=60) == opened.id

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from onserver.life.occasions import on_backup_startup as on_backup_startup
     from onserver.life.occasions import on_server_close_connection as on_server_close_connection
     from onserver.life.occasions import on_server_open_connection as on_server_open_connection
+    from onserver.life.occasions import on_server_shutdown_connection as on_server_shutdown_connection
     from onserver.life.occasions import on_system_event as on_system_event
     from onserver.life.web_arguments import MobileAction as MobileAction
     from onserver.life.web_arguments import MobileLogin as MobileLogin
@@ -125,6 +126,7 @@ _NAMES: Final = {
     "on_server_close_connection": "onserver.life.occasions:on_server_close_connection",
     "on_server_open_connection": "onserver.life.occasions:on_server_open_connection",
     "on_server_shutdown": "onserver.life.hooks:on_server_shutdown",
+    "on_server_shutdown_connection": "onserver.life.occasions:on_server_shutdown_connection",
     "on_server_startup": "onserver.life.hooks:on_server_startup",
     "on_system_event": "onserver.life.occasions:on_system_event",
     "on_web_authentication": "onserver.life.web_occasions:on_web_authentication",
@@ -191,6 +193,7 @@ __all__ = [
     "on_server_close_connection",
     "on_server_open_connection",
     "on_server_shutdown",
+    "on_server_shutdown_connection",
     "on_server_startup",
     "on_system_event",
     "on_web_authentication",

@@ -246,3 +246,7 @@ def on_server_close_connection(
     say.
     """
     return decorated(CLOSE_CONNECTION, function, name, timeout, before, after)
+
+
+#: The name that one page of the original gives it.
+on_server_shutdown_connection = on_server_close_connection
