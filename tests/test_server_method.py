@@ -1,5 +1,7 @@
 """A server method is called like any function, and runs in the session of whoever calls it from outside."""
 
+from pathlib import Path
+
 import pytest
 
 from onserver import caller, execute_on_server, server_method, session
@@ -8,6 +10,7 @@ from onserver.process.put import Sender
 from onserver.process.server_method import AsyncServerMethod, ServerMethod
 from onserver.session.context import serving
 from onserver.testing.inline import OnServer
+from tests.web_project import ROLES, declaring, make_project, opened
 
 
 @server_method
@@ -48,6 +51,23 @@ def test_a_call_runs_in_the_session_of_its_caller(onserver: OnServer) -> None:
 def test_in_place_in_the_web_its_privileges_are_asked_for(onserver: OnServer) -> None:
     with serving(onserver.server.sessions.open("web")), pytest.raises(PrivilegeDenied):
         guarded()
+
+
+def test_in_place_in_the_web_it_is_promoted_by_roles_json(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    allowed = '"allowed": [{"applyTo": "promoted", "type": "method", "promote": ["CreateInvoices"]}]'
+    project = make_project(tmp_path / "shop", roles=ROLES.replace('"allowed": []', allowed))
+    with declaring():
+
+        @server_method(name="promoted")
+        def promoted() -> bool:
+            return bool(session().has_privilege("CreateInvoices"))
+
+        server = opened(request, monkeypatch, project).server
+        with serving(server.sessions.open("web")):
+            assert promoted()
+            assert not session().has_privilege("CreateInvoices")
 
 
 def test_what_it_is_told_to_other_programs_says_that_it_is_published() -> None:

@@ -27,6 +27,8 @@ from onserver.process.rules import Rules
 from onserver.registry import PROCEDURE, declare
 from onserver.server import Server
 from onserver.session.context import in_web
+from onserver.session.promotions import promoting
+from onserver.session.roles_resources import Resource
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -94,10 +96,13 @@ class AsyncServerMethod(ServerMethod[P, R_co], AsyncProcedure[P, R_co]):
 
 @contextmanager
 def _in_place(method: Procedure[..., Any]) -> Generator[None]:
-    """One call in place: what the web may not, is refused."""
-    if in_web():
-        require_here(method)
-    yield
+    """One call in place: what the web may not, is refused, and `roles.json` may promote what is called."""
+    if not in_web():
+        yield
+        return
+    require_here(method)
+    with promoting(Server.current().require_roles().promotes(Resource("method", method.name))):
+        yield
 
 
 def require_here(method: Procedure[..., Any]) -> None:

@@ -12,7 +12,6 @@ them. `on_web_authentication` is asked first, and only then is looked whether th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +27,7 @@ from onserver.web.bodies import json_of, read_body, texts_of
 from onserver.web.calling import call_method, typed
 from onserver.web.door import Door, told
 from onserver.web.published import find_published
+from onserver.web.threads import Threads
 
 
 class Actions:
@@ -41,6 +41,7 @@ class Actions:
 
     def __init__(self, server: Server, door: Door, component: str = "") -> None:
         self._server = server
+        self._threads = server.part(Threads)
         self._door = door
         self._component = component
 
@@ -54,7 +55,7 @@ class Actions:
     async def _answer(self, request: Request) -> Response:
         server, name = self._server, request.path_params["name"]
         body = await read_body(request, server.settings.web.max_body_bytes)
-        await asyncio.to_thread(self._door.admit, told(request, body))
+        await self._threads.run(self._door.admit, told(request, body))
         found = find_published(server, name, self._component)
         if found is None:
             return problem(404, "Not found.")
@@ -66,7 +67,7 @@ class Actions:
             return answer_of(value, found.answers)
         if request.method != "POST":
             return problem(405, "A process is started by POST.", headers={"Allow": "POST"})
-        process = await asyncio.to_thread(server.part(Sender).put, found.order, args, kwargs)
+        process = await self._threads.run(server.part(Sender).put, found.order, args, kwargs)
         where = f"{request.scope.get('root_path', '')}/processes/{process.number}"
         started = answer_of({"process": process.number, "procedure": found.name, "location": where}, status=202)
         started.headers["Location"] = where

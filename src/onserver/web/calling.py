@@ -21,6 +21,7 @@ from onserver.process.put import Order, Sender
 from onserver.process.server_method import ServerMethod
 from onserver.server import Server
 from onserver.session.context import served
+from onserver.web.threads import Threads
 from onserver.web.web_session import WebSession
 
 
@@ -37,7 +38,7 @@ async def call_method(
         ProcessTimeout: ONS-2202, it has not ended within the setting `web.answer_seconds`.
     """
     order = _order(server, method)
-    process: Process[Any] = await asyncio.to_thread(server.part(Sender).put, order, args, kwargs)
+    process: Process[Any] = await server.part(Threads).run(server.part(Sender).put, order, args, kwargs)
     limit = asyncio.timeout(order.expires)
     try:
         async with limit:

@@ -28,6 +28,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from onserver.errors import ImportFailed
 from onserver.server import Server
 from onserver.web.actions import Actions
 from onserver.web.answers import problem, refusal
@@ -101,6 +102,8 @@ class Gateway:
             return self._pages
         if self.component:
             found = {component.name: component.folder for component in self.server.components()}
+            if self.component not in found:
+                raise ImportFailed(self.component, "the setting `components` does not name it")
             return found[self.component] / FOLDER
         return (self.server.project or Path.cwd()) / FOLDER
 

@@ -11,7 +11,6 @@ The session is that of the cookie, as in a browser. Who is let in by REST has th
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -29,6 +28,7 @@ from onserver.session.session import Session
 from onserver.web.answers import LOG, answer_of, problem
 from onserver.web.bodies import json_of, read_body
 from onserver.web.door import Door, address
+from onserver.web.threads import Threads
 
 #: What a device is told of the answer of a hook that lets it in or not.
 _TOLD: Final = frozenset({"statusText", "userInfo"})
@@ -44,6 +44,7 @@ class Mobile:
 
     def __init__(self, server: Server, door: Door) -> None:
         self._server = server
+        self._threads = server.part(Threads)
         self._door = door
 
     def routes(self) -> list[Route]:
@@ -79,7 +80,7 @@ class Mobile:
             action=request.path_params["name"],
             context=_object(facts, "context"),
             parameters=_object(facts, "parameters"),
-            user=await asyncio.to_thread(_user_here),
+            user=await self._threads.run(_user_here),
         )
         answers = await self._answers(MOBILE_APP_ACTION, asked)
         if not answers:
@@ -96,7 +97,7 @@ class Mobile:
             return problem(404, "Not found.")
         if not all(answer is True for answer in answers):
             return problem(401, "Name or password is wrong.")
-        await asyncio.to_thread(_name_session, user)
+        await self._threads.run(_name_session, user)
         return answer_of({"result": True})
 
     async def _facts(self, request: Request) -> Mapping[str, Any]:
@@ -106,7 +107,7 @@ class Mobile:
 
     async def _answers(self, kind: str, argument: HookArgument) -> list[Any]:
         """Answer what each hook returns; one that fails has returned False."""
-        return await asyncio.to_thread(self._asked, kind, argument)
+        return await self._threads.run(self._asked, kind, argument)
 
     def _asked(self, kind: str, argument: HookArgument) -> list[Any]:
         answers: list[Any] = []

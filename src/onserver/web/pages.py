@@ -13,7 +13,6 @@ A page is in a web server's own folder: `pages/` of the project, or of the compo
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -36,6 +35,7 @@ from onserver.web.calling import call_method_here
 from onserver.web.door import Door, told
 from onserver.web.published import find_published, published
 from onserver.web.tags import CALL, Tags, as_answered, as_html, as_text
+from onserver.web.threads import Threads
 
 FOLDER: Final = "pages"
 _HOME: Final = "index.html"
@@ -54,6 +54,7 @@ class Pages:
 
     def __init__(self, server: Server, door: Door, folder: Path, component: str = "") -> None:
         self._server = server
+        self._threads = server.part(Threads)
         self._door = door
         self._component = component
         self._environment = _environment(folder, code_tags=server.settings.web.code_tags)
@@ -65,7 +66,7 @@ class Pages:
     async def _answer(self, request: Request) -> Response:
         body = await read_body(request, self._server.settings.web.max_body_bytes)
         asked = told(request, body)
-        return await asyncio.to_thread(self._written, asked, request.path_params["path"])
+        return await self._threads.run(self._written, asked, request.path_params["path"])
 
     def _written(self, asked: WebRequest, path: str) -> Response:
         template = self._found(path or _HOME)
