@@ -24,6 +24,7 @@ from onserver.redis.address import Address
 from onserver.redis.store import Store
 from onserver.session.context import served
 from onserver.testing import OnServer
+from onserver.web import web_sessions
 from tests import django_site, sdists
 from tests.inline_worker import make_server
 
@@ -195,6 +196,10 @@ def leave(request: HttpRequest) -> HttpResponse:
     return HttpResponse(before)
 
 
+def close(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(f"{session().id} {session().close()}")
+
+
 def leave_and_look(request: HttpRequest) -> HttpResponse:
     before = session().id
     request.session.flush()
@@ -207,7 +212,7 @@ def refused(request: HttpRequest) -> HttpResponse:
 
 urlpatterns = [
     url(f"{view.__name__}", view)
-    for view in (count, look, nothing, acount, sign_in, hand_over, leave, leave_and_look, refused)
+    for view in (count, look, nothing, acount, sign_in, hand_over, leave, leave_and_look, close, refused)
 ]
 
 
@@ -314,6 +319,26 @@ def test_who_leaves_has_no_session_any_more(client: Client, server: Server) -> N
     assert fresh == cookie(client) != left
 
 
+def test_a_session_that_is_closed_has_no_cookie(client: Client, server: Server) -> None:
+    client.get("/count")
+    left, closed = client.get("/close").content.decode().split()
+    assert (closed, cookie(client)) == ("True", "")
+    assert server.sessions.find(left) is None
+    assert client.get("/count").content.decode().split()[1] == "1"
+
+
+def test_the_use_of_a_session_is_noted_though_nobody_looks(
+    client: Client, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[str] = []
+    client.get("/count")
+    monkeypatch.setattr(server.sessions, "touch", noted.append)
+    for _ in range(3):
+        client.get("/nothing")
+    web_sessions(server).close()
+    assert noted == [cookie(client)]
+
+
 def test_a_missing_privilege_is_403(client: Client) -> None:
     assert client.get("/refused").status_code == 403
 
@@ -380,7 +405,7 @@ def test_a_session_costs_one_round_trip_a_request(
         return insist(store, *args, **kwargs)
 
     monkeypatch.setattr(Store, "_insist", counted)
-    client.get("/nothing")
+    Client().get("/nothing")
     assert len(trips) == 0
     client.get("/look")
     assert len(trips) == 1

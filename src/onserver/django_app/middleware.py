@@ -6,10 +6,11 @@
         …
     ]
 
-Django's own middleware reads the cookie and writes it; this one stands behind it. Nothing is read before somebody looks
-at one of the two. A guest whose `session()` is looked at gets a session, and a cookie. Who has signed in meanwhile, by
-whatever way, gets another id with the response: whoever knew the old one has nothing. A request with a one-time token
-(`$4DSID` in its URL) goes on in the session of that token.
+Django's own middleware reads the cookie and writes it; this one stands behind it. Nothing is read before somebody
+looks at one of the two; of a request that does not, the session's use is noted in the background, once a minute. A
+guest whose `session()` is looked at gets a session, and a cookie. Who has signed in meanwhile, by whatever way, gets
+another id with the response: whoever knew the old one has nothing. A request with a one-time token (`$4DSID` in its
+URL) goes on in the session of that token.
 """
 
 from __future__ import annotations
@@ -28,9 +29,7 @@ from onserver.errors import PrivilegeDenied
 from onserver.server import Server
 from onserver.session.context import Served, served, serving
 from onserver.session.record import SessionRecord
-
-#: The parameter of a URL that brings a one-time token.
-TOKEN = "$4DSID"  # noqa: S105  # its name, and no secret
+from onserver.web.requests import TOKEN, web_sessions
 
 
 class SessionMiddleware:
@@ -92,9 +91,15 @@ class _Request:
     def finish(self) -> None:
         """Let `request.session` be what `session()` has become; nobody gets into that of procedures for good."""
         given = self.here.given if self.here else None
-        if given is None or given.record.kind == "storedProcedure":
+        if given is None:
+            if self.here and self._store.session_key and not self._store.looked_at:
+                web_sessions().renewal.renew(self._store.session_key)  # in the background, once a minute
             return
-        if given.id != self._store.session_key:
+        if given.record.kind == "storedProcedure":
+            return
+        if given._over:  # closed by the application
+            self._store.flush()
+        elif given.id != self._store.session_key:
             self._store.become(given)
         elif self._before is not None and self._before != _signed_in(given.record):
             self._store.cycle_key()

@@ -62,6 +62,11 @@ class SessionStore(SessionBase):
             assert self._opened is not None
         return self._opened
 
+    @property
+    def looked_at(self) -> bool:
+        """Whether it was loaded, or something was put into it."""
+        return "_session_cache" in self.__dict__
+
     def become(self, session: Session) -> None:
         """Be that session from now on, as by a one-time token."""
         self._session_key = session.id
