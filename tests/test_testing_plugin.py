@@ -19,16 +19,20 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from onserver import (
-    Backup, SystemEvent, execute_many, execute_on_server, on_backup_startup, on_server_startup, on_system_event,
+    Backup, SystemEvent, caller, execute_many, execute_on_server, on_backup_startup, on_server_startup, on_system_event,
     procedure, server_epoch, session,
 )
-from onserver.errors import NoWorker
+from onserver.errors import NoWorker, PrivilegeDenied
 from onserver.testing import wait_for
 from tasks.hello import add, greet
 
 @procedure
 def nested(n: int) -> int:
     return execute_on_server(add, n, 1).result(timeout=60) + 1
+
+@procedure(requires="greetings.write")
+def guarded() -> str:
+    return caller().user
 
 @procedure
 def fails() -> None:
@@ -40,6 +44,15 @@ def refuse(backup: Backup) -> int:
 
 @on_system_event
 async def heard(event: SystemEvent) -> None: ...
+
+def test_a_user(onserver):
+    assert guarded.start().result() == "server"
+    with onserver.as_user("ann", privileges=["greetings.write"]) as web:
+        assert session() is web and web.user_name == "ann"
+        assert guarded.start().result(timeout=60) == "ann"
+    with onserver.as_user("bob"), pytest.raises(PrivilegeDenied):
+        guarded.start()
+    assert session() is None
 
 def test_inline(onserver):
     assert execute_on_server(add, 2, 3).state == "done"
@@ -172,7 +185,9 @@ def test_the_tests_of_a_new_project_pass(pytester: pytest.Pytester, project: Pat
 
 def test_the_fixtures_do_what_they_say(pytester: pytest.Pytester, project: Path) -> None:
     (project / "tests" / "test_fixtures.py").write_text(TESTS)
-    pytester.runpytest_subprocess(project / "tests" / "test_fixtures.py").assert_outcomes(passed=16)
+    roles = project / "config" / "roles.json"
+    roles.write_text(roles.read_text().replace('"privileges": []', '"privileges": [{"privilege": "greetings.write"}]'))
+    pytester.runpytest_subprocess(project / "tests" / "test_fixtures.py").assert_outcomes(passed=17)
 
 
 def test_a_key_that_is_left_behind_fails_the_test(pytester: pytest.Pytester, project: Path) -> None:

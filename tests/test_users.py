@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import argon2
 import pytest
 
+from onserver import Server
 from onserver.cli import command
 from onserver.errors import PasswordRefused, UserExists, UserNotFound
 from onserver.redis.address import Address
@@ -268,3 +269,38 @@ def test_a_password_is_typed_twice_and_not_shown(project: Path, store: Store) ->
         os.close(terminal)
     assert SECRET.encode() not in shown
     assert Users(store).verify("ann", SECRET) is not None
+
+
+def test_roles_are_given_and_taken_and_what_was_asked_for_is_revoked(run: Run, users: Users, store: Store) -> None:
+    assert run("add", "Ann", typed=SECRET).status == 0
+    assert run("roles", "ann").out == "Ann: no roles\n"
+    assert run("roles", "ann", "+clerk", "+INVOICES.read").out == "Ann: +clerk +invoices.read\n"
+    assert run("roles", "ann", "--without", "Clerk", "--without", "nothing").out == "Ann: +invoices.read\n"
+    assert users.get("ann").roles == ("invoices.read",)
+    assert users.verify("ann", SECRET) is not None
+    before = store.now_ms()
+    assert run("revoke", "ANN", "--reason", "stolen").out == "what Ann has asked for until now is refused\n"
+    said = json.loads(store.command("HGET", store.key("revoked"), "ann"))
+    assert (said["reason"], "@" in said["by"], said["at"] >= before - 1000) == ("stolen", True, True)
+    wrong = [
+        (("roles", "ann", "+clark"), 4, "ONS-1012"),
+        (("roles", "bob"), 4, "ONS-4110"),
+        (("revoke", "bob"), 4, "ONS-4110"),
+        (("roles", "ann", "clerk"), 2, "`+clerk`"),
+    ]
+    for words, status, told in wrong:
+        ran = run(*words)
+        assert (ran.status, told in ran.err) == (status, True), (words, ran)
+    assert run("rm", "ann", "--yes").status == 0
+    assert store.command("EXISTS", store.key("revoked")) == 0
+
+
+def test_who_is_removed_has_no_session_left(run: Run, users: Users, project: Path, store: Store) -> None:
+    assert run("add", "Ann", typed=SECRET).status == 0
+    with Server.load(project) as server:
+        web = server.sessions.open("web", user="Ann", login="ann")
+        assert run("rm", "ANN", "--yes").status == 0
+        assert server.sessions.take(web.id) is None
+        dropped = server.sessions.dropped(web.id)
+        assert dropped is not None
+        assert dropped.reason == "the user was removed"

@@ -73,15 +73,17 @@ def add(invocation: Invocation, name: str, roles: Sequence[str]) -> int:
 @common_options
 @pass_invocation
 def rm(invocation: Invocation, name: str, yes: bool) -> int:
-    """Remove a user.
+    """Remove a user: the sessions of that login end, and what was asked for in them is refused.
 
     Exit status: 0 done, 2 wrong usage, 4 there is no such user.
     """
-    known = Users(invocation.server().store)
+    server = invocation.server()
+    known = Users(server.store)
     user = known.get(name)
     if not yes:
         confirm(f"Remove user {user.name}?")
     known.remove(name)
+    server.sessions.drop_user(user.name, by=asked_by(server), reason="the user was removed")
     invocation.screen.result({"name": user.name}, f"user {user.name} is removed")
     return exits.DONE
 

@@ -18,8 +18,9 @@ import asyncio
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from time import time
 from typing import Any, Literal
 
@@ -53,7 +54,8 @@ from onserver.redis.answers import LinkError
 from onserver.redis.link import Link
 from onserver.redis.resp import Word
 from onserver.server import Server
-from onserver.session.context import Run, entered
+from onserver.session.context import Run, entered, serving
+from onserver.session.session import Session
 from onserver.session.storage import Storage
 from onserver.values import decode
 
@@ -119,6 +121,28 @@ class OnServer:
         """The arguments with which a procedure was run in this test, in order: (positional, by name)."""
         name = procedure if isinstance(procedure, str) else procedure.name
         return [(args, kwargs) for called, args, kwargs in self._calls if called == name]
+
+    @contextmanager
+    def as_user(
+        self, user: str, *, roles: Sequence[str] = (), privileges: Sequence[str] = (), login: str = ""
+    ) -> Generator[Session]:
+        """Be a request of the web in a session of this user, until the block ends: what is started there, they ask for.
+
+        Args:
+            user: name of the user; empty for a guest.
+            roles: of `config/roles.json`.
+            privileges: of it, besides those of the roles.
+            login: the user of `onserver users` behind it, who has to exist.
+        """
+        sessions = self.server.sessions
+        opened = sessions.open("web", user=user, login=login)
+        if roles or privileges:
+            opened.set_privileges({"userName": user, "roles": list(roles), "privileges": list(privileges)})
+        try:
+            with serving(opened):
+                yield opened
+        finally:
+            sessions.close(opened.id)
 
     def advance(self, seconds: float) -> None:
         """Move the clock of Redis' scripts, and let what has become due by then run."""
