@@ -1,6 +1,8 @@
 """`process_activity`: the specification's options and states (2.12, 5.5)."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +19,7 @@ from onserver import (
     session_info,
     session_storage,
 )
+from onserver.cli import command, exits
 from onserver.cli.finding import find
 from onserver.cli.processes import Seen
 from onserver.redis.address import Address
@@ -174,3 +177,31 @@ def test_the_options(server: Server) -> None:
     assert sorted(mine) == ["processes", "sessions"]
     with_numbers = process_activity(options=1)
     assert with_numbers == {"processes": []}
+
+
+def test_ps_shows_what_a_session_has_asked_for(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config").mkdir()
+    settings = f'name = "{server.name}"\nredis = "{server.settings.redis}"\n'
+    (tmp_path / "config" / "onserver.toml").write_text(settings)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ONSERVER_SIGNING_KEY", "a key that only the tests have")
+
+    def ps(*words: str) -> tuple[int, list[dict[str, Any]]]:
+        capsys.readouterr()
+        with server.as_current():
+            status = command.run(["ps", "--json", *words])
+        return status, json.loads(capsys.readouterr().out)["data"]
+
+    shopper, one = server.sessions.open("web", user="ann"), Signal()
+    with serving(shopper):
+        asked = execute_on_server(open_to_all, one)
+    other = execute_on_server(wait, one)
+    assert sorted(row["number"] for row in ps()[1]) == [asked.number, other.number]
+    status, rows = ps("--session", shopper.id[:10].lower())
+    assert (status, [(row["number"], row["session"]) for row in rows]) == (0, [(asked.number, shopper.id)])
+    assert ps("--session", "F" * 32) == (exits.NOT_FOUND, [])
+    one.trigger()
+    for started in (asked, other):
+        started.result(timeout=20)

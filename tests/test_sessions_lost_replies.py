@@ -1,0 +1,106 @@
+"""A reply about a session that is lost on the way: what is asked again is done once, and answered as the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from uuid import uuid4
+
+import pytest
+
+from onserver import Server
+from onserver.redis.keys import find_orphans
+from onserver.redis.scripts import script
+from onserver.session.sessions import Sessions
+from onserver.testing.proxy import RUNS, Proxy
+from tests.inline_worker import make_server
+
+
+@pytest.fixture
+def client(proxy: Proxy) -> Iterator[Server]:
+    with make_server(f"t{uuid4().hex[:8]}", f"unix://{proxy.address.path}") as made:
+        made.store.command("PING")
+        yield made
+        assert [str(orphan) for orphan in find_orphans(made.store)] == []
+
+
+def opened(sessions: Sessions) -> None:
+    session = sessions.open("web", login="ann")
+    assert [one.id for one in sessions.listed(login="ann")] == [session.id]
+
+
+def written(sessions: Sessions) -> None:
+    session = sessions.open("web")
+    sessions.records.write(session.id, login="ann", quotas={"nbEntitySets": 3})
+    assert [one.quotas for one in sessions.listed(login="ann")] == [{"nbEntitySets": 3}]
+
+
+def rotated(sessions: Sessions) -> None:
+    session = sessions.open("web", login="ann")
+    other = sessions.rotate(session.id)
+    assert other.record.earlier == (session.id,)
+    assert [one.id for one in sessions.listed()] == [other.id]
+
+
+def closed(sessions: Sessions) -> None:
+    assert sessions.close(sessions.open("web").id)
+    assert sessions.listed() == []
+
+
+def dropped(sessions: Sessions) -> None:
+    session = sessions.open("web")
+    assert sessions.drop(session.id, by="root")
+    assert sessions.dropped(session.id) is not None
+
+
+def dropped_of_a_user(sessions: Sessions) -> None:
+    of_ann = {sessions.open("web", login="ann").id for _ in range(25)}
+    assert set(sessions.drop_user("ann", by="root")) == of_ann
+
+
+def told(sessions: Sessions) -> None:
+    session = sessions.open("web")
+    assert sessions.message(session.id, "hello")
+    assert [one.text for one in sessions.messages(session.id)] == ["hello"]
+    assert sessions.messages(session.id) == []
+
+
+def led(sessions: Sessions) -> None:
+    session = sessions.open("web")
+    token = sessions.records.new_token(session.id, 60)
+    found = sessions.records.redeem(token)
+    assert found is not None
+    assert found.id == session.id
+    assert sessions.records.redeem(token) is None
+
+
+def counted(sessions: Sessions) -> None:
+    session = sessions.open("web")
+    assert [session.storage.counter("n").add(2) for _ in range(2)] == [2, 4]
+    with session.storage.use("cart") as cart:
+        cart["chair"] = 1
+    assert dict(session.storage) == {"cart": {"chair": 1}, "n": 4}
+    assert session.storage.version("cart") == 1
+
+
+def taken(sessions: Sessions) -> None:
+    session = sessions.open("web", user="ann")
+    found = sessions.take(session.id, renew=True)
+    assert found is not None
+    assert found.user_name == "ann"
+
+
+CASES: list[tuple[str, int, Callable[[Sessions], None]]] = [
+    ("session_open", 1, opened), ("session_write", 1, written), ("session_rotate", 1, rotated),
+    ("session_end", 1, closed), ("session_end", 1, dropped), ("session_end", 1, dropped_of_a_user),
+    ("session_end", 2, dropped_of_a_user), ("session_post", 1, told), ("session_mail", 1, told),
+    ("session_token", 1, led), ("session_redeem", 1, led), ("add", 2, counted), ("commit", 1, counted),
+    ("session_take", 1, taken),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "nth", "scene"), CASES, ids=[f"{scene.__name__}-{nth}" for _, nth, scene in CASES])
+def test_a_lost_reply(client: Server, proxy: Proxy, name: str, nth: int, scene: Callable[[Sessions], None]) -> None:
+    sha = script(name).sha
+    proxy.swallow_reply(nth, matching=lambda words: words[0] in RUNS and words[1] == sha)
+    scene(client.sessions)
+    assert proxy.broken == 1
