@@ -69,6 +69,7 @@ LAZY_USERS = {
     "onserver.life.health",
     "onserver.cli.compat",
     "onserver.cli.version",
+    "onserver.cli.web",
     "onserver.cli.celery_side",
     "onserver.life.duties",
     "onserver.process.after_commit",
