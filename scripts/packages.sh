@@ -2,6 +2,7 @@
 # Install the Debian packages that some tests need: real programs to test against, which no wheel brings.
 #
 #   age           opens what we seal, and seals what we open
+#   chromium      a browser, that sees pages of the gateway as people do
 #   dbus-daemon   a private bus, over which a machine says that it goes to sleep
 #   postgresql    a database that is backed up while it is written to
 #   zstd          with tar, opens archives without this program
@@ -10,7 +11,7 @@
 # on: the tests that need them are skipped then, and say so as well.
 set -euo pipefail
 
-PACKAGES=(age dbus-daemon postgresql zstd)
+PACKAGES=(age chromium dbus-daemon postgresql zstd)
 
 missing=()
 for package in "${PACKAGES[@]}"; do

@@ -1,0 +1,173 @@
+"""REST: what there is, how a session stands, and calls of the functions of the server.
+
+    GET  /rest/$catalog              what there is           POST /rest/$catalog/NAME   call a function; its arguments
+    GET  /rest/$info                 how the session stands                             are a JSON list, the answer is
+    POST /rest/$catalog/authentify   log in                                             {"result": …}
+
+A function is a published server method: `NAME` is its name, or an unambiguous end of it. It runs in a worker, in the
+session of the request. The functions of classes of data come with these; until then 404 says so.
+
+Where `roles.json` says `forceLogin`, a guest may ask for descriptions only and call `authentify` only, a published
+server method of that name, whatever else `roles.json` says: it looks at what it was given and gives the session its
+privileges, or does not. All else is 401, whether there is such a thing or not.
+
+An error is told as the original tells it: `{"__ERROR": [{"message": …, "componentSignature": "ONS", "errCode": …}]}`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final, cast
+from urllib.parse import quote
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from onserver.process.authority import LOGIN
+from onserver.process.server_method import ServerMethod
+from onserver.server import Server
+from onserver.session.context import session
+from onserver.session.session import Session
+from onserver.web.answers import HEADERS, JSON, answer_of, problem, refusal
+from onserver.web.bodies import BadBody, read_body
+from onserver.web.calling import call_method
+from onserver.web.published import find_published, published
+from onserver.web.rest_info import info_of_session
+from onserver.web.rest_path import MalformedPath, RestPath, read_path
+
+_CATALOG: Final = "$catalog"
+_INFO: Final = "$info"
+#: What a guest may ask for although everybody has to log in, beside `authentify`.
+_DESCRIPTIVE: Final = frozenset({_CATALOG, "$getWebForm"})
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_LATER: Final = (
+    "There are no classes of data here yet, nor functions of them: this release calls functions of the server."
+)
+
+
+def rest_routes(server: Server, component: str = "") -> Sequence[Route]:
+    """Make the routes of REST, for an application whose requests are served in sessions.
+
+    Args:
+        server: the loaded project.
+        component: whose functions may be called; empty for those of the project.
+    """
+    rest = Rest(server, component)
+    return [Route("/rest", rest.answer, methods=_METHODS), Route("/rest/{rest:path}", rest.answer, methods=_METHODS)]
+
+
+class Rest:
+    """The REST of one web server.
+
+    Args:
+        server: the loaded project.
+        component: whose functions may be called; empty for those of the project.
+    """
+
+    def __init__(self, server: Server, component: str = "") -> None:
+        self._server = server
+        self._component = component
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            path = read_path(_raw_path(request))
+        except MalformedPath as error:
+            return _told(problem(400, f"The path is malformed: {error}."))
+        try:
+            mine = await asyncio.to_thread(_session_of_request)
+            if self._locked(mine, path, request.method):
+                return _told(problem(401, "Log in first: POST /rest/$catalog/authentify."))
+            return await self._answered(mine, path, request)
+        except BadBody as error:
+            return _told(problem(error.status, str(error)))
+        except ClientDisconnect:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is told as the table of `answers` has it
+            return _told(refusal(error))
+
+    def _locked(self, mine: Session | None, path: RestPath, method: str) -> bool:
+        """Whether who asks has to log in first."""
+        if not self._server.require_roles().force_login or not (mine is None or mine.is_guest()):
+            return False
+        login = path.word == _CATALOG and path.names == (LOGIN,)
+        return not (login or (path.word in _DESCRIPTIVE and not path.names and method in {"GET", "HEAD"}))
+
+    async def _answered(self, mine: Session | None, path: RestPath, request: Request) -> Response:
+        if path.word == _CATALOG and not path.names:
+            return _only("GET", request) or answer_of(self._catalog())
+        if path.word == _INFO and not path.names:
+            return _only("GET", request) or answer_of(info_of_session(self._server, mine))
+        if path.word == _CATALOG and len(path.names) == 1:
+            found = find_published(self._server, path.names[0], self._component)
+            if isinstance(found, ServerMethod):
+                return _only("POST", request) or await self._called(found, request)
+        if not path.word:
+            return _data(mine, request)
+        return _told(problem(404, f"There is nothing of this name: /rest/{_CATALOG} tells what there is. {_LATER}"))
+
+    def _catalog(self) -> dict[str, Any]:
+        methods = [
+            {"name": one.name, "applyTo": "dataStore", "allowedOnHTTPGET": False}
+            for one in published(self._server, self._component)
+            if isinstance(one, ServerMethod)
+        ]
+        return {"dataClasses": [], "methods": methods}
+
+    async def _called(self, method: ServerMethod[..., Any], request: Request) -> Response:
+        body = await read_body(request, self._server.settings.web.max_body_bytes)
+        try:
+            given = msgspec.json.decode(body or b"[]", type=list[Any])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadBody(400, f"The body is no JSON list, which arguments are, in their order: {error}.") from error
+        result = await call_method(self._server, method, given, {})
+        return Response(msgspec.json.encode({"result": result}), 200, HEADERS, JSON)
+
+
+def _session_of_request() -> Session | None:
+    mine = cast("Session | None", session())
+    if mine is not None:
+        _ = mine.record  # read here, where a thread waits for it
+    return mine
+
+
+def _only(method: str, request: Request) -> Response | None:
+    """Answer the refusal of any other method, or None."""
+    if request.method == method or (method == "GET" and request.method == "HEAD"):
+        return None
+    return _told(problem(405, f"This takes {method}.", headers={"Allow": method}))
+
+
+def _data(mine: Session | None, request: Request) -> Response:
+    """Refuse what is asked of a class of data; who asks for a set too many is told so first (specification 2.11)."""
+    if request.query_params.get("$method") == "entityset" and mine is not None:
+        quotas = mine.quotas
+        most = quotas.nb_entity_sets
+        if most is not None and quotas.current_values.nb_entity_sets >= most:
+            return _told(problem(429, f"This session has {most} entity sets, as many as it may: release one."))
+    return _told(problem(404, _LATER))
+
+
+def _raw_path(request: Request) -> bytes:
+    raw: bytes | None = request.scope.get("raw_path")
+    if raw is None:
+        raw = quote(str(request.scope["path"])).encode()
+    root = quote(str(request.scope.get("root_path", ""))).encode()
+    return raw.partition(b"?")[0].removeprefix(root)
+
+
+def _told(response: Response) -> Response:
+    """Tell an error as the original does."""
+    if response.status_code < 400:
+        return response
+    facts: dict[str, Any] = msgspec.json.decode(response.body)["error"]
+    error = {
+        "message": facts["message"],
+        "componentSignature": "ONS",
+        "errCode": facts.get("code", response.status_code),
+    }
+    headers = {name: text for name, text in response.headers.items() if name not in {"content-length", "content-type"}}
+    return Response(msgspec.json.encode({"__ERROR": [error]}), response.status_code, headers, JSON)
