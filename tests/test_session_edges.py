@@ -1,4 +1,7 @@
-"""The edge list of the specification (4.10), row by row; rows that differ on purpose say why."""
+"""The edge list of the specification (4.10), row by row; rows that differ on purpose say why.
+
+It is the same for the storage of the stored-procedure session and for that of a session of the web.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,14 @@ from onserver.redis.address import Address
 from onserver.testing.wait import wait_for
 
 
-@pytest.fixture
-def storage(redis_address: Address) -> Iterator[Storage]:
+@pytest.fixture(params=["stored procedure", "web"])
+def storage(redis_address: Address, request: pytest.FixtureRequest) -> Iterator[Storage]:
     with Server(f"t{uuid4().hex[:8]}", redis=f"unix://{redis_address.path}") as server:
-        with server.storage.use() as root:
+        storage = server.storage if request.param == "stored procedure" else server.sessions.open("web").storage
+        with storage.use() as root:
             root["x"] = {"y": 1, "deep": {"z": 2}}
             root["other"] = {"member": {"v": 1}}
-        yield server.storage
+        yield storage
 
 
 class InThread:
@@ -44,7 +48,7 @@ class InThread:
 
 
 def waiting(storage: Storage, key: str) -> bool:
-    return bool(storage._store.command("ZCARD", storage._store.key(f"st:w:{key}")))
+    return bool(storage._store.command("ZCARD", storage._store.key(f"{storage._space}w:{key}")))
 
 
 def write_without_use(storage: Storage) -> None:
@@ -178,6 +182,8 @@ ROWS: list[tuple[str, Callable[[Storage], None]]] = [
 ]
 
 
-@pytest.mark.parametrize("row", [row for _, row in ROWS], ids=[name for name, _ in ROWS])
+@pytest.mark.parametrize(
+    "row", [row for _, row in ROWS], ids=[f"row {n} {name}" for n, (name, _) in enumerate(ROWS, 1)]
+)
 def test_the_edge_list(storage: Storage, row: Callable[[Storage], None]) -> None:
     row(storage)

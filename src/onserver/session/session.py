@@ -328,7 +328,9 @@ class Session:
     def _place(self) -> Place | None:
         """Answer where this session is the one in which code of the web runs."""
         here = place()
-        return here if here is not None and here.session is not None and here.session.id == self.id else None
+        if here is None or here.session is None:
+            return None
+        return here if here.session is self or here.session.record.id == self._record.id else None
 
     def _note(self, record: SessionRecord) -> None:
         self._record, self._read_at = record, monotonic()
