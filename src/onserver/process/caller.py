@@ -22,6 +22,7 @@ from msgspec import Raw
 from onserver.errors import PrivilegeDenied
 from onserver.server import Server
 from onserver.session.context import Run, Served, current_run, served
+from onserver.session.running import running, served_here
 from onserver.session.session import Session
 from onserver.values import encode
 
@@ -158,6 +159,8 @@ def as_server() -> Generator[None]:
 
 def who_asks() -> Mapping[str, Any] | None:
     """Answer the snapshot of who asks here and now, not verified again; None for the server itself."""
+    if served_here.get() is None and running() is None:
+        return None  # most starts are made by programs like this, and each of them asks
     here, run = served(), current_run()
     if here is None and (run is None or run.caller is None or "kind" not in run.caller):
         return None

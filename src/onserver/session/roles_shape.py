@@ -1,6 +1,6 @@
 """The form of `roles.json` (specification 8.2): which keys there are, and what each may hold.
 
-`roles.schema.json` says the same to editors; `tests/test_roles_schema.py` holds the two together. What names mean
+`roles.schema.json` says the same to editors; `tests/test_roles_file.py` holds the two together. What names mean
 and whether they are declared is looked at by `roles_names`, and only in what has the right form.
 """
 
