@@ -142,7 +142,7 @@ def test_what_cannot_be_kept_is_refused_by_name() -> None:
 
     with pytest.raises(BadDeclaration, match="generator"):
         procedure(generator)
-    for option in ("requires", "retry", "timeout", "schedule"):
+    for option in ("retry", "timeout", "schedule"):
         with pytest.raises(BadDeclaration, match=option):
             procedure(**{option: "x"})(lambda: None)  # type: ignore[call-overload]
 
