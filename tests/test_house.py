@@ -50,13 +50,15 @@ def test_the_compose_file_is_one() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_there_is_a_service_for_redis_and_one_for_each_worker(compose: dict[str, Any]) -> None:
-    assert sorted(compose["services"]) == sorted(["redis", *WORKERS])
+def test_there_is_a_service_for_redis_the_web_and_each_worker(compose: dict[str, Any]) -> None:
+    assert sorted(compose["services"]) == sorted(["redis", "web", *WORKERS])
     for name, service in compose["services"].items():
         assert service["healthcheck"]["test"], name
-    for worker in WORKERS:
-        service = compose["services"][worker]
-        assert service["command"] == ["onserver", "worker", worker]
+    commands = {worker: ["onserver", "worker", worker] for worker in WORKERS}
+    commands["web"] = ["onserver", "web", "--bind", "0.0.0.0:8000"]
+    for name, command in commands.items():
+        service = compose["services"][name]
+        assert service["command"] == command
         assert service["depends_on"] == {"redis": {"condition": "service_healthy"}}
         assert {"ONSERVER_REDIS", "ONSERVER_SIGNING_KEY"} <= set(service["environment"])
 
@@ -66,10 +68,20 @@ def test_every_program_and_path_of_the_compose_file_exists(compose: dict[str, An
     for name, service in compose["services"].items():
         ours = "build" in service
         for command in (service["command"], service["healthcheck"]["test"][1:]):
-            assert command[0] in (scripts if ours else {"valkey-server", "valkey-cli"}), name
+            assert command[0] in ({*scripts, "python"} if ours else {"valkey-server", "valkey-cli"}), name
         for volume in service.get("volumes", []):
             source = volume.partition(":")[0]
             assert (ROOT / source).exists() if source.startswith(".") else source in compose["volumes"], volume
+
+
+def test_the_image_has_what_its_programs_import() -> None:
+    locked = (ROOT / "requirements/demo.txt").read_text()
+    for package in ("jinja2", "starlette", "uvicorn"):
+        assert f"\n{package}==" in locked, f"`onserver web` needs {package}"
+
+
+def test_the_web_service_is_reached_from_this_machine_alone(compose: dict[str, Any]) -> None:
+    assert compose["services"]["web"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
 def test_verbs_that_the_compose_file_uses_exist(compose: dict[str, Any]) -> None:
