@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -201,6 +203,20 @@ def test_restore_outside_of_a_request_does_nothing(sessions: Sessions) -> None:
     with serving(bob):
         assert ann.restore(token) is False  # not the session of this request
         assert bob.restore(token) is True
+
+
+def test_of_many_who_bring_it_at_a_time_one_gets_in(sessions: Sessions) -> None:
+    token = sessions.open("web", user="ann").create_otp()
+    guests = [sessions.open("web") for _ in range(8)]
+    start = threading.Barrier(len(guests))
+
+    def try_it(guest: Session) -> bool:
+        with serving(guest):
+            start.wait(60)
+            return session().restore(token) and session().user_name == "ann"
+
+    with ThreadPoolExecutor(len(guests)) as pool:
+        assert sorted(pool.map(try_it, guests)) == [False] * 7 + [True]
 
 
 def test_a_session_that_is_over_makes_none(sessions: Sessions) -> None:
