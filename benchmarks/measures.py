@@ -44,6 +44,7 @@ class Scale:
     claims: int
     sessions: dict[str, int]
     looks: int
+    requests: int
 
 
 FULL = Scale(
@@ -58,6 +59,7 @@ FULL = Scale(
     claims=300,
     sessions={"stock": 1000, "ours": 100_000},
     looks=2000,
+    requests=400,
 )
 QUICK = Scale(
     drain={"stock": 60, "ours": 60, "ordinary": 60},
@@ -71,6 +73,7 @@ QUICK = Scale(
     claims=20,
     sessions={"stock": 200, "ours": 400},
     looks=50,
+    requests=20,
 )
 
 
@@ -186,6 +189,11 @@ class Bench:
         with self.open() as (_, place):
             return place.client("many_sessions", self.scale.sessions[self.side], self.scale.looks)
 
+    def web(self) -> Figures:
+        """Requests with a session: ours, and what the frameworks have."""
+        with self.open() as (_, place):
+            return place.client("web_sessions", self.side, self.scale.requests)
+
     def _warm(self, place: Place, worker: Worker) -> None:
         place.client(self.side, "enqueue", "one", 4)
         worker.wait_count(4)
@@ -217,6 +225,7 @@ MEASURES: dict[str, tuple[Callable[[Bench], Figures], tuple[str, ...]]] = {
     "shared": (Bench.shared, ("stock", "ours")),
     "growth": (Bench.growth, ("stock", "ours")),
     "sessions": (Bench.sessions, ("stock", "ours")),
+    "web": (Bench.web, ("stock", "ours")),
 }
 #: What is measured in the first repetition only: it takes its time, and CPU time is steady.
 ONCE = frozenset({"growth", "sessions"})

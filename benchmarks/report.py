@@ -36,6 +36,8 @@ class Row(NamedTuple):
 _LOCK, _HINCRBY, _GET = "redis-py Lock, GET, SET", "HINCRBY", "GET"
 _THOUSAND, _GROWTH = "ours, a thousand queued", 1 / 1.5
 _FEW = "ours, a thousand sessions"
+#: As fast, as well as that can be told on a machine that does other things as well.
+_ABOUT = 0.9
 
 ROWS = [
     Row("drain of queued no-op processes", "drain", "per_s", "/s"),
@@ -91,6 +93,15 @@ ROWS = [
         "less",
         other=_THOUSAND,
         least=_GROWTH,
+    ),
+    *(
+        Row(f"{label}{way}", "web", f"{name}_{way}", "/s", other=other, judged=name != "starlette", least=_ABOUT)
+        for name, label, other in (
+            ("starlette", "request of Starlette, session ", "its own: in the cookie"),
+            ("flask", "request of Flask, session ", "Flask-Session"),
+            ("django", "request of Django, session ", "django-redis"),
+        )
+        for way in ("untouched", "read", "written")
     ),
     *(
         Row(label, "sessions", figure, unit, "less", other=_FEW, least=_GROWTH)

@@ -84,3 +84,11 @@ def test_a_cost_that_grows_is_named() -> None:
 def test_a_row_in_which_celery_is_better_is_named() -> None:
     found = report.lines(results([{"callers_per_s": 10.0}], [{"callers_per_s": 5.0}]))
     assert report.slower(found) == ["32 callers in one program"]
+
+
+def test_requests_with_sessions_are_compared_with_those_of_the_frameworks(tmp_path: Path) -> None:
+    written = run(tmp_path / "out.json", "--only", "web")
+    assert isinstance(written["rows"], list)
+    assert len(written["rows"]) == 9
+    assert all(row["stock"] > 0 and row["ours"] > 0 for row in written["rows"])
+    assert [row["judged"] for row in written["rows"]] == [False] * 3 + [True] * 6, "Starlette's has no server to ask"

@@ -82,7 +82,9 @@ class SessionMiddleware:
 
         async def answer(message: Message) -> None:
             if message["type"] in STARTS:
-                headers = await run_in_threadpool(_finish, request, scope["session"])
+                values = scope["session"]
+                waits = own is not None and (values.modified or own.looked)
+                headers = await run_in_threadpool(_finish, request, values) if waits else _finish(request, values)
                 add_headers(message, headers if around is None else [])  # who has begun the request gives the cookie
             await send(message)
 
