@@ -14,7 +14,7 @@ from onserver.errors import PrivilegeDenied
 from onserver.process.record import read_record
 from onserver.testing.inline import OnServer
 from onserver.web.gateway import Gateway
-from tests.web_project import browser, declaring, make_project, opened
+from tests.web_project import ROLES, browser, declaring, make_project, opened
 
 
 @pytest.fixture
@@ -250,6 +250,36 @@ async def test_whoever_signs_in_gets_a_new_id(shop: OnServer) -> None:
         async with browser(Gateway()) as other:
             other.cookies = thief
             assert (await other.get("/4DACTION/action_Session")).text == "4DACTION --> Session is not CreateInvoices"
+
+
+async def test_where_everything_is_restricted_a_permission_opens_it(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    allowed = '"allowed": [{"applyTo": "shop.rest", "type": "method", "execute": ["guest"]}]'
+    roles = ROLES.replace('"allowed": []', allowed).replace(
+        '"restrictedByDefault": false', '"restrictedByDefault": true'
+    )
+    with declaring():
+        declare()
+        shop = opened(request, monkeypatch, make_project(tmp_path / "shop", roles=roles))
+        async with browser(Gateway()) as ann:
+            assert (await ann.get("/action/shop.rest")).status_code == 200
+            assert (await ann.get("/action/shop.whoami")).status_code == 403
+            assert (await ann.post("/action/shop.report", data={"year": "1"})).status_code == 403
+    assert shop.calls("shop.whoami") == shop.calls("shop.report") == []
+
+
+async def test_row_26_a_token_brings_a_call_into_the_session_that_has_made_it(shop: OnServer) -> None:
+    async with browser(Gateway()) as ann, browser(Gateway()) as phone:
+        await ann.post("/action/shop.login", json={"user": "ann"})
+        identity = (await ann.get("/action/whoami")).json()[0]
+        found = shop.server.sessions.find(identity)
+        assert found is not None
+        token = found.create_otp()
+        assert (await phone.get(f"/action/whoami?$4DSID={token}")).json()[0] == identity
+        assert (await phone.get("/4DACTION/action_Session")).text == "4DACTION --> Session is CreateInvoices"
+        async with browser(Gateway()) as late:  # it is spent
+            assert (await late.get(f"/action/whoami?$4DSID={token}")).json()[0] != identity
 
 
 async def test_in_maintenance_it_says_so(shop: OnServer) -> None:

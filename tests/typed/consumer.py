@@ -30,6 +30,7 @@ from onserver import (
     procedure,
     process,
     restore_info,
+    server_method,
     session,
 )
 from onserver.process.current import ThisProcess
@@ -51,6 +52,31 @@ def add(x: int, y: int) -> int:
 def total(values: list[float]) -> float:
     """Sum up."""
     return sum(values)
+
+
+@server_method(published=True, requires="invoices.read")
+def whoami(prefix: str) -> str:
+    """Say who asks."""
+    return prefix + session().user_name
+
+
+@server_method
+async def looked_up(key: int) -> list[str]:
+    """Look up."""
+    return [str(key)]
+
+
+def call_server_methods() -> None:
+    """Called they answer what their functions do; started they are processes."""
+    assert_type(whoami("I am "), str)
+    assert_type(execute_on_server(whoami, "I am "), Process[str])
+    assert_type(whoami.published, bool)
+    assert_type(looked_up.start(1), Process[list[str]])
+
+
+async def await_server_method() -> None:
+    """An `async def` one is awaited."""
+    assert_type(await looked_up(1), list[str])
 
 
 @procedure

@@ -41,7 +41,6 @@ class Actions:
 
     def __init__(self, server: Server, door: Door, component: str = "") -> None:
         self._server = server
-        self._threads = server.part(Threads)
         self._door = door
         self._component = component
 
@@ -55,7 +54,7 @@ class Actions:
     async def _answer(self, request: Request) -> Response:
         server, name = self._server, request.path_params["name"]
         body = await read_body(request, server.settings.web.max_body_bytes)
-        await self._threads.run(self._door.admit, told(request, body))
+        await self._server.part(Threads).run(self._door.admit, told(request, body))
         found = find_published(server, name, self._component)
         if found is None:
             return problem(404, "Not found.")
@@ -67,7 +66,7 @@ class Actions:
             return answer_of(value, found.answers)
         if request.method != "POST":
             return problem(405, "A process is started by POST.", headers={"Allow": "POST"})
-        process = await self._threads.run(server.part(Sender).put, found.order, args, kwargs)
+        process = await self._server.part(Threads).run(server.part(Sender).put, found.order, args, kwargs)
         where = f"{request.scope.get('root_path', '')}/processes/{process.number}"
         started = answer_of({"process": process.number, "procedure": found.name, "location": where}, status=202)
         started.headers["Location"] = where

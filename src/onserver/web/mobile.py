@@ -44,7 +44,6 @@ class Mobile:
 
     def __init__(self, server: Server, door: Door) -> None:
         self._server = server
-        self._threads = server.part(Threads)
         self._door = door
 
     def routes(self) -> list[Route]:
@@ -80,7 +79,7 @@ class Mobile:
             action=request.path_params["name"],
             context=_object(facts, "context"),
             parameters=_object(facts, "parameters"),
-            user=await self._threads.run(_user_here),
+            user=await self._server.part(Threads).run(_user_here),
         )
         answers = await self._answers(MOBILE_APP_ACTION, asked)
         if not answers:
@@ -97,7 +96,7 @@ class Mobile:
             return problem(404, "Not found.")
         if not all(answer is True for answer in answers):
             return problem(401, "Name or password is wrong.")
-        await self._threads.run(_name_session, user)
+        await self._server.part(Threads).run(_name_session, user)
         return answer_of({"result": True})
 
     async def _facts(self, request: Request) -> Mapping[str, Any]:
@@ -107,7 +106,7 @@ class Mobile:
 
     async def _answers(self, kind: str, argument: HookArgument) -> list[Any]:
         """Answer what each hook returns; one that fails has returned False."""
-        return await self._threads.run(self._asked, kind, argument)
+        return await self._server.part(Threads).run(self._asked, kind, argument)
 
     def _asked(self, kind: str, argument: HookArgument) -> list[Any]:
         answers: list[Any] = []

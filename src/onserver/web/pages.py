@@ -54,7 +54,6 @@ class Pages:
 
     def __init__(self, server: Server, door: Door, folder: Path, component: str = "") -> None:
         self._server = server
-        self._threads = server.part(Threads)
         self._door = door
         self._component = component
         self._environment = _environment(folder, code_tags=server.settings.web.code_tags)
@@ -66,7 +65,7 @@ class Pages:
     async def _answer(self, request: Request) -> Response:
         body = await read_body(request, self._server.settings.web.max_body_bytes)
         asked = told(request, body)
-        return await self._threads.run(self._written, asked, request.path_params["path"])
+        return await self._server.part(Threads).run(self._written, asked, request.path_params["path"])
 
     def _written(self, asked: WebRequest, path: str) -> Response:
         template = self._found(path or _HOME)
