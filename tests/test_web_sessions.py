@@ -21,6 +21,7 @@ from onserver.session.record import SessionRecord
 from onserver.testing import wait_for
 from onserver.web import WebSession, WebSessions
 from onserver.web.cookie import CookieRules
+from onserver.web.devices import devices, sign_out
 from onserver.web_settings import WebSettings
 from tests.floor import Floor, open_floor
 
@@ -539,3 +540,25 @@ def test_a_cookie_is_read(header: str, value: str) -> None:
 def test_a_setting_cannot_break_the_header(key: str) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert({key: "a; Domain=evil\r\nX: y"}, WebSettings)
+
+
+# -- devices
+
+
+def test_a_user_sees_where_they_are_signed_in_and_signs_out_elsewhere(floor: Floor) -> None:
+    browsers = [Browser(floor, ip=f"192.0.2.{number}") for number in range(3)]
+    ids = [browser.get(sign_in) for browser in browsers]
+    Browser(floor).get(lambda: sign_in("bob"))
+    Browser(floor).get(keep)
+    assert {one.ip for one in devices("ann")} == {"192.0.2.0", "192.0.2.1", "192.0.2.2"}
+    assert devices("") == []
+    assert sorted(sign_out("ann", by="ann", but=ids[0])) == sorted(ids[1:])
+    assert [browser.get(lambda: session().user_name) for browser in browsers] == ["ann", "", ""]
+    assert [one.id for one in devices("ann")] == [ids[0]]
+    assert len(devices("bob")) == 1
+
+
+def test_all_pages_of_sessions_are_looked_through(floor: Floor) -> None:
+    for _ in range(450):
+        floor.server.sessions.open("web", user="ann")
+    assert len(devices("ann")) == 450

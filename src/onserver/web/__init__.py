@@ -14,6 +14,8 @@ from onserver.lazy import module_getattr
 
 if TYPE_CHECKING:
     from onserver.web.cookie import CookieRules as CookieRules
+    from onserver.web.devices import devices as devices
+    from onserver.web.devices import sign_out as sign_out
     from onserver.web.middleware import SessionMiddleware as SessionMiddleware
     from onserver.web.middleware import requires as requires
     from onserver.web.middleware import web_session as web_session
@@ -28,7 +30,9 @@ _NAMES: Final = {
     "WSGISessionMiddleware": "onserver.web.wsgi:WSGISessionMiddleware",
     "WebSession": "onserver.web.web_session:WebSession",
     "WebSessions": "onserver.web.requests:WebSessions",
+    "devices": "onserver.web.devices:devices",
     "requires": "onserver.web.middleware:requires",
+    "sign_out": "onserver.web.devices:sign_out",
     "web_session": "onserver.web.middleware:web_session",
     "web_sessions": "onserver.web.requests:web_sessions",
 }
@@ -39,7 +43,9 @@ __all__ = [
     "WSGISessionMiddleware",
     "WebSession",
     "WebSessions",
+    "devices",
     "requires",
+    "sign_out",
     "web_session",
     "web_sessions",
 ]
