@@ -14,8 +14,9 @@ from onserver.backup.cut import Cut, CutFacts
 from onserver.backup.stream import Entry, read
 from onserver.errors import BackupCorrupt, CutLost, CutNeverEnds
 from onserver.redis.address import Address
+from onserver.redis.catalogue import CATALOGUE
 from onserver.redis.embedded import Embedded
-from onserver.redis.keys import CATALOGUE, find_orphans, key_of, scan
+from onserver.redis.keys import find_orphans, key_of, scan
 from onserver.redis.saved import part_of, words
 from onserver.redis.scripts import read_fragment
 from onserver.redis.store import Store

@@ -19,7 +19,7 @@ is another's, or nobody's, and gives up: what was written meanwhile was not note
 anything: it takes the cut over.
 
 What is `derived` (queues, indexes, histories) is made anew from the records by whoever restores, and what is `live`
-means nothing to him; `redis.keys` says of each key which it is.
+means nothing to him; `redis.catalogue` says of each key which it is.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Who owns a key of a server: why one without a lifetime of its own may be there, or that it may not.
 
-Each function is the judge of some lines of the catalogue, `keys`. It gets the facts, the full key, and the word that
+Each function is the judge of some lines of `catalogue`. It gets the facts, the full key, and the word that
 the pattern's placeholder stands for, and answers why the key is an orphan, or nothing. It is asked only about keys
 without a lifetime.
 """

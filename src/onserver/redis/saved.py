@@ -1,7 +1,7 @@
 """Which keys a backup has, told by the words with which they begin: for each key that is read, and for each write.
 
-`keys` says it of each pattern. The scripts look at a key's first word, or its first two where the first does not tell
-(`st:e` is saved and `st:l` is not); of the storage of a session its first and third (`ss:e` of `ss:ID:e:ENTRY`).
+`catalogue` says it of each pattern. The scripts look at a key's first word, or its first two where the first does not
+tell (`st:e` is saved and `st:l` is not); of the storage of a session its first and third (`ss:e` of `ss:ID:e:ENTRY`).
 `lua/fragments/mark.lua` has the same words.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Final, Literal
 
-from onserver.redis.keys import CATALOGUE, Key
+from onserver.redis.catalogue import CATALOGUE, Key
 
 Part = Literal["server", "storage", "sessions", "processes", "schedule"]
 PARTS: Final[tuple[Part, ...]] = ("server", "storage", "sessions", "processes", "schedule")

@@ -20,8 +20,8 @@ from onserver.checkpoint import count_unstoppable
 from onserver.crash import crash_point
 from onserver.errors import BrokerUnavailable, LockLost, MemberFenced, NotShareable, VersionConflict
 from onserver.redis.store import Store
-from onserver.session.cache import Reads
 from onserver.session.draft import Pen, draft
+from onserver.session.entry import Reads
 from onserver.session.facts import who
 from onserver.session.lock import Granted, Locks, Ticket, new_ticket
 from onserver.session.root import Root, Write, encode_entry

@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, cast
 
 from hiredis import PushNotification
 
@@ -34,60 +34,10 @@ from onserver.interrupt import shielded
 from onserver.redis.answers import LinkError, ScriptRefused, Silent
 from onserver.redis.link import Link
 from onserver.redis.store import Store
-from onserver.values import decode, freeze
+from onserver.session.entry import Entry, read_entry
 
 _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_ENTRIES: Final = 100_000
-
-
-class Entry(NamedTuple):
-    """One top-level entry as it was read; its value is read-only."""
-
-    value: Any
-    #: Grows by one with each commit; 0 when there is no such entry.
-    version: int
-    #: "v" a value, "c" a counter, empty when there is no such entry.
-    kind: str
-
-
-ABSENT: Final = Entry(None, 0, "")
-
-
-def read_entry(key: str, reply: list[Any]) -> Entry:
-    """Make an entry of what HMGET v n k answers."""
-    data, version, kind = reply
-    if data is None:
-        return ABSENT
-    value = int(data) if kind == b"c" else freeze(decode(data), key)
-    return Entry(value, int(version), kind.decode())
-
-
-class Reads(Protocol):
-    """What a storage reads from: a `Cache`, or one space of several in a cache that they share."""
-
-    def entry(self, key: str) -> Entry:
-        """The entry as last committed, `ABSENT` if there is none."""
-        ...
-
-    def cached(self, key: str) -> Entry | None:
-        """The entry if it is here and new enough, without ever waiting."""
-        ...
-
-    def names(self) -> frozenset[str]:
-        """The names of all entries."""
-        ...
-
-    def require(self, change: int) -> None:
-        """Have the next read see everything up to this change."""
-        ...
-
-    def wrote(self, versions: Mapping[str, int], change: int) -> None:
-        """This program has committed `change`: these entries, which now have these versions (0: removed)."""
-        ...
-
-    def close(self) -> None:
-        """Drop the connection and everything that was read, if it is this one's."""
-        ...
 
 
 class Cache:

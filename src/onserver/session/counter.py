@@ -5,7 +5,7 @@ from __future__ import annotations
 from onserver.checkpoint import acheckpoint, checkpoint
 from onserver.errors import NotShareable
 from onserver.redis.store import Store
-from onserver.session.cache import Reads
+from onserver.session.entry import Reads
 from onserver.session.root import check_name
 from onserver.session.running import running
 from onserver.session.sender import next_nonce

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any, NamedTuple
 
 from onserver.errors import NotInUse, NotShareable, TooLarge
-from onserver.session.cache import Entry
 from onserver.session.draft import Pen
+from onserver.session.entry import Entry
 from onserver.values import decode, encode, freeze
 
 _LONGEST_NAME = 255

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from onserver.interrupt import shielded
 from onserver.redis.store import Store
-from onserver.session.cache import Cache, Entry
+from onserver.session.cache import Cache
+from onserver.session.entry import Entry
 
 _ENTRY, _INDEX = "e:", "index"
 

@@ -17,8 +17,9 @@ from onserver.checkpoint import acheckpoint, checkpoint
 from onserver.errors import SyncInAsyncError
 from onserver.redis.store import Store
 from onserver.session.block import Block, Blocks
-from onserver.session.cache import Cache, Entry, Reads
+from onserver.session.cache import Cache
 from onserver.session.counter import Counter
+from onserver.session.entry import Entry, Reads
 from onserver.session.lock import Locks
 from onserver.session.root import Root, check_name
 from onserver.session.running import Running

@@ -3,7 +3,7 @@
 -- `redis` looks at each key before it is written. A command that is not known to read is taken for one that writes.
 --   T .. cut        string  who cuts; 10 s, renewed every second. Or 'restore:TOKEN', until that restore has ended
 --   T .. cut:dirty  set     keys, without T, that were written since the cut last read them
--- SAVED are the words with which saved keys begin, as in keys.py; a test compares them.
+-- SAVED are the words with which saved keys begin, as in catalogue.py; a test compares them.
 local SAVED =
   'server numbers hooks failure users procedures aliases p boxes box vars log key rate paused schedules schedule note ' ..
   'chord group st:e sg:e revoked s sm dropped drops emptying ss:e'
