@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from onserver import procedure
-from onserver.cluster.sweep import end_sessions
+from onserver.cluster.sweep import end_sessions, sweep
 from onserver.errors import MemberFenced, NotInUse, SessionExpired
 from onserver.life.epoch import open_epoch, run_epoch
 from onserver.redis.address import Address
@@ -297,6 +297,15 @@ def test_the_leader_removes_what_is_over_with_large_storages(sessions: Sessions,
     end_sessions(floor.store)
     assert sessions.counts()["web"] == 0
     assert floor.store.command("EXISTS", floor.store.key("emptying")) == 0
+    assert keys_of(floor, f"ss:{session.id}:") == []
+
+
+def test_the_leader_does_so_when_it_sweeps(sessions: Sessions, floor: Floor) -> None:
+    session = sessions.open("web", idle_seconds=60)
+    session.storage.counter("seen").add(1)
+    floor.advance(61)
+    assert sweep(floor.member) == []
+    assert sessions.counts()["web"] == 0
     assert keys_of(floor, f"ss:{session.id}:") == []
 
 
