@@ -17,6 +17,7 @@ from onserver.redis.keys import scan
 from onserver.session.context import Served, serving, session
 from onserver.session.record import Kind
 from onserver.session.sessions import Sessions
+from onserver.web.web_session import WebSession
 from tests.floor import Floor, open_floor
 
 HOUR = 3600
@@ -312,6 +313,12 @@ def test_code_that_was_carried_over_reads_the_same(sessions: Sessions) -> None:
     assert ann.clearPrivileges() is True
     with serving(ann):
         ann.demote(ann.promote("x"))
+
+
+def test_what_a_kind_of_session_changes_has_both_names() -> None:
+    assert WebSession.setPrivileges is WebSession.set_privileges
+    assert WebSession.expirationDate is WebSession.expiration_date
+    assert WebSession.hasPrivilege is WebSession.has_privilege
 
 
 def test_messages_are_taken_once(sessions: Sessions) -> None:

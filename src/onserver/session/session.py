@@ -20,21 +20,31 @@ from typing import Final, Protocol
 
 import msgspec
 
-from onserver.errors import PrivilegeDenied, SessionExpired
-from onserver.session.given import Given, facts_given
 from onserver.session.info import Info, info_of
-from onserver.session.promotions import Place, place, scope_in
+from onserver.session.privileged import Privileged
 from onserver.session.quotas import QuotaManager
 from onserver.session.record import SessionRecord
 from onserver.session.records import Message, SessionRecords
 from onserver.session.roles import Roles
-from onserver.session.roles_resources import Action, Resource, Verdict
 from onserver.session.storage import Storage
 
 #: The shortest time that a session of the web may last unused, and the one of a session that has no such limit.
 LEAST_IDLE_MINUTES: Final = 60
 #: How long a token of a session that is not of the web is good for, and the shortest time of any.
 LEAST_TOKEN_SECONDS: Final = 10
+
+#: The original's spelling of names.
+_SPELLED: Final = {
+    "userName": "user_name",
+    "idleTimeout": "idle_timeout",
+    "expirationDate": "expiration_date",
+    "setPrivileges": "set_privileges",
+    "clearPrivileges": "clear_privileges",
+    "getPrivileges": "get_privileges",
+    "hasPrivilege": "has_privilege",
+    "isGuest": "is_guest",
+    "createOTP": "create_otp",
+}
 
 
 class Keeping(Protocol):
@@ -54,7 +64,7 @@ class Keeping(Protocol):
         ...
 
 
-class Session:
+class Session(Privileged):
     """A session.
 
     Args:
@@ -159,123 +169,6 @@ class Session:
         self._read_at = float("-inf")
         return self._sessions.close(self.id)
 
-    # -- what it may
-
-    @property
-    def roles(self) -> Roles:
-        """What `roles.json` says now."""
-        return self._roles()
-
-    @property
-    def privileges(self) -> list[str]:
-        """The same as `get_privileges()`."""
-        return self.get_privileges()
-
-    def set_privileges(self, given: Given) -> bool:
-        """Give the session privileges, in place of those that it has.
-
-        Args:
-            given: names of privileges, as a text with commas or a list; or a dict of `privileges` and `roles`, each a
-                text or a list, and `userName`, which is taken in sessions of the web only. A dict of `userName` alone
-                leaves privileges as they are. Names that `roles.json` does not declare are left out.
-
-        Returns:
-            True.
-
-        Raises:
-            TypeError: it is none of these; nothing was changed.
-            SessionExpired: ONS-4102.
-
-        Example:
-            >>> Server.current().sessions.open("web").set_privileges({"userName": "ann", "roles": ["clerk"]})
-            True
-
-        4D: `.setPrivileges()`.
-        """
-        facts = facts_given(given, self._roles())
-        if self._record.kind != "web":
-            facts.pop("user", None)
-        self._note(self._records.write(self.id, **facts))
-        return True
-
-    def clear_privileges(self) -> bool:
-        """Take all privileges and roles from the session, but not what is promoted. Its user name stays.
-
-        Returns:
-            True.
-
-        Raises:
-            SessionExpired: ONS-4102.
-        """
-        self._note(self._records.write(self.id, privileges=(), roles=()))
-        return True
-
-    def get_privileges(self) -> list[str]:
-        """Return the names of its privileges: those that were set, those of its roles, and what is included in them.
-
-        What is included stands before what includes it; each name stands once, as it is declared. What is promoted is
-        not among them.
-        """
-        return list(self._roles().listed(self.record.granted))
-
-    def has_privilege(self, name: str) -> bool:
-        """Whether it has a privilege, or the function that asks is promoted for it."""
-        return bool(self._roles().holds(self._held(), name))
-
-    def require(self, *names: str) -> None:
-        """Refuse a session that lacks one of these privileges.
-
-        Raises:
-            PrivilegeDenied: ONS-4103, for the first one that is missing.
-            SessionExpired: ONS-4102, it is over.
-        """
-        for name in names:
-            if not self.has_privilege(name):
-                if self._over:
-                    raise SessionExpired(self.id)
-                record = self._record
-                raise PrivilegeDenied(name, record.user, record.roles, self._roles().givers(name))
-
-    def may(self, action: Action, resource: Resource) -> Verdict:
-        """Tell whether what runs here may access something, by the permissions of `roles.json`, and why.
-
-        Args:
-            action: `create`, `read`, `update`, `drop` or `execute`.
-            resource: what is accessed.
-        """
-        return self._roles().may(self._held(), action, resource)
-
-    def is_guest(self) -> bool:
-        """Whether nobody has logged in; only a session of the web can be a guest's.
-
-        With `forceLogin` it is one until `set_privileges` is called, else as long as it has no privilege.
-        """
-        record, roles = self.record, self._roles()
-        if record.kind != "web":
-            return False
-        return not record.is_set if roles.force_login else not roles.expand(record.granted)
-
-    def promote(self, name: str) -> int:
-        """Give what runs here a privilege, until the function that calls this ends.
-
-        Returns:
-            A number for `demote`; 0, and nothing was done, where `roles.json` does not declare the privilege, it is
-            promoted already, or this is not the session of a web request that is running here.
-
-        4D: `.promote()`.
-        """
-        here, roles = self._place(), self._roles()
-        if here is None or roles.spelled(name) is None:
-            return 0
-        scope = scope_in(here)
-        return 0 if roles.holds(scope.privileges, name) else scope.promote(name)
-
-    def demote(self, number: int) -> None:
-        """Undo a promotion; a number that stands for none does nothing."""
-        here = self._place()
-        if here is not None:
-            scope_in(here).demote(number)
-
     # -- one-time tokens
 
     def create_otp(self, seconds: float | None = None) -> str:
@@ -320,18 +213,6 @@ class Session:
 
     # -- inside
 
-    def _held(self) -> tuple[str, ...]:
-        """Answer what was given to it, and what is promoted here."""
-        here = self._place()
-        return (*self.record.granted, *scope_in(here).privileges) if here else self.record.granted
-
-    def _place(self) -> Place | None:
-        """Answer where this session is the one in which code of the web runs."""
-        here = place()
-        if here is None or here.session is None:
-            return None
-        return here if here.session is self or here.session.record.id == self._record.id else None
-
     def _note(self, record: SessionRecord) -> None:
         self._record, self._read_at = record, monotonic()
 
@@ -345,13 +226,20 @@ class Session:
     def __repr__(self) -> str:
         return f"<Session {self.id} of {self._record.user or 'a guest'}>"
 
-    # the original's spelling
+    def __init_subclass__(cls) -> None:
+        """Let what a subclass changes be changed under the original's name as well."""
+        super().__init_subclass__()
+        for spelled, name in _SPELLED.items():
+            if name in vars(cls):
+                setattr(cls, spelled, vars(cls)[name])
+
+    # the original's spelling, which `_SPELLED` lists
     userName = user_name  # noqa: N815
     idleTimeout = idle_timeout  # noqa: N815
     expirationDate = expiration_date  # noqa: N815
-    setPrivileges = set_privileges  # noqa: N815
-    clearPrivileges = clear_privileges  # noqa: N815
-    getPrivileges = get_privileges  # noqa: N815
-    hasPrivilege = has_privilege  # noqa: N815
-    isGuest = is_guest  # noqa: N815
+    setPrivileges = Privileged.set_privileges  # noqa: N815
+    clearPrivileges = Privileged.clear_privileges  # noqa: N815
+    getPrivileges = Privileged.get_privileges  # noqa: N815
+    hasPrivilege = Privileged.has_privilege  # noqa: N815
+    isGuest = Privileged.is_guest  # noqa: N815
     createOTP = create_otp  # noqa: N815
