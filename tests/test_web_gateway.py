@@ -15,7 +15,7 @@ from starlette.routing import Mount
 from onserver import Server, server_method, session
 from onserver.errors import ImportFailed
 from onserver.testing.inline import OnServer
-from onserver.web.gateway import Gateway
+from onserver.web import Gateway, SessionMiddleware
 from tests.web_project import browser, declaring, make_project, opened
 
 COMPONENT = """
@@ -115,8 +115,6 @@ def test_a_component_that_the_project_does_not_have(shop: OnServer) -> None:
 
 async def test_mounted_in_another_the_web_server_that_was_asked_wins(shop: OnServer) -> None:
     """Specification 1.4: in the component's code, `session()` is that of the web server that got the request."""
-    from onserver.web import SessionMiddleware  # noqa: PLC0415  # beside what it stands in front of
-
     billing = component_of(shop)
     inside = Starlette(routes=[Mount("/billing", Gateway(component=billing))])
     async with browser(SessionMiddleware(inside)) as ann:  # type: ignore[arg-type]

@@ -2,8 +2,9 @@
 
     from onserver.web import SessionMiddleware          # ASGI: FastAPI, Starlette, Litestar, Quart …
     from onserver.web import WSGISessionMiddleware      # WSGI: Flask, Django, Bottle …
+    from onserver.web import Gateway                    # a web server for a project that has none
 
-None of them needs a web framework, or loads one.
+The middlewares need no web framework, and load none; the gateway is made with Starlette.
 """
 
 import sys
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from onserver.web.cookie import CookieRules as CookieRules
     from onserver.web.devices import devices as devices
     from onserver.web.devices import sign_out as sign_out
+    from onserver.web.gateway import Gateway as Gateway
     from onserver.web.middleware import SessionMiddleware as SessionMiddleware
     from onserver.web.middleware import requires as requires
     from onserver.web.middleware import web_session as web_session
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 _NAMES: Final = {
     "CookieRules": "onserver.web.cookie:CookieRules",
+    "Gateway": "onserver.web.gateway:Gateway",
     "SessionMiddleware": "onserver.web.middleware:SessionMiddleware",
     "WSGISessionMiddleware": "onserver.web.wsgi:WSGISessionMiddleware",
     "WebSession": "onserver.web.web_session:WebSession",
@@ -39,6 +42,7 @@ _NAMES: Final = {
 
 __all__ = [
     "CookieRules",
+    "Gateway",
     "SessionMiddleware",
     "WSGISessionMiddleware",
     "WebSession",
