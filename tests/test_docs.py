@@ -2,8 +2,9 @@
 
 A page is run from top to bottom in a folder of its own, as its reader would. In a block `python` whose first line is
 `# PATH.py` the file is written; another one is run. `print(…)  # VALUE` has to print that value. A block `json` below a
-line that ends with a path is that file. In a block `console` the lines that begin with `$` are run, and the lines below
-are what they print, `…` standing for anything. What serves (`onserver dev`) goes on while the page does.
+line that ends with a path is that file, and so is one `html`. In a block `console` the lines that begin with `$` are
+run, and the lines below are what they print, `…` standing for anything. What serves (`onserver dev`) goes on while the
+page does.
 """
 
 import ast
@@ -48,6 +49,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SERVES = {
     "onserver dev": " ready",
     "onserver worker": " ready",
+    "onserver web": "serving http",
     "celery -A workers worker": " ready.",
     "gunicorn": "Booting worker",
 }
@@ -70,7 +72,7 @@ def blocks(page: Path) -> list[Block]:
     text = page.read_text(encoding="utf-8")
     made = []
     for found in BLOCK.finditer(text):
-        file = re.search(r"`(\S+\.json)`:\n+$", text[: found.start()])
+        file = re.search(r"`(\S+\.(?:json|html))`:\n+$", text[: found.start()])
         made.append(Block(text.count("\n", 0, found.start()) + 2, found[1], found[2], file[1] if file else ""))
     return made
 
@@ -109,8 +111,10 @@ class Run:
         place = f"{named(self.page)}:{block.line}"
         if block.language == "python":
             self.python(block.text, place)
-        elif block.language == "json" and block.file:
-            (self.folder / block.file).write_text(block.text)
+        elif block.language in ("json", "html") and block.file:
+            target = self.folder / block.file
+            target.parent.mkdir(exist_ok=True)
+            target.write_text(block.text)
         elif block.language == "console":
             for typed, expected in commands(block.text):
                 self.command(typed, expected, place)
@@ -332,7 +336,8 @@ def test_the_tests_that_a_page_names_are_there(page: Path) -> None:
         assert (ROOT / file).is_file(), file
         if test:
             tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-            assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"{file}::{test}"
+            functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+            assert test in {node.name for node in tree.body if isinstance(node, functions)}, f"{file}::{test}"
 
 
 # ---- the reference
