@@ -30,10 +30,10 @@ def test_every_verb_of_the_table_is_there() -> None:
 
 
 def test_an_unknown_verb_is_status_2_and_the_nearest_is_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["nwe"]) == 2
+    assert run(["worker2"]) == 2
     shown = capsys.readouterr()
     assert not shown.out
-    assert "Did you mean `new`?" in shown.err
+    assert "Did you mean `worker`?" in shown.err
 
 
 @pytest.mark.parametrize("words", [["--json", "nwe"], ["new", "--json", "--nonsense"]])

@@ -57,5 +57,5 @@ def test_every_error_has_a_status() -> None:
     plain = {errors.OnServerError}
     assert {family for family in families if exits.status_of(family.__new__(family)) == exits.FAILED} - plain == {
         errors.ProcessError, errors.ProcedureFailed, errors.ProcessAborted, errors.ProcessLost, errors.ProcessDead,
-        errors.SyncInAsyncError, errors.HookFailed,
+        errors.SyncInAsyncError, errors.HookFailed, errors.ProcessNotStarted,
     }  # fmt: skip

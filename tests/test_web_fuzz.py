@@ -24,6 +24,7 @@ from tests.test_rest import CLOSED, shop_of
 
 #: Cases of each of the two tests, and of each in `make test-long`.
 FEW, MANY = 250, 5_000
+LONG = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 #: Pieces that paths are made of: what means something, what nearly does, and what other programs stumble over.
 PIECES = [
@@ -97,7 +98,7 @@ def require_shut(opened: OnServer) -> None:
     assert [record.id for record in opened.server.sessions.listed("web", limit=10_000) if record.granted] == []
 
 
-@pytest.mark.parametrize("number", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
+@pytest.mark.parametrize("number", [FEW, pytest.param(MANY, marks=LONG)])
 def test_requests_of_the_description_and_against_it(closed: OnServer, number: int) -> None:
     app = Gateway(closed.server)
     schema: Any = schemathesis.openapi.from_asgi("/openapi.json", app)
@@ -120,7 +121,7 @@ def test_requests_of_the_description_and_against_it(closed: OnServer, number: in
     assert {200, 400, 401, 403} <= statuses  # all doors were tried
 
 
-@pytest.mark.parametrize("number", [FEW, pytest.param(MANY, marks=pytest.mark.long)])
+@pytest.mark.parametrize("number", [FEW, pytest.param(MANY, marks=LONG)])
 def test_paths_of_pieces(closed: OnServer, number: int) -> None:
     app = Gateway(closed.server)
     statuses: set[int] = set()

@@ -129,12 +129,12 @@ async def events(server: Server, record: Record, mine: Session, seen: str) -> As
         mine: the session that has started it.
         seen: id of the event that was seen last; empty for none.
     """
-    told = _Shown(seen, state=record.state.value)
+    told, identity = _Shown(seen, state=record.state.value), mine.record.id
     following = Following(server, record.number, None)
     yield f"retry: {RETRY_MS}\n" + _event("state", {"process": record.number, "state": told.state})
     while True:
         news = await following.news(told.kept, HEARTBEAT_SECONDS)
-        if await asyncio.to_thread(server.sessions.find, mine.record.id) is None:
+        if await asyncio.to_thread(server.sessions.find, identity) is None:
             return  # logged out or dropped meanwhile
         if news is None:
             yield await _alive(server, record.number, told)
