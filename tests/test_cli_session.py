@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,7 +57,12 @@ Run = Callable[..., Ran]
 
 
 @pytest.fixture
-def project(store: Store, redis_address: Address, tmp_path: Path) -> Path:
+def project(
+    store: Store, redis_address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    for name in _loaded():  # the `tasks` of another project, which a test before this one has loaded
+        monkeypatch.delitem(sys.modules, name)
     (tmp_path / "config").mkdir()
     (tmp_path / "tasks").mkdir()
     settings = f'name = "{store.name}"\nredis = "unix://{redis_address.path}"\n'
@@ -64,7 +70,13 @@ def project(store: Store, redis_address: Address, tmp_path: Path) -> Path:
     (tmp_path / "config/roles.json").write_text(json.dumps(ROLES))
     (tmp_path / "tasks/__init__.py").write_text("")
     (tmp_path / "tasks/shop.py").write_text(TASKS)
-    return tmp_path
+    yield tmp_path
+    for name in _loaded():
+        del sys.modules[name]
+
+
+def _loaded() -> list[str]:
+    return [name for name in sys.modules if name.partition(".")[0] == "tasks"]
 
 
 @pytest.fixture

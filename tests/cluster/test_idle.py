@@ -41,4 +41,4 @@ def test_a_due_time_wakes_the_leader_between_its_beats(cluster_of: Open) -> None
         for n in range(2):  # within 60 s: no beat comes by then
             began = monotonic()
             assert execute_on_server(work.options(delay=0.3), n).result(timeout=60) == n
-            assert monotonic() - began >= 0.3
+            assert monotonic() - began >= 0.25  # its time is by the clock of Redis, which is known to some ms
