@@ -33,9 +33,9 @@ GROUPS = {
 }  # fmt: skip
 #: Errors whose codes are taken and which nothing raises in this release, with what will.
 RESERVED = {
-    "UnsafeBind": "the admin page", "BadToken": "web and remote sessions",
-    "SessionExpired": "web and remote sessions",
-}  # fmt: skip
+    "UnsafeBind": "the admin page",
+    "BadToken": "remote sessions",
+}
 SECTIONS = {
     "": "The server and its Redis", "member": "Members", "process": "Processes", "storage": "Storage",
     "worker": "Workers", "hook": "Hooks", "events": "Events", "signing": "Signatures", "session": "The session",
