@@ -1,10 +1,15 @@
 -- include: prefix session
--- flags: allow-oom
+-- flags: allow-oom function
 -- session_write: change fields of a session. Keys: s:ID, sessions, su:LOGIN, server.
 -- ARGV: id, then field, value …; a quota, or what a web framework keeps (d:NAME), is removed where it has no value
 -- Answer: {field, value, …} as they are now, empty where there is no such session
 local id, s = ARGV[1], T .. 's:' .. ARGV[1]
 if not there(id) then return {} end
+local fields, used, timed = {}, false, false
+local function write()
+  if #fields > 0 then redis.call('HSET', s, unpack(fields)) end
+  fields = {}
+end
 for i = 2, #ARGV, 2 do
   local field, value = ARGV[i], ARGV[i + 1]
   if field == 'login' then
@@ -13,12 +18,16 @@ for i = 2, #ARGV, 2 do
     if value ~= '' then redis.call('SADD', T .. 'su:' .. value, id) end
   end
   local kept = string.sub(field, 1, 2) == 'd:'
-  if kept or field == 'idle' then redis.call('HSET', s, 'seen', stamp()) end
+  used = used or kept or field == 'idle'
+  timed = timed or used or field == 'limit' or field == 'seen'
   if value == '' and (kept or string.sub(field, 1, 6) == 'quota:') then
     redis.call('HDEL', s, field)
   else
-    redis.call('HSET', s, field, value)
+    fields[#fields + 1], fields[#fields + 2] = field, value
+    if #fields == 1000 then write() end
   end
 end
-set_end(id)
+if used then fields[#fields + 1], fields[#fields + 2] = 'seen', stamp() end
+write()
+if timed then set_end(id) end
 return told(id)
