@@ -57,9 +57,7 @@ Run = Callable[..., Ran]
 
 
 @pytest.fixture
-def project(
-    store: Store, redis_address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def project(store: Store, redis_address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(sys, "path", list(sys.path))
     for name in _loaded():  # the `tasks` of another project, which a test before this one has loaded
         monkeypatch.delitem(sys.modules, name)
