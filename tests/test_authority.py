@@ -26,6 +26,9 @@ from onserver import (
     session,
 )  # fmt: skip
 from onserver.errors import BadDeclaration, CallerRevoked, OnServerError, PrivilegeDenied
+from onserver.life.hook import BACKUP_STARTUP, STARTUP, Hook
+from onserver.life.hook_arguments import Backup
+from onserver.life.hook_call import FAILED_CODE, call_hook
 from onserver.process.authority import Authority
 from onserver.process.caller import Caller
 from onserver.process.execute import Names
@@ -50,6 +53,9 @@ SESSION: Final = "A" * 32
 ran: list[str] = []
 #: What procedures have started, and did not wait for.
 started: list[Process[str]] = []
+#: Who was behind hooks, and what those started.
+seen: list[Caller] = []
+by_hooks: list[Process[str]] = []
 
 
 @procedure(requires="invoices.create")
@@ -100,6 +106,20 @@ def as_itself() -> None:
         started.append(drop.start(1))
 
 
+def starts_more(*_: Backup) -> None:
+    """A hook that starts what takes privileges, and what starts more in its turn."""
+    seen.append(caller())
+    by_hooks.append(tries.start())
+    by_hooks.append(drop.start(1))
+
+
+@procedure
+def runs_a_hook() -> str:
+    """Run a hook inside a process, as a backup does that somebody has asked for."""
+    outcome = call_hook(Server.current(), Hook(BACKUP_STARTUP, starts_more, "starts_more", None), Backup())
+    return f"{outcome.outcome}, {outcome.code}: {outcome.reason}"
+
+
 @procedure(requires="invoices.create", retry=Retry(ValueError, times=3, delays=[3600, 3600, 3600]))
 def stumbles() -> None:
     ran.append("stumbles")
@@ -121,7 +141,7 @@ ROLES: Final[dict[str, Any]] = {
     "permissions": {
         "allowed": [
             *({"applyTo": name, "type": "method", "execute": ["guest"]}
-              for name in (open_to_all.name, deeper.name, tries.name, as_itself.name)),
+              for name in (open_to_all.name, deeper.name, tries.name, as_itself.name, runs_a_hook.name)),
         ]
     },
     "restrictedByDefault": True,
@@ -173,6 +193,8 @@ def made(redis_address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("ONSERVER_TESTING", "1")
     ran.clear()
     started.clear()
+    seen.clear()
+    by_hooks.clear()
     (tmp_path / "config").mkdir()
     (tmp_path / "config/roles.json").write_text(json.dumps(ROLES))
     settings = Settings(
@@ -426,6 +448,32 @@ def test_a_mailbox_is_asked_for_each_call(made: Made, worker: OnServer) -> None:
     made.write(restrictedByDefault=True, permissions={"allowed": []})
     with serving(None, caller=made.ann()), pytest.raises(PrivilegeDenied):
         mailbox("box").call(open_to_all)
+
+
+# ---- hooks
+
+
+def test_a_hook_asks_as_the_server_and_so_does_what_it_starts(made: Made, worker: OnServer) -> None:
+    hook = Hook(STARTUP, starts_more, "starts_more", None)
+    assert call_hook(made.server, hook).outcome == "ok"
+    with serving(None, caller=made.ann(roles=())):  # the event comes while a guest is served
+        assert call_hook(made.server, hook).outcome == "ok"
+        assert caller().user == "ann"
+    assert [(who.user, who.session, who.is_server) for who in seen] == [("server", "", True)] * 2
+    assert [process.result(timeout=60) for process in by_hooks] == ["started", "server"] * 2
+    assert [process.result(timeout=60) for process in started] == ["server", "server"]
+
+
+def test_a_hook_inside_a_process_asks_as_who_asked_for_that(made: Made, worker: OnServer) -> None:
+    with serving(None, caller=made.ann()):
+        said = runs_a_hook.start().result(timeout=60)
+    assert said.startswith(f"failed, {FAILED_CODE}: PrivilegeDenied: `invoices.delete`")
+    assert [(who.user, who.session, who.roles) for who in seen] == [("ann", SESSION, ("clerk",))]
+    with serving(None, caller=made.ann(roles=("owner",))):
+        assert runs_a_hook.start().result(timeout=60) == "ok, 0: "
+    assert [process.result(timeout=60) for process in by_hooks] == ["started", "started", "ann"]
+    assert [process.result(timeout=60) for process in started] == ["ann", "ann"]
+    assert sorted(ran) == ["create", "create", "drop"]
 
 
 # ---- how the caller stands
