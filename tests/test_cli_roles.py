@@ -93,6 +93,63 @@ def test_where_there_is_no_file_nothing_is_wrong_and_it_is_said_what_holds(file:
     assert run(["roles", "can", "clerk", "invoices.read"]) == 4
 
 
+ASKS = """from onserver import procedure, server_method
+
+
+@procedure(requires=["invoices.create", "invoices.craete"])
+def create_invoice() -> None: ...
+
+
+@server_method(requires="OWNER")
+def close_month() -> None: ...
+
+
+@procedure(requires=["INVOICES.read", "guest"])
+def look() -> None: ...
+"""
+
+
+def test_check_tells_what_the_code_asks_for_and_nothing_declares(project: Project) -> None:
+    (project.folder / "config" / "roles.json").write_text(FILE)
+    (project.folder / "tasks" / "bills.py").write_text(ASKS)
+    wrong = [
+        "`bills.create_invoice` requires `invoices.craete`, which config/roles.json does not declare; "
+        "did you mean `invoices.create`?",
+        "`bills.close_month` requires `OWNER`, which is a role: only privileges are asked for",
+    ]
+    told = project.run("roles", "check")
+    assert (told.returncode, told.stdout.splitlines()) == (
+        10,
+        [
+            f"tasks/bills.py:4  {wrong[0]}",
+            f"tasks/bills.py:8  {wrong[1]}",
+            "config/roles.json: 2 findings; nobody has what is not declared",
+        ],
+    )
+    found = project.json("roles", "check")["data"]
+    assert (found["right"], found["roles"]) == (False, 2)
+    assert [(one["procedure"], one["privilege"], one["nearest"]) for one in found["findings"]] == [
+        ("bills.create_invoice", "invoices.craete", "invoices.create"),
+        ("bills.close_month", "OWNER", ""),
+    ]
+    doctor = project.run("doctor")
+    assert doctor.returncode == 10
+    assert [line for line in doctor.stdout.splitlines() if "requires" in line] == [
+        f"✗ tasks/bills.py line {line}: {problem} → Declare it there, or mend the name in the code."
+        for line, problem in zip((4, 8), wrong, strict=True)
+    ]
+
+
+def test_check_is_content_with_code_that_asks_for_what_is_declared(project: Project) -> None:
+    (project.folder / "config" / "roles.json").write_text(FILE)
+    bills = project.folder / "tasks" / "bills.py"
+    bills.write_text(ASKS.replace("craete", "create").replace("OWNER", "Invoices.Delete"))
+    assert project.run("roles", "check").returncode == 0
+    bills.write_text("import a_module_that_is_not_there\n")
+    refused = project.run("roles", "check")
+    assert (refused.returncode, "a_module_that_is_not_there" in refused.stderr) == (2, True)
+
+
 # ---- show, can, schema
 
 

@@ -187,7 +187,7 @@ def reimport_tasks(folder: Path, components: Sequence[str] = ()) -> None:
         ImportFailed: ONS-1002, one of them raised; all modules and what they had declared are as before.
         DuplicateName: ONS-1006, likewise.
     """
-    before, declared = _own_modules(folder, components), kept()
+    before, declared = own_modules(folder, components), kept()
     for name in before:
         del sys.modules[name]
     importlib.invalidate_caches()
@@ -195,14 +195,15 @@ def reimport_tasks(folder: Path, components: Sequence[str] = ()) -> None:
         import_tasks(folder, components)
         Registry().bind()
     except OnServerError:
-        for name in _own_modules(folder, components):
+        for name in own_modules(folder, components):
             del sys.modules[name]
         sys.modules.update(before)
         keep(declared)
         raise
 
 
-def _own_modules(folder: Path, components: Sequence[str]) -> dict[str, ModuleType]:
+def own_modules(folder: Path, components: Sequence[str] = ()) -> dict[str, ModuleType]:
+    """Answer the imported modules that lie in the project's folder or in its components, by name."""
     root = folder.resolve()
     tops = {name for name, module in list(sys.modules.items()) if "." not in name and _lies_in(module, root)}
     inside = tuple(f"{component}." for component in components)

@@ -12,8 +12,10 @@ import click
 from onserver.cli import exits
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns
+from onserver.doctor.required import undeclared
 from onserver.errors import RoleNotFound
 from onserver.errors.texts import count, place
+from onserver.project import import_tasks
 from onserver.session.roles import Roles
 from onserver.session.roles_file import FILE, Reading, read_roles_file
 from onserver.session.roles_resources import GUEST, Permission, key_of
@@ -24,7 +26,8 @@ from onserver.session.roles_resources import GUEST, Permission, key_of
 def roles() -> None:
     """Check, show and ask the privileges and roles of the project.
 
-    Exit status: 0 done, 4 not found, or the role does not have the privilege, 10 something is wrong with the file.
+    Exit status: 0 done, 2 the project does not load, 4 not found, or the role does not have the privilege, 10 something
+    is wrong with the file, or the code asks for a privilege that it does not declare.
     """
 
 
@@ -32,9 +35,15 @@ def roles() -> None:
 @common_options
 @pass_invocation
 def check(invocation: Invocation) -> int:
-    """Read `config/roles.json` as a worker does, and tell everything that is wrong with it."""
+    """Read `config/roles.json` as a worker does, and tell everything that is wrong with it.
+
+    When nothing is, the project is loaded, to tell each name in `requires=` that the file does not declare.
+    """
     reading = _read(invocation)
-    return _told_wrong(invocation, reading) if reading.wrong else _told_well(invocation, reading)
+    if reading.wrong:
+        return _told_wrong(invocation, reading)
+    missing = list(_missing(invocation, reading))
+    return _told_missing(invocation, reading, missing) if missing else _told_well(invocation, reading)
 
 
 @roles.command()
@@ -84,6 +93,29 @@ def _read(invocation: Invocation) -> Reading:
     return reading
 
 
+def _missing(invocation: Invocation, reading: Reading) -> Iterator[dict[str, Any]]:
+    """Yield what the code asks for and the file does not declare; nothing where there is no file.
+
+    Raises:
+        ImportFailed: ONS-1002, the project does not load.
+        DuplicateName: ONS-1006, likewise.
+    """
+    if reading.roles is None or not (invocation.project / FILE).exists():
+        return
+    server = invocation.server()
+    import_tasks(invocation.project, server.settings.components)
+    for found in undeclared(server, invocation.project, reading.roles):
+        yield {
+            "file": found.file,
+            "line": found.line,
+            "level": "wrong",
+            "problem": found.problem,
+            "procedure": found.procedure,
+            "privilege": found.privilege,
+            "nearest": found.nearest,
+        }
+
+
 def _require(name: str, names: list[str]) -> None:
     keys = {key_of(one): one for one in names}
     if key_of(name) not in keys and key_of(name) != GUEST:
@@ -96,8 +128,7 @@ def _require(name: str, names: list[str]) -> None:
 
 def _told_well(invocation: Invocation, reading: Reading) -> int:
     assert reading.roles is not None
-    for found in reading.findings:
-        invocation.screen.say(f"note  {place(FILE, found.line)}: {found.problem}")
+    _tell_notes(invocation, reading)
     given, privileges = len(reading.roles.roles), len(reading.roles.privileges)
     told = f"{count(given, 'role', 'roles')}, {count(privileges, 'privilege', 'privileges')}, 0 findings"
     invocation.screen.result(_checked(reading), f"{FILE}: {told}")
@@ -109,6 +140,20 @@ def _told_wrong(invocation: Invocation, reading: Reading) -> int:
     lines.append(f"{FILE}: {count(len(reading.wrong), 'finding', 'findings')}; no worker starts with it")
     invocation.screen.result(_checked(reading), "\n".join(lines))
     return exits.FINDINGS
+
+
+def _told_missing(invocation: Invocation, reading: Reading, missing: list[dict[str, Any]]) -> int:
+    _tell_notes(invocation, reading)
+    lines = [f"{one['file']}:{one['line']}  {one['problem']}" for one in missing]
+    lines.append(f"{FILE}: {count(len(missing), 'finding', 'findings')}; nobody has what is not declared")
+    data = _checked(reading)
+    invocation.screen.result(data | {"right": False, "findings": data["findings"] + missing}, "\n".join(lines))
+    return exits.FINDINGS
+
+
+def _tell_notes(invocation: Invocation, reading: Reading) -> None:
+    for found in reading.findings:
+        invocation.screen.say(f"note  {place(FILE, found.line)}: {found.problem}")
 
 
 def _checked(reading: Reading) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from time import perf_counter
 from typing import Final
 
 from onserver.doctor.findings import Finding, well, wrong
-from onserver.doctor.roles import look_at_roles
+from onserver.doctor.roles import look_at_required, look_at_roles
 from onserver.errors import OnServerError
 from onserver.process.signing import Signer
 from onserver.project import import_tasks
 from onserver.server import Server
+from onserver.session.roles_file import FILE
 
 _PRIVATE: Final = 0o600
 
@@ -33,8 +34,9 @@ def look_at_project(server: Server, folder: Path) -> Iterator[Finding]:
         took, count = perf_counter() - began, len(server.registry.all())
         of = f", of components: {', '.join(settings.components)}" if settings.components else ""
         yield well("project", f"project loads in {took:.2f} s: {count} procedures and hooks{of}")
+        yield from look_at_required(server, folder)
     yield from _look_at_keys(server, folder)
-    yield from look_at_roles(folder / "config" / "roles.json")
+    yield from look_at_roles(folder / FILE)
 
 
 def _look_at_keys(server: Server, folder: Path) -> Iterator[Finding]:
