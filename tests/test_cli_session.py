@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from onserver.cli import command
+from onserver.errors import LockLost
 from onserver.process.signing import Signer
 from onserver.redis.address import Address
 from onserver.redis.store import Store
@@ -288,6 +289,52 @@ def test_nobody_takes_the_session_of_all_procedures_for_one_of_the_web(run: Run,
     assert run("session", "otp", own.id).status == 3
     assert run("session", "drop", own.id, "--yes").status == 3
     assert sessions.find(own.id) is not None
+
+
+# ---- its storage
+
+
+def test_the_storage_of_a_session_is_read_and_changed_apart_from_the_servers(run: Run, sessions: Sessions) -> None:
+    ann, bob = sessions.open("web", user="ann"), sessions.open("web", user="bob")
+    of_ann = ("--session", "ann")
+    assert run("storage", "ls", *of_ann).out == "the storage is empty\n"
+    assert run("storage", "set", "cart", "[1, 2]", *of_ann) == (0, "", "")
+    assert ann.storage["cart"] == [1, 2]
+    for identity in (ann.id, ann.id[:8].lower(), "Ann"):
+        assert data(run("storage", "get", "cart", "--session", identity, "--json")) == [1, 2]
+    assert run("storage", "incr", "visits", "3", *of_ann).out == "3\n"
+    assert [row["key"] for row in data(run("storage", "ls", *of_ann, "--json"))] == ["cart", "visits"]
+    late = run("storage", "set", "cart", "[]", "--if-version", "7", *of_ann)
+    assert (late.status, ann.storage["cart"]) == (8, [1, 2])
+    for others in ((), ("--session", bob.id)):
+        assert data(run("storage", "ls", *others, "--json")) == []
+    assert run("storage", "rm", "cart", *of_ann).status == 0
+    gone = run("storage", "rm", "cart", *of_ann)
+    assert (gone.status, "`onserver storage ls --session ann`" in gone.err) == (4, True)
+    assert list(ann.storage) == ["visits"]
+
+
+def test_the_locks_of_a_session_are_shown_and_taken_apart_from_the_servers(run: Run, sessions: Sessions) -> None:
+    ann = sessions.open("web", user="ann")
+    with pytest.raises(LockLost), ann.storage.use("cart") as cart:
+        cart["shoes"] = 1
+        [lock] = data(run("storage", "locks", "--session", "ann", "--json"))
+        assert (lock["key"], lock["waiting"]) == ("cart", 0)
+        assert data(run("storage", "locks", "--json")) == []
+        assert run("storage", "unlock", "cart").status == 4
+        assert run("storage", "unlock", "cart", "--session", "ann").status == 0
+    assert "cart" not in ann.storage
+
+
+def test_the_storage_of_no_session_is_not_the_servers(run: Run, sessions: Sessions) -> None:
+    own = sessions.open("storedProcedure", user="server")
+    assert run("storage", "set", "rates", "1").status == 0
+    assert run("storage", "get", "rates", "--session", own.id).out == "1\n"  # that is the server's
+    for words in (["ls"], ["get", "a"], ["set", "a", "1"], ["incr", "a"], ["rm", "a"], ["locks"], ["unlock", "a"]):
+        for nobody in ("bob", ""):
+            refused = run("storage", *words, "--session", nobody)
+            assert (refused.status, "ONS-4108" in refused.err) == (4, True), (words, nobody)
+    assert [row["key"] for row in data(run("storage", "ls", "--json"))] == ["rates"]
 
 
 # ---- a call in the name of a session
