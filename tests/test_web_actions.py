@@ -253,7 +253,10 @@ async def test_whoever_signs_in_gets_a_new_id(shop: OnServer) -> None:
 
 
 async def test_where_everything_is_restricted_a_permission_opens_it(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     allowed = '"allowed": [{"applyTo": "shop.rest", "type": "method", "execute": ["guest"]}]'
     roles = ROLES.replace('"allowed": []', allowed).replace(
@@ -264,7 +267,9 @@ async def test_where_everything_is_restricted_a_permission_opens_it(
         shop = opened(request, monkeypatch, make_project(tmp_path / "shop", roles=roles))
         async with browser(Gateway()) as ann:
             assert (await ann.get("/action/shop.rest")).status_code == 200
-            assert (await ann.get("/action/shop.whoami")).status_code == 403
+            refused = await ann.get("/action/shop.whoami")
+            assert (refused.status_code, "whoami" in refused.text) == (403, False)
+            assert "shop.whoami" in caplog.text and "restrictedByDefault" in caplog.text  # the log has the reason
             assert (await ann.post("/action/shop.report", data={"year": "1"})).status_code == 403
     assert shop.calls("shop.whoami") == shop.calls("shop.report") == []
 

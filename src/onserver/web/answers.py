@@ -11,7 +11,7 @@
 | it has not ended in time | 504 |
 | whatever else, and all that code of the project raises besides a missing privilege | 500, without its text |
 
-What stands behind a 500 is in the log `onserver.web`, and with the process.
+What stands behind a 500 or a 403 is in the log `onserver.web`: a browser is not told which privilege would do.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ def refusal(error: Exception) -> Response:
         LOG.error("A request has failed", exc_info=error)
     if status == 500 or not isinstance(error, OnServerError):
         return problem(status, "The server could not answer; its log has the reason.")
+    if status == 403:
+        LOG.warning("%s", " ".join(f"Refused: {error.message} {error.hint}".split()))
     headers = {"Retry-After": "1"} if status == 503 else {}
     text = "A privilege is missing." if isinstance(error, PrivilegeDenied) else error.message
     return problem(status, text, error.code, headers)
