@@ -82,11 +82,11 @@ def counted(sessions: Sessions) -> None:
     assert session.storage.version("cart") == 1
 
 
-def taken(sessions: Sessions) -> None:
+def noted(sessions: Sessions) -> None:
     session = sessions.open("web", user="ann")
-    found = sessions.take(session.id, renew=True)
+    found = sessions.records.note(session.id)
     assert found is not None
-    assert found.user_name == "ann"
+    assert found.user == "ann"
 
 
 CASES: list[tuple[str, int, Callable[[Sessions], None]]] = [
@@ -94,7 +94,7 @@ CASES: list[tuple[str, int, Callable[[Sessions], None]]] = [
     ("session_end", 1, closed), ("session_end", 1, dropped), ("session_end", 1, dropped_of_a_user),
     ("session_end", 2, dropped_of_a_user), ("session_post", 1, told), ("session_mail", 1, told),
     ("session_token", 1, led), ("session_redeem", 1, led), ("add", 2, counted), ("commit", 1, counted),
-    ("session_take", 1, taken),
+    ("session_note", 1, noted),
 ]  # fmt: skip
 
 

@@ -269,7 +269,8 @@ async def test_where_everything_is_restricted_a_permission_opens_it(
             assert (await ann.get("/action/shop.rest")).status_code == 200
             refused = await ann.get("/action/shop.whoami")
             assert (refused.status_code, "whoami" in refused.text) == (403, False)
-            assert "shop.whoami" in caplog.text and "restrictedByDefault" in caplog.text  # the log has the reason
+            assert "shop.whoami" in caplog.text, "the log has the reason"
+            assert "restrictedByDefault" in caplog.text
             assert (await ann.post("/action/shop.report", data={"year": "1"})).status_code == 403
     assert shop.calls("shop.whoami") == shop.calls("shop.report") == []
 

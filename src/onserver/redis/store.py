@@ -118,6 +118,13 @@ class Store:
         answers: list[Any] = self._insist(lambda timeout: link.pipeline(commands, timeout), link, deadline)
         return answers
 
+    def pipeline_at(self, commands: Sequence[Sequence[Word]]) -> tuple[int, list[Any]]:
+        """As `pipeline`, and the time at which Redis answered: milliseconds since 1970 by the clock of its scripts."""
+        clock: list[Sequence[Word]] = [("TIME",), ("GET", self.key("clock"))] if self.testing else [("TIME",)]
+        (seconds, micros), *rest = self.pipeline([*clock, *commands])
+        offset = int(rest.pop(0) or 0) if self.testing else 0
+        return int(seconds) * 1000 + int(micros) // 1000 + offset, rest
+
     def script(self, name: str) -> Script:
         """The script of that name."""
         found = self._scripts.get(name)

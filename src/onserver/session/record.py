@@ -21,6 +21,8 @@ SPACE: Final = "st:"
 #: With which their spaces begin.
 SPACES: Final = "ss:"
 
+#: A session's use is noted once a minute: more often would be a write for each request.
+SEEN_MS: Final = 60_000
 _QUOTA: Final = "quota:"
 _QUOTA_RAW: Final = _QUOTA.encode()
 _DATA: Final = "d:"
@@ -113,6 +115,16 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.privileges + self.roles
 
     @property
+    def note_after_ms(self) -> int:
+        """Return after how many ms a use of it is noted again: a minute, or half of the time that it lasts unused."""
+        return min(SEEN_MS, self.idle_ms // 2) if self.idle_ms else SEEN_MS
+
+    @property
+    def is_due(self) -> bool:
+        """Return whether it was due, when it was read, to note that it is used."""
+        return self.read_ms - self.seen_ms >= self.note_after_ms
+
+    @property
     def storage_space(self) -> str:
         """Return the prefix of the keys of its storage."""
         return SPACE if self.kind == "storedProcedure" else f"{SPACES}{self.space or self.id}:"
@@ -127,9 +139,9 @@ _READERS: Final[Mapping[bytes, tuple[str, Callable[[bytes], Any]]]] = {
 }
 
 
-def read_session(identity: str, fields: Sequence[bytes]) -> SessionRecord:
-    """Make a record of the fields and values that a script answers."""
-    found: dict[str, Any] = {"id": identity}
+def read_session(identity: str, fields: Sequence[bytes], read_ms: int = 0) -> SessionRecord:
+    """Make a record of its fields and values; `read_ms` where they have no `now` among them, as scripts give it."""
+    found: dict[str, Any] = {"id": identity, "read_ms": read_ms}
     quotas: dict[str, int] = {}
     data: dict[str, bytes] = {}
     for field, value in zip(fields[::2], fields[1::2], strict=True):

@@ -152,7 +152,7 @@ class Sessions:
         return self.of(read_session(identity, fields))
 
     def take(self, identity: str, *, ip: str | None = None, renew: bool = False) -> Session | None:
-        """Return a session, and note that it is used. One round trip.
+        """Return a session: one round trip, and one more in the minute in which its use is noted.
 
         Args:
             identity: of the session.
@@ -166,7 +166,7 @@ class Sessions:
 
     def touch(self, identity: str) -> None:
         """Note that a session is used."""
-        self.records.take(identity, renew=True)
+        self.records.note(identity)
 
     def find(self, identity: str) -> Session | None:
         """Return a session of any kind; None where there is none, or it is over. It does not count as used."""

@@ -38,10 +38,15 @@ class Renewal:
         self._making = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def renew(self, identity: str) -> bool:
-        """Note that a session is used, soon. False where that was done within the last minute."""
+    def renew(self, identity: str, *, due: bool = False) -> bool:
+        """Note that a session is used, soon. False where that was done within the last minute.
+
+        Args:
+            identity: of the session.
+            due: whether its record says that it was not, which then holds.
+        """
         now = monotonic()
-        if now - self._noted.get(identity, float("-inf")) < EVERY or self._waiting.qsize() >= _MOST:
+        if (not due and now - self._noted.get(identity, float("-inf")) < EVERY) or self._waiting.qsize() >= _MOST:
             return False
         with self._making:
             if len(self._noted) >= _MOST:

@@ -8,7 +8,7 @@
 | the request | round trips to Redis |
 |---|---|
 | does not look at `session()` | none that it waits for; its use is noted in the background, once a minute |
-| looks at it | one, which notes its use as well |
+| looks at it | one; its use is noted in the background, once a minute |
 | is a guest's who keeps nothing | none; one where it comes with a cookie that leads nowhere |
 | changes something | one more for each change |
 | brings a one-time token (`$4DSID`) | one, which spends it |
@@ -211,8 +211,12 @@ class WebSessions:
     def take(self, visitor: Visitor) -> SessionRecord | None:
         """Return the record of the session of a visitor, and note that it is used; None where there is none."""
         ip = visitor.ip if self._settings.check_address else ""
-        found = self.sessions.records.take(visitor.identity, ip=ip, renew=True)
-        return found if found and found.web == self.web and found.kind != "storedProcedure" else None
+        found = self.sessions.records.take(visitor.identity, ip=ip)
+        if found is None or found.web != self.web or found.kind == "storedProcedure":
+            return None
+        if found.is_due:
+            self.renewal.renew(found.id, due=True)
+        return found
 
     def blank(self, visitor: Visitor, identity: str) -> SessionRecord:
         """Return what the record of a new session will be."""

@@ -1,6 +1,6 @@
 """The session of one request of the web, as `session()` answers it there.
 
-It is read when something is first asked of it, in one round trip, which also notes that it is used. A request that
+It is read when something is first asked of it, in one round trip; its use is noted in the background. A request that
 never looks at its session makes none.
 
 Where the cookie leads nowhere, the session is a *guest's*: a session as any other, with an id, a storage and no
