@@ -294,6 +294,16 @@ async def test_a_token_in_the_url_leads_into_its_session(client: Client, server:
     assert client.get("/count").content.decode() == f"{other.id} 42"
 
 
+def test_who_signs_in_to_the_session_of_a_token_gets_another_id(client: Client, server: Server) -> None:
+    planted = server.sessions.open("web", data={"count": b"41"})
+    client.get("/sign_in", {"$4DSID": planted.create_otp()})
+    assert cookie(client) not in {"", planted.id}
+    assert server.sessions.find(planted.id) is None
+    found = server.sessions.find(cookie(client))
+    assert found is not None
+    assert (found.user_name, found.record.data["count"]) == ("ann", b"41")
+
+
 def test_nobody_gets_into_the_session_of_procedures_by_a_cookie(client: Client, server: Server) -> None:
     worker = OnServer(server, live=False)
     worker.open()

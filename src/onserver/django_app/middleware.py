@@ -28,7 +28,7 @@ from onserver.django_app.sessions import SessionStore
 from onserver.errors import PrivilegeDenied
 from onserver.server import Server
 from onserver.session.context import Served, served, serving
-from onserver.session.record import SessionRecord
+from onserver.session.record import SessionRecord, signed_in
 from onserver.web.requests import TOKEN, web_sessions
 
 
@@ -72,12 +72,12 @@ class _Request:
     def __init__(self, store: SessionStore, token: str) -> None:
         self._store = store
         self._token = token
-        self._before: tuple[object, ...] | None = None
+        self._before: SessionRecord | None = None
         self.here: Served | None = None
 
     def opens(self) -> Any:
         opened = self._store.opened
-        self._before = self._before or _signed_in(opened.record)
+        self._before = self._before or opened.record
         return opened
 
     def join(self) -> None:
@@ -99,9 +99,11 @@ class _Request:
             return
         if given._over:  # closed by the application
             self._store.flush()
-        elif given.id != self._store.session_key:
+            return
+        if given.id != self._store.session_key:
             self._store.become(given)
-        elif self._before is not None and self._before != _signed_in(given.record):
+            self._before = self.here.began if self.here else None
+        if given.record.kind == "web" and self._before is not None and signed_in(self._before, given.record):
             self._store.cycle_key()
 
 
@@ -124,7 +126,3 @@ def _served(request: HttpRequest) -> Generator[_Request]:
     else:
         with serving(None, opens=made.opens) as made.here:
             yield made
-
-
-def _signed_in(record: SessionRecord) -> tuple[object, ...]:
-    return record.is_set, record.user, record.login

@@ -19,6 +19,7 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from onserver.session.promotions import Place, Scope, place
+from onserver.session.record import SessionRecord
 from onserver.session.running import Running, entered, running, running_here, served_here
 from onserver.session.session import Session
 
@@ -68,6 +69,8 @@ class Served(Struct, kw_only=True, eq=False):
     #: What is promoted in it.
     scope: Scope = field(default_factory=Scope)
 
+    #: What was known of the session that it was given in place of its own, when it was given it.
+    began: SessionRecord | None = None
     #: Only one of those who serve it opens its session.
     opening: AbstractContextManager[object] = field(default_factory=threading.Lock)
 
@@ -82,7 +85,7 @@ class Served(Struct, kw_only=True, eq=False):
 
     @session.setter
     def session(self, session: Session | None) -> None:
-        self.given = session
+        self.given, self.began = session, None if session is None else session.record
 
 
 class Outside:

@@ -139,6 +139,12 @@ _READERS: Final[Mapping[bytes, tuple[str, Callable[[bytes], Any]]]] = {
 }
 
 
+def signed_in(before: SessionRecord, now: SessionRecord) -> bool:
+    """Whether somebody has signed in between two readings: as another user, or with more than the session had."""
+    was, is_now = ((one.is_set, one.user, one.login) for one in (before, now))
+    return is_now != was or not set(now.granted) <= set(before.granted)
+
+
 def read_session(identity: str, fields: Sequence[bytes], read_ms: int = 0) -> SessionRecord:
     """Make a record of its fields and values; `read_ms` where they have no `now` among them, as scripts give it."""
     found: dict[str, Any] = {"id": identity, "read_ms": read_ms}

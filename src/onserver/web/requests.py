@@ -33,7 +33,7 @@ from onserver.session.roles import Roles
 from onserver.session.sessions import Sessions
 from onserver.web.cookie import CookieRules
 from onserver.web.renewal import Renewal
-from onserver.web.web_session import Visitor, WebSession
+from onserver.web.web_session import Visitor, WebSession, settle_joined
 from onserver.web_settings import WebSettings
 
 #: The parameter of a URL that brings a one-time token; it is reserved.
@@ -112,9 +112,8 @@ class Request:
         """
         if self._own is None:
             return []
-        joined = self._joined()
-        if joined is not None:
-            return [("Vary", "Cookie"), *self._cookie("" if joined.kind == "storedProcedure" else joined.id)]
+        if self._served is not None and self._joined() is not None:
+            return [("Vary", "Cookie"), *self._cookie(settle_joined(self._sessions.sessions, self._served))]
         if not self._own.touched:
             if self._identity:
                 self._sessions.renewal.renew(self._identity)

@@ -7,7 +7,8 @@ Where the cookie leads nowhere, the session is a *guest's*: a session as any oth
 privileges. Nothing of it is in Redis until something is to be kept: its id is told, its storage is used, privileges are
 set, a token is made, a process is started. So what only looks (a crawler, a health check) leaves nothing behind.
 
-Whoever signs in gets a new id: an id that somebody has planted or seen before leads nowhere afterwards.
+Whoever signs in, or gets privileges that the session had not, gets a new id: an id that somebody has planted or seen
+before leads nowhere afterwards.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from onserver.session.context import Served
 from onserver.session.given import Given
 from onserver.session.info import Info
 from onserver.session.promotions import Place, place
-from onserver.session.record import SessionRecord
+from onserver.session.record import SessionRecord, signed_in
 from onserver.session.records import Message
 from onserver.session.roles import Roles
 from onserver.session.session import Session
@@ -91,7 +93,7 @@ class WebSession(Session):
         self._reading = threading.RLock()
         self._guest = False
         self._fresh = self._left = self._looked = False
-        self._who: tuple[object, ...] = ()
+        self._before: SessionRecord | None = None
 
     def __getattr__(self, name: str) -> Any:
         if name not in _READ:
@@ -148,7 +150,7 @@ class WebSession(Session):
         if not self.kept:
             return ""
         record = self.record
-        if not self._over and not self._fresh and _who(record) != self._who and record.kind == "web":
+        if not self._over and self._signed_in(record):
             self.rotate()
         return "" if self._over else self._record.id
 
@@ -187,7 +189,7 @@ class WebSession(Session):
     def set_privileges(self, given: Given) -> bool:
         """Give the session privileges, and a new id where somebody signs in by that; see `Session.set_privileges`."""
         done = super().set_privileges(given)
-        if self._record.kind == "web" and not self._fresh and _who(self._record) != self._who:
+        if self._signed_in(self._record):
             self.rotate()
         return done
 
@@ -200,7 +202,7 @@ class WebSession(Session):
         with self._reading:
             self._keep()
             self._note(self._host.sessions.rotate(self._record.id).record)
-            self._who = _who(self._record)
+            self._before = self._record
 
     def keep_data(self, changed: Mapping[str, bytes | None], **facts: Any) -> None:
         """Write what a web framework keeps in it: the keys that have changed, None for those to be removed.
@@ -237,14 +239,14 @@ class WebSession(Session):
             self._become_guest()
             return
         self._over = False
-        self._who = _who(found)
+        self._before = found
         self._note(found)
 
     def _become_guest(self) -> None:
         record = self._host.blank(self._visitor, new_identity())
         self._guest, self._fresh, self._over = True, False, False
         self.__dict__.pop("_storage", None)
-        self._who = _who(record)
+        self._before = record
         self._note(record)
 
     def _keep(self, data: Mapping[str, bytes] | None = None) -> None:
@@ -255,11 +257,29 @@ class WebSession(Session):
                 self._note(self._host.open(self._visitor, self._record.id, data))
                 self._guest, self._fresh = False, True
 
+    def _signed_in(self, now: SessionRecord) -> bool:
+        """Whether somebody has signed in since it was read, under an id that others may know."""
+        return now.kind == "web" and not self._fresh and self._before is not None and signed_in(self._before, now)
+
     def _place(self) -> Place | None:
         here = place()
         return here if here is not None and here.session is self else None
 
 
-def _who(record: SessionRecord) -> tuple[object, ...]:
-    """Answer who is signed in."""
-    return record.is_set, record.user, record.login
+def settle_joined(sessions: Sessions, served: Served) -> str:
+    """Return the id that the browser is to have of a session into which a token has brought it; empty for none.
+
+    A new one where somebody has signed in meanwhile: whoever has made the token knows the old one.
+
+    Args:
+        sessions: of the server.
+        served: the request.
+    """
+    began, session = served.began, served.session
+    found = None if session is None else sessions.records.read(session.record.id)  # a worker may have changed it
+    if found is None or found.kind == "storedProcedure":
+        return ""
+    if found.kind == "web" and began is not None and signed_in(began, found):
+        served.session = sessions.rotate(found.id)
+        return served.session.id
+    return found.id
