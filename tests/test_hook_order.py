@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import onserver
 from onserver.errors import BadDeclaration
 from onserver.life.hook import BACKUP_STARTUP, KINDS, STARTUP, SYSTEM_EVENT, Hook, in_order, side_name
 
@@ -98,6 +99,19 @@ def test_what_could_never_run_is_refused_where_it_is_declared(
     given = {"name": "refused", "timeout": None} | options
     with pytest.raises(BadDeclaration, match=problem):
         Hook(kind, function, **given)
+
+
+@pytest.mark.parametrize(
+    ("decorator", "option"),
+    [
+        (onserver.on_web_connection, "run_on"),
+        (onserver.on_system_event, "when"),
+        (onserver.on_server_shutdown, "befor"),
+    ],
+)
+def test_an_option_that_a_decorator_has_not_is_refused_as_python_does(decorator: Any, option: str) -> None:
+    with pytest.raises(TypeError, match=rf"^{decorator.__name__}\(\) got an unexpected keyword argument '{option}'$"):
+        decorator(**{option: "once"})
 
 
 def test_the_name_of_a_side_run_is_one_word_for_each_kind() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypedDict
 
 from onserver.errors import BadDeclaration
 from onserver.life.hook_arguments import Backup, BackupResult, Connection, HookArgument, SystemEvent
@@ -60,6 +60,15 @@ RunOn: TypeAlias = Literal["once", "here", "every"]
 Others: TypeAlias = str | Callable[..., Any] | Sequence[str | Callable[..., Any]]
 
 
+class HookOptions(TypedDict, total=False):
+    """The options that the decorators of all hooks have, each of which they describe."""
+
+    name: str | None
+    timeout: float | None
+    before: Others
+    after: Others
+
+
 class Hook:
     """A declared hook; calling it runs the function in place, as a test does.
 
@@ -77,8 +86,8 @@ class Hook:
         self,
         kind: str,
         function: Callable[..., Any],
-        name: str | None,
-        timeout: float | None,
+        name: str | None = None,
+        timeout: float | None = None,
         *,
         before: Others = (),
         after: Others = (),
@@ -130,18 +139,20 @@ class Hook:
 
 
 def decorated(
-    kind: str,
-    function: Callable[..., Any] | None,
-    name: str | None,
-    timeout: float | None,
-    before: Others,
-    after: Others,
-    run_on: RunOn = "here",
+    kind: str, function: Callable[..., Any] | None, options: Mapping[str, Any], run_on: RunOn = "here"
 ) -> Any:
-    """What a decorator answers: the function, declared; or, called with options, what declares and answers one."""
+    """What a decorator answers: the function, declared; or, called with options, what declares and answers one.
+
+    Raises:
+        BadDeclaration: ONS-1009, as the decorators say.
+        TypeError: one of the options is none of `HookOptions`.
+    """
+    for option in options:
+        if option not in HookOptions.__annotations__:
+            raise TypeError(f"{kind.partition(' ')[0]}() got an unexpected keyword argument '{option}'")
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        declare(kind, Hook(kind, function, name, timeout, before=before, after=after, run_on=run_on))
+        declare(kind, Hook(kind, function, **options, run_on=run_on))
         return function
 
     return decorate if function is None else decorate(function)

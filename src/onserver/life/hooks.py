@@ -8,10 +8,10 @@ A hook is declared in a task file and runs as a process of the stored-procedure 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, ParamSpec, TypeVar, overload
+from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from onserver.errors import BadDeclaration
-from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Others, decorated
+from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, HookOptions, decorated
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,18 +22,8 @@ When = Literal["running", "drained"]
 @overload
 def on_server_startup(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
-def on_server_startup(
-    *, name: str | None = None, timeout: float | None = None, before: Others = (), after: Others = ()
-) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def on_server_startup(
-    function: Callable[P, R] | None = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_server_startup(**options: Unpack[HookOptions]) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def on_server_startup(function: Callable[P, R] | None = None, /, **options: Any) -> Any:
     """Run a function once when the server starts, before any worker takes work.
 
     It runs as a process of the stored-procedure session, once per epoch in the whole cluster, in the order of
@@ -42,6 +32,7 @@ def on_server_startup(
 
     Args:
         function: what runs, plain or `async def`; called without arguments.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -60,30 +51,16 @@ def on_server_startup(
 
     4D: On Server Startup (specification 6.2).
     """
-    return decorated(STARTUP, function, name, timeout, before, after)
+    return decorated(STARTUP, function, options)
 
 
 @overload
 def on_server_shutdown(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def on_server_shutdown(
-    *,
-    when: When = "running",
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
+    *, when: When = "running", **options: Unpack[HookOptions]
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def on_server_shutdown(
-    function: Callable[P, R] | None = None,
-    /,
-    *,
-    when: When = "running",
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_server_shutdown(function: Callable[P, R] | None = None, /, *, when: When = "running", **options: Any) -> Any:
     """Run a function once when the server stops.
 
     It runs when the whole server stops (`onserver stop`, or the last worker leaves), not when one of several workers
@@ -92,6 +69,7 @@ def on_server_shutdown(
     Args:
         function: what runs, plain or `async def`; called without arguments.
         when: `running`: while processes still run, so that it can tell loops to end; `drained`: after all have ended.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -110,7 +88,7 @@ def on_server_shutdown(
     4D: On Server Shutdown (specification 6.3); there other processes go on while it runs, as with `when="running"`.
     """
     if when not in ("running", "drained"):
-        called = name or (function.__qualname__ if function is not None else "on_server_shutdown")
+        called = options.get("name") or (function.__qualname__ if function is not None else "on_server_shutdown")
         raise BadDeclaration(called, f"has when={when!r}", "It is 'running' or 'drained'.")
     kind = SHUTDOWN if when == "running" else SHUTDOWN_DRAINED
-    return decorated(kind, function, name, timeout, before, after)
+    return decorated(kind, function, options)

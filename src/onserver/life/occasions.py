@@ -7,7 +7,7 @@ answers mean is in `hook_call`; those of the start and the stop are in `hooks`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from onserver.life.hook import (
     BACKUP_SHUTDOWN,
@@ -15,7 +15,7 @@ from onserver.life.hook import (
     CLOSE_CONNECTION,
     OPEN_CONNECTION,
     SYSTEM_EVENT,
-    Others,
+    HookOptions,
     RunOn,
     decorated,
 )
@@ -31,18 +31,8 @@ ClosesConnection = TypeVar("ClosesConnection", bound=Callable[[Connection], Any]
 @overload
 def on_backup_startup(function: StartsBackup, /) -> StartsBackup: ...
 @overload
-def on_backup_startup(
-    *, name: str | None = None, timeout: float | None = None, before: Others = (), after: Others = ()
-) -> Callable[[StartsBackup], StartsBackup]: ...
-def on_backup_startup(
-    function: Any = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_backup_startup(**options: Unpack[HookOptions]) -> Callable[[StartsBackup], StartsBackup]: ...
+def on_backup_startup(function: Any = None, /, **options: Any) -> Any:
     """Run a function before each backup, however it was asked for; it may refuse the backup.
 
     It runs in the worker that backs up, in the stored-procedure session. None or 0 lets the backup go on; any other
@@ -51,6 +41,7 @@ def on_backup_startup(
 
     Args:
         function: what runs, plain or `async def`; called with a `Backup`.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -69,30 +60,21 @@ def on_backup_startup(
     4D: On Backup Startup (specification 6.6). Codes 1401 to 1421 are those of a backup itself: refuse with others, or
     `on_backup_shutdown` cannot tell them apart.
     """
-    return decorated(BACKUP_STARTUP, function, name, timeout, before, after)
+    return decorated(BACKUP_STARTUP, function, options)
 
 
 @overload
 def on_backup_shutdown(function: EndsBackup, /) -> EndsBackup: ...
 @overload
-def on_backup_shutdown(
-    *, name: str | None = None, timeout: float | None = None, before: Others = (), after: Others = ()
-) -> Callable[[EndsBackup], EndsBackup]: ...
-def on_backup_shutdown(
-    function: Any = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_backup_shutdown(**options: Unpack[HookOptions]) -> Callable[[EndsBackup], EndsBackup]: ...
+def on_backup_shutdown(function: Any = None, /, **options: Any) -> Any:
     """Run a function after each backup, however it ended: the place from which somebody can be told.
 
     It runs where the backup did. What it answers means nothing; what it raises is recorded and shown.
 
     Args:
         function: what runs, plain or `async def`; called with a `BackupResult`.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -110,30 +92,16 @@ def on_backup_shutdown(
 
     4D: On Backup Shutdown (specification 6.6), whose one integer is `result.code`.
     """
-    return decorated(BACKUP_SHUTDOWN, function, name, timeout, before, after)
+    return decorated(BACKUP_SHUTDOWN, function, options)
 
 
 @overload
 def on_system_event(function: HearsEvent, /) -> HearsEvent: ...
 @overload
 def on_system_event(
-    *,
-    run_on: RunOn = "here",
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
+    *, run_on: RunOn = "here", **options: Unpack[HookOptions]
 ) -> Callable[[HearsEvent], HearsEvent]: ...
-def on_system_event(
-    function: Any = None,
-    /,
-    *,
-    run_on: RunOn = "here",
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_system_event(function: Any = None, /, *, run_on: RunOn = "here", **options: Any) -> Any:
     """Run a function when something happens to a machine, to Redis or to the cluster.
 
     It runs beside the executors, in the stored-procedure session, whatever the server is doing just then. What it
@@ -143,6 +111,7 @@ def on_system_event(
         function: what runs, plain or `async def`; called with a `SystemEvent`.
         run_on: `here`, in the worker where it happened, and for what happens to the cluster once; `once`, in one worker
             whatever happened; `every`, in each.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -160,24 +129,14 @@ def on_system_event(
 
     4D: On System Event (specification 6.6): codes 1 and 2 mean the same there; all others are ours.
     """
-    return decorated(SYSTEM_EVENT, function, name, timeout, before, after, run_on)
+    return decorated(SYSTEM_EVENT, function, options, run_on)
 
 
 @overload
 def on_server_open_connection(function: OpensConnection, /) -> OpensConnection: ...
 @overload
-def on_server_open_connection(
-    *, name: str | None = None, timeout: float | None = None, before: Others = (), after: Others = ()
-) -> Callable[[OpensConnection], OpensConnection]: ...
-def on_server_open_connection(
-    function: Any = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_server_open_connection(**options: Unpack[HookOptions]) -> Callable[[OpensConnection], OpensConnection]: ...
+def on_server_open_connection(function: Any = None, /, **options: Any) -> Any:
     """Run a function before a remote client may use the server; it may refuse the connection.
 
     None or 0 accepts; any other whole number refuses, and hooks behind are not asked. One that raises, runs for longer
@@ -186,6 +145,7 @@ def on_server_open_connection(
 
     Args:
         function: what runs, plain or `async def`; called with a `Connection`.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -203,30 +163,21 @@ def on_server_open_connection(
 
     4D: On Server Open Connection (specification 6.4); its three integers are the attributes of `connection`.
     """
-    return decorated(OPEN_CONNECTION, function, name, timeout, before, after)
+    return decorated(OPEN_CONNECTION, function, options)
 
 
 @overload
 def on_server_close_connection(function: ClosesConnection, /) -> ClosesConnection: ...
 @overload
-def on_server_close_connection(
-    *, name: str | None = None, timeout: float | None = None, before: Others = (), after: Others = ()
-) -> Callable[[ClosesConnection], ClosesConnection]: ...
-def on_server_close_connection(
-    function: Any = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_server_close_connection(**options: Unpack[HookOptions]) -> Callable[[ClosesConnection], ClosesConnection]: ...
+def on_server_close_connection(function: Any = None, /, **options: Any) -> Any:
     """Run a function when a connection of a remote client ends that was accepted.
 
     What it answers means nothing; what it raises is recorded and shown.
 
     Args:
         function: what runs, plain or `async def`; called with the `Connection` that its opening had.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -245,7 +196,7 @@ def on_server_close_connection(
     4D: On Server Close Connection (specification 6.5). Of one that was refused it is not called; the original does not
     say.
     """
-    return decorated(CLOSE_CONNECTION, function, name, timeout, before, after)
+    return decorated(CLOSE_CONNECTION, function, options)
 
 
 #: The name that one page of the original gives it.

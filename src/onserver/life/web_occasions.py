@@ -7,7 +7,7 @@ a component declares are asked by the web server of that component, all others b
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, Unpack, overload
 
 from onserver.life.hook import (
     MOBILE_APP_ACTION,
@@ -15,7 +15,7 @@ from onserver.life.hook import (
     REST_AUTHENTICATION,
     WEB_AUTHENTICATION,
     WEB_CONNECTION,
-    Others,
+    HookOptions,
     decorated,
 )
 from onserver.life.web_arguments import MobileAction, MobileLogin, RestLogin, WebRequest
@@ -32,18 +32,8 @@ ActsMobile = TypeVar("ActsMobile", bound=Callable[[MobileAction], "Mapping[str, 
 @overload
 def on_web_authentication(function: AdmitsWeb, /) -> AdmitsWeb: ...
 @overload
-def on_web_authentication(
-    *, name: str | None = None, timeout: float | None = None, before: Others = (), after: Others = ()
-) -> Callable[[AdmitsWeb], AdmitsWeb]: ...
-def on_web_authentication(
-    function: Any = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_web_authentication(**options: Unpack[HookOptions]) -> Callable[[AdmitsWeb], AdmitsWeb]: ...
+def on_web_authentication(function: Any = None, /, **options: Any) -> Any:
     """Run a function before a request runs code of the project: it may refuse the request.
 
     It is asked for `/action/`, `/4DACTION/` and the first tag 4DSCRIPT of a page, and where there is no such page or no
@@ -53,6 +43,7 @@ def on_web_authentication(
 
     Args:
         function: what runs, plain or `async def`; called with a `WebRequest`.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `web.answer_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -70,24 +61,14 @@ def on_web_authentication(
 
     4D: On Web Authentication (specification 6.7); its six texts are the attributes of `request`.
     """
-    return decorated(WEB_AUTHENTICATION, function, name, timeout, before, after)
+    return decorated(WEB_AUTHENTICATION, function, options)
 
 
 @overload
 def on_web_connection(function: AnswersWeb, /) -> AnswersWeb: ...
 @overload
-def on_web_connection(
-    *, name: str | None = None, timeout: float | None = None, before: Others = (), after: Others = ()
-) -> Callable[[AnswersWeb], AnswersWeb]: ...
-def on_web_connection(
-    function: Any = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_web_connection(**options: Unpack[HookOptions]) -> Callable[[AnswersWeb], AnswersWeb]: ...
+def on_web_connection(function: Any = None, /, **options: Any) -> Any:
     """Run a function for a request whose page is not there, or for the root where there is no home page.
 
     Only after `on_web_authentication` has accepted. What it returns is sent: text, bytes, a response of Starlette's, or
@@ -95,6 +76,7 @@ def on_web_connection(
 
     Args:
         function: what runs, plain or `async def`; called with a `WebRequest`.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `web.answer_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -112,30 +94,21 @@ def on_web_connection(
 
     4D: On Web Connection (specification 6.8), which answers by commands and not by its result.
     """
-    return decorated(WEB_CONNECTION, function, name, timeout, before, after)
+    return decorated(WEB_CONNECTION, function, options)
 
 
 @overload
 def on_rest_authentication(function: AdmitsRest, /) -> AdmitsRest: ...
 @overload
-def on_rest_authentication(
-    *, name: str | None = None, timeout: float | None = None, before: Others = (), after: Others = ()
-) -> Callable[[AdmitsRest], AdmitsRest]: ...
-def on_rest_authentication(
-    function: Any = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_rest_authentication(**options: Unpack[HookOptions]) -> Callable[[AdmitsRest], AdmitsRest]: ...
+def on_rest_authentication(function: Any = None, /, **options: Any) -> Any:
     """Run a function before somebody opens a session by `POST /rest/$directory/login`. Only True lets them in.
 
     The original calls it deprecated: new projects have `forceLogin` and a server method `authentify`.
 
     Args:
         function: what runs, plain or `async def`; called with a `RestLogin`.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `web.answer_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -153,24 +126,14 @@ def on_rest_authentication(
 
     4D: On REST Authentication (specification 6.9). What nothing returned means is not stated there; here it refuses.
     """
-    return decorated(REST_AUTHENTICATION, function, name, timeout, before, after)
+    return decorated(REST_AUTHENTICATION, function, options)
 
 
 @overload
 def on_mobile_app_authentication(function: AdmitsMobile, /) -> AdmitsMobile: ...
 @overload
-def on_mobile_app_authentication(
-    *, name: str | None = None, timeout: float | None = None, before: Others = (), after: Others = ()
-) -> Callable[[AdmitsMobile], AdmitsMobile]: ...
-def on_mobile_app_authentication(
-    function: Any = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_mobile_app_authentication(**options: Unpack[HookOptions]) -> Callable[[AdmitsMobile], AdmitsMobile]: ...
+def on_mobile_app_authentication(function: Any = None, /, **options: Any) -> Any:
     """Run a function when somebody opens a mobile application, `POST /mobileapp/$authenticate`: it lets them in or not.
 
     It answers `{"success": True}`, with `userInfo` and `statusText` where there is something to say; only True lets in,
@@ -178,6 +141,7 @@ def on_mobile_app_authentication(
 
     Args:
         function: what runs, plain or `async def`; called with a `MobileLogin`.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `web.answer_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -195,30 +159,21 @@ def on_mobile_app_authentication(
 
     4D: On Mobile App Authentication.
     """
-    return decorated(MOBILE_APP_AUTHENTICATION, function, name, timeout, before, after)
+    return decorated(MOBILE_APP_AUTHENTICATION, function, options)
 
 
 @overload
 def on_mobile_app_action(function: ActsMobile, /) -> ActsMobile: ...
 @overload
-def on_mobile_app_action(
-    *, name: str | None = None, timeout: float | None = None, before: Others = (), after: Others = ()
-) -> Callable[[ActsMobile], ActsMobile]: ...
-def on_mobile_app_action(
-    function: Any = None,
-    /,
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    before: Others = (),
-    after: Others = (),
-) -> Any:
+def on_mobile_app_action(**options: Unpack[HookOptions]) -> Callable[[ActsMobile], ActsMobile]: ...
+def on_mobile_app_action(function: Any = None, /, **options: Any) -> Any:
     """Run a function for an action of a mobile application, `POST /mobileapp/$action/NAME`.
 
     What it returns is sent as JSON: `{"success": True, "statusText": "…"}`. Where no hook answers, the action fails.
 
     Args:
         function: what runs, plain or `async def`; called with a `MobileAction`.
+        options: these:
         name: its name; by default the module below `tasks` and the function's name.
         timeout: seconds it may run; the setting `web.answer_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
@@ -236,4 +191,4 @@ def on_mobile_app_action(
 
     4D: On Mobile App Action.
     """
-    return decorated(MOBILE_APP_ACTION, function, name, timeout, before, after)
+    return decorated(MOBILE_APP_ACTION, function, options)
