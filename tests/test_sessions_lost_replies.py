@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -104,3 +105,27 @@ def test_a_lost_reply(client: Server, proxy: Proxy, name: str, nth: int, scene: 
     proxy.swallow_reply(nth, matching=lambda words: words[0] in RUNS and words[1] == sha)
     scene(client.sessions)
     assert proxy.broken == 1
+
+
+def test_what_is_asked_again_undoes_nothing_that_was_changed_since(
+    client: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Privileges that somebody has taken away meanwhile do not come back."""
+    session, other = client.sessions.open("web"), make_server(client.name, f"unix://{proxy.address.path}")
+    insist = client.store._insist
+
+    def twice(attempt: Callable[[float], Any], link: Any, seconds: Any) -> Any:
+        def lost(timeout: float) -> Any:
+            attempt(timeout)
+            other.sessions.records.write(session.id, privileges=(), user="bob")
+            return attempt(timeout)
+
+        return insist(lost, link, seconds)
+
+    with other:
+        with monkeypatch.context() as patched:
+            patched.setattr(client.store, "_insist", twice)
+            answer = client.sessions.records.write(session.id, privileges=("all",), user="ann")
+        record = client.sessions.records.read(session.id)
+    assert record is not None
+    assert (record.privileges, record.user) == ((), "bob") == (answer.privileges, answer.user)

@@ -96,7 +96,7 @@ class SessionRecords:
         """
         if facts.get("login"):
             facts["login"] = key_of_name(facts["login"])
-        fields = self._store.run("session_write", identity, *written(facts))
+        fields = self._store.run("session_write", self._store.nonce(), identity, *written(facts))
         if not fields:
             raise SessionExpired(identity)
         return read_session(identity, fields)

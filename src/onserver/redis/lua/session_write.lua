@@ -1,16 +1,17 @@
--- include: prefix session
+-- include: prefix once session
 -- flags: allow-oom function
 -- session_write: change fields of a session. Keys: s:ID, sessions, su:LOGIN, server.
--- ARGV: id, then field, value …; a quota, or what a web framework keeps (d:NAME), is removed where it has no value
+-- ARGV: nonce, id, field, value …; a quota, or what a web framework keeps (d:NAME), is removed where it has no value
 -- Answer: {field, value, …} as they are now, empty where there is no such session
-local id, s = ARGV[1], T .. 's:' .. ARGV[1]
+local id, s = ARGV[2], T .. 's:' .. ARGV[2]
 if not there(id) then return {} end
+if answered(ARGV[1]) then return told(id) end   -- what others have changed since stays
 local fields, used, timed = {}, false, false
 local function write()
   if #fields > 0 then redis.call('HSET', s, unpack(fields)) end
   fields = {}
 end
-for i = 2, #ARGV, 2 do
+for i = 3, #ARGV, 2 do
   local field, value = ARGV[i], ARGV[i + 1]
   if field == 'login' then
     local before = redis.call('HGET', s, 'login') or ''
@@ -30,4 +31,5 @@ end
 if used then fields[#fields + 1], fields[#fields + 2] = 'seen', stamp() end
 write()
 if timed then set_end(id) end
+answer(ARGV[1], 1)
 return told(id)
