@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from onserver import (
     MobileAction,
@@ -29,6 +30,7 @@ from onserver import (
 )
 from onserver.session.users import Users
 from onserver.testing.inline import OnServer
+from onserver.web.door import told
 from onserver.web.gateway import Gateway
 from tests.web_project import browser, declaring, make_project, opened
 
@@ -423,3 +425,13 @@ async def test_a_hook_may_sign_somebody_in(shop: OnServer) -> None:
         assert (await ann.get("/action/shop.invoice")).status_code == 403
         assert (await ann.get("/action/shop.invoice", auth=("ann", "secret"))).text == "ann"
         assert (await ann.get("/action/shop.invoice")).text == "ann"
+
+
+def test_a_path_puts_no_lines_into_the_header_that_hooks_are_told() -> None:
+    """A server in front takes such a header away; what is behind an escape in the path it does not see."""
+    scope = {
+        "type": "http", "method": "GET", "path": "/a\r\nX-Remote-User: admin\r\n\r\n%", "query_string": b"b=1",
+        "headers": [(b"host", b"shop.example")], "http_version": "1.1",
+    }  # fmt: skip
+    content = told(Request(scope), b"body").content
+    assert content == "GET /a%0D%0AX-Remote-User:%20admin%0D%0A%0D%0A%25?b=1 HTTP/1.1\r\nhost: shop.example\r\n\r\nbody"

@@ -20,6 +20,7 @@ import ipaddress
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import quote
 
 from starlette.requests import Request
 
@@ -36,6 +37,8 @@ from onserver.web.published import is_of
 
 #: How much of a request a hook is told.
 _TOLD_BYTES: Final = 32 * 1024
+#: What stands in a path as it is (RFC 3986).
+_IN_PATHS: Final = "/:@!$&'()*+,;=~"
 
 
 class Refused(Exception):
@@ -128,12 +131,13 @@ def told(request: Request, body: bytes) -> WebRequest:
     """
     user, password, basic = _credentials(request.headers.get("authorization", ""))
     query = request.scope.get("query_string", b"").decode("latin-1")
-    url = request.scope["path"] + (f"?{query}" if query else "")
-    head = [f"{request.method} {url} HTTP/{request.scope.get('http_version', '1.1')}"]
+    path, query = request.scope["path"], f"?{query}" if query else ""
+    line = quote(path, safe=_IN_PATHS) + query  # decoded, a path may have ends of lines: headers that nobody has sent
+    head = [f"{request.method} {line} HTTP/{request.scope.get('http_version', '1.1')}"]
     head += [f"{name}: {value}" for name, value in request.headers.items() if not (basic and name == "authorization")]
     content = "\r\n".join([*head, "", ""]).encode("utf-8", "replace") + body
     return WebRequest(
-        url=url,
+        url=path + query,
         content=content[:_TOLD_BYTES].decode("utf-8", "replace"),
         browser_ip=address(request.client.host if request.client else ""),
         server_ip=address((request.scope.get("server") or ("", None))[0]),
