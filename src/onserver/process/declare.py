@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any, Concatenate, Final, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from onserver.errors import BadDeclaration
@@ -118,24 +119,11 @@ def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> 
 
     4D: a method that is started by *Execute on server*.
     """
-    if function is not None:
-        return _declared(function, {})
-
-    def declare_with_options(function: Callable[..., Any]) -> Procedure[..., Any]:
-        return _declared(function, options)
-
-    return declare_with_options
+    return partial(_declared, options=options) if function is None else _declared(function, {})
 
 
 def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Procedure[..., Any]:
-    name = _name_for_errors(function, options)
-    if not inspect.isfunction(function):
-        raise BadDeclaration(name, "is no function", "Decorate a plain function of a module.")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise BadDeclaration(name, "is a generator, which has no one result", "Return a list.")
-    for option in options:
-        if option not in _NAMES:
-            raise BadDeclaration(name, f"has no option `{option}`", f"There are: {', '.join(_NAMES)}.")
+    require_declarable(function, options, _NAMES)
     rules = Rules(**{option: value for option, value in options.items() if option in RULES})
     rest = {option: value for option, value in options.items() if option not in RULES}
     made: Procedure[..., Any]
@@ -149,5 +137,22 @@ def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Proce
     return made
 
 
-def _name_for_errors(function: object, options: Mapping[str, Any]) -> str:
-    return str(options.get("name") or getattr(function, "__qualname__", None) or repr(function))
+def require_declarable(function: Callable[..., Any], options: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Refuse what no server can run, and options that there are not.
+
+    Args:
+        function: what is decorated, which may be anything.
+        options: those of its decorator.
+        names: those that the decorator has.
+
+    Raises:
+        BadDeclaration: ONS-1009.
+    """
+    name = str(options.get("name") or getattr(function, "__qualname__", None) or repr(function))
+    if not inspect.isfunction(function):
+        raise BadDeclaration(name, "is no function", "Decorate a plain function of a module.")
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise BadDeclaration(name, "is a generator, which has no one result", "Return a list.")
+    for option in options:
+        if option not in names:
+            raise BadDeclaration(name, f"has no option `{option}`", f"There are: {', '.join(names)}.")

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
-from onserver.errors import BadDeclaration
 from onserver.process.authority import require_in_place
+from onserver.process.declare import require_declarable
 from onserver.process.in_session import IN_CALLERS_SESSION
 from onserver.process.procedure import AsyncProcedure, Procedure
 from onserver.process.put import Order
@@ -33,19 +33,6 @@ from onserver.session.roles_resources import Resource
 P = ParamSpec("P")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
-
-_NAMES: Final = (
-    "name",
-    "aliases",
-    "published",
-    "answers",
-    "requires",
-    "queue",
-    "priority",
-    "timeout",
-    "rerun",
-    "redact",
-)
 
 
 class ServerMethod(Procedure[P, R_co]):
@@ -129,6 +116,9 @@ class Options(TypedDict, total=False):
     redact: bool
 
 
+_NAMES: Final = tuple(Options.__annotations__)
+
+
 class Declaring(Protocol):
     """What `@server_method(…)` answers: the decorator itself."""
 
@@ -172,24 +162,11 @@ def server_method(function: Callable[..., Any] | None = None, /, **options: Any)
 
     4D: a method with the attributes *Execute on server* and, published, *Available through 4D tags and URLs*.
     """
-    if function is not None:
-        return _declared(function, {})
-
-    def declare_with_options(function: Callable[..., Any]) -> ServerMethod[..., Any]:
-        return _declared(function, options)
-
-    return declare_with_options
+    return functools.partial(_declared, options=options) if function is None else _declared(function, {})
 
 
-def _declared(function: Callable[..., Any], options: dict[str, Any]) -> ServerMethod[..., Any]:
-    name = str(options.get("name") or getattr(function, "__qualname__", None) or repr(function))
-    if not inspect.isfunction(function):
-        raise BadDeclaration(name, "is no function", "Decorate a plain function of a module.")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise BadDeclaration(name, "is a generator, which has no one result", "Return a list.")
-    for option in options:
-        if option not in _NAMES:
-            raise BadDeclaration(name, f"has no option `{option}`", f"There are: {', '.join(_NAMES)}.")
+def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> ServerMethod[..., Any]:
+    require_declarable(function, options, _NAMES)
     made: ServerMethod[..., Any]
     if inspect.iscoroutinefunction(function):
         made = cast("ServerMethod[..., Any]", AsyncServerMethod(function, **options))
