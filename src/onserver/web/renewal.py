@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Final
 
-from onserver.errors import OnServerError
+from onserver.session.records import is_identity
 
 _log = logging.getLogger("onserver.web")
 
@@ -39,12 +39,14 @@ class Renewal:
         self._thread: threading.Thread | None = None
 
     def renew(self, identity: str, *, due: bool = False) -> bool:
-        """Note that a session is used, soon. False where that was done within the last minute.
+        """Note that a session is used, soon. False where that was done within the last minute, or this is no id.
 
         Args:
-            identity: of the session.
+            identity: of the session, or whatever was sent for one.
             due: whether its record says that it was not, which then holds.
         """
+        if not is_identity(identity):
+            return False
         now = monotonic()
         if (not due and now - self._noted.get(identity, float("-inf")) < EVERY) or self._waiting.qsize() >= _MOST:
             return False
@@ -69,6 +71,6 @@ class Renewal:
         while (identity := self._waiting.get()) is not None:
             try:
                 self._note(identity)
-            except OnServerError as error:
+            except Exception as error:  # noqa: BLE001  # whatever it is, the next session is noted all the same
                 self._noted.pop(identity, None)
                 _log.warning("cannot note that a session is used: %s", error)
