@@ -155,10 +155,14 @@ async def test_with_one_request_less_than_the_limit_others_are_told_503(
             for _ in range(9):
                 assert await asyncio.to_thread(inside.acquire, timeout=60)
             refused = await ann.get("/")
+            named_alike = [await ann.get(path) for path in ("/action/none/events", "/action/none/processes/1/events")]
+            watching = await ann.get("/processes/1/events")
             go.set()
             answers = await asyncio.gather(*waiting)
             later = await ann.get("/")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert [answer.status_code for answer in named_alike] == [503, 503], "it only looks like events"
+    assert watching.status_code == 404
     assert {answer.text for answer in answers} == {"done"}
     assert later.text == "home"
 

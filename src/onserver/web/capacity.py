@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from onserver.web.answers import problem
 
 #: Requests that last as long as somebody watches; they have limits of their own.
-_WATCHING = "/events"
+_WATCHING: Final = re.compile("/processes/[0-9]+/events")
 
 
 class Capacity:
@@ -27,7 +30,8 @@ class Capacity:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        if scope["type"] != "http" or scope["path"].endswith(_WATCHING):
+        path = str(scope.get("path", "")).removeprefix(scope.get("root_path", ""))
+        if scope["type"] != "http" or _WATCHING.fullmatch(path):
             await self._app(scope, receive, send)
             return
         if self._running >= self._most - 1:
