@@ -349,6 +349,21 @@ def test_each_session_has_its_own_storage(sessions: Sessions) -> None:
     assert found.storage is one.storage
 
 
+@pytest.mark.parametrize("rotated", [False, True])
+def test_a_session_that_is_over_takes_nothing_although_nobody_has_removed_it(
+    sessions: Sessions, floor: Floor, rotated: bool
+) -> None:
+    session = sessions.open("web", idle_seconds=HOUR)
+    session = sessions.rotate(session.id) if rotated else session
+    counter = session.storage.counter("n")
+    floor.store.command("INCRBY", floor.store.key("clock"), (HOUR + 1) * 1000)
+    with pytest.raises(SessionExpired), session.storage.use("cart") as cart:
+        cart["chair"] = 1
+    with pytest.raises(SessionExpired):
+        counter.add(1)
+    assert keys_of(floor, "ss:") == []
+
+
 def test_nothing_is_written_into_the_storage_of_a_session_that_is_over(sessions: Sessions) -> None:
     session = sessions.open("web")
     use = session.storage.use("cart")

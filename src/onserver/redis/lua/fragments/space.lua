@@ -6,9 +6,11 @@ local function no_space(space)
   local of = string.match(space, '^ss:(.*):$')
   if not of then return end
   SESSION = T .. 's:' .. of
-  if redis.call('EXISTS', SESSION) == 1 then return end
-  local now_it_is = redis.call('HGET', T .. 'rotated', of)
-  if not now_it_is then return redis.error_reply('ONS 4102 ' .. of) end
-  SESSION = T .. 's:' .. now_it_is
+  local ends = redis.call('HGET', SESSION, 'until')
+  if not ends then
+    SESSION = T .. 's:' .. (redis.call('HGET', T .. 'rotated', of) or '')
+    ends = redis.call('HGET', SESSION, 'until')
+  end
+  if not ends or (ends ~= '0' and tonumber(ends) <= now()) then return redis.error_reply('ONS 4102 ' .. of) end
 end
 local function note_space(change) if SESSION then redis.call('HSET', SESSION, 'change', change) end end
