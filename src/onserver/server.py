@@ -1,54 +1,32 @@
-"""The server that this program works with: its settings, its Redis, what it can run, its storage.
+"""The server that this program works with: its settings and what it can run; its Redis, sessions and storage (`parts`).
 
 A program has one current server: the project that it loads, the one that it names, or else the project that it is in,
 found when it is first needed. That is the one piece of state that belongs to the program and not to an object.
-
-Nothing is connected before it is used. What other modules keep for as long as a server lives (an inbox, the signing
-keys) they keep in its parts; a child that was forked begins with none of them.
 """
 
 import os
-import socket
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, Self, TypeVar, cast
+from typing import Any, Literal, Self
 
 import msgspec
 
 from onserver import project as projects
-from onserver.cluster.client import ClientMember
 from onserver.errors import NotConnected, ProjectNotFound
 from onserver.lazy import load as load_lazily
-from onserver.redis.address import Address, parse
-from onserver.redis.embedded import Embedded
-from onserver.redis.store import Store
+from onserver.parts import EMBEDDED, Parts
 from onserver.registry import Registry
 from onserver.session.context import outside
-from onserver.session.info import own_facts
-from onserver.session.record import SPACE, SessionRecord
-from onserver.session.roles import Roles
-from onserver.session.roles_file import FILE as ROLES
-from onserver.session.roles_watch import RolesFile
-from onserver.session.running import tell_when_left
 from onserver.session.session import Session
-from onserver.session.sessions import Sessions
-from onserver.session.standalone import Alone
-from onserver.session.storage import Storage
 from onserver.settings import Settings, find_project, load
 
-T = TypeVar("T")
 
-_EMBEDDED = "embedded"
-#: Where a single-user application keeps what is its own, below its project.
-_STANDALONE = ".onserver/standalone"
-
-
-class Server:
+class Server(Parts):
     """A server: a name and a place in Redis, as this program sees it.
 
     Args:
@@ -67,24 +45,15 @@ class Server:
     def __init__(
         self,
         name: str = "",
-        redis: str = _EMBEDDED,
+        redis: str = EMBEDDED,
         *,
         project: str | Path | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self.project = Path(project).resolve() if project is not None else None
-        self.settings = settings or Settings(name=name, redis=redis, project=self.project)
-        self.name = self.settings.name
+        folder = Path(project).resolve() if project is not None else None
+        super().__init__(folder, settings or Settings(name=name, redis=redis, project=folder))
         self.registry = Registry()
         self._tasks_loaded = False
-        self._roles = RolesFile(self.project / ROLES) if self.project else None
-        self._redis: Embedded | None = None
-        self._store: Store | None = None
-        self._client: ClientMember | None = None
-        self._storage: Storage | None = None
-        self._sessions: Sessions | None = None
-        self._alone = False
-        self._forget()
         _servers.add(self)
         self.make_current()
 
@@ -124,7 +93,7 @@ class Server:
         """
         folder = find_project(explicit=project, environ=environ)
         projects.put_on_path(folder)
-        made = cls(project=folder, settings=msgspec.structs.replace(load(folder, environ), redis=_EMBEDDED))
+        made = cls(project=folder, settings=msgspec.structs.replace(load(folder, environ), redis=EMBEDDED))
         made._alone = True
         return made
 
@@ -225,110 +194,9 @@ class Server:
             return ()
         return [projects.find_component(self.project, name) for name in self.settings.components]
 
-    def require_roles(self) -> Roles:
-        """Answer the privileges and roles in force: those of `config/roles.json`, read anew when it was replaced.
-
-        Raises:
-            RolesFileError: ONS-1004, at the first reading: the file is wrong. Later the old one stays in force.
-        """
-        return self._roles.roles() if self._roles else Roles()
-
-    # -- what it is made of, connected when first used
-
-    @property
-    def embedded(self) -> bool:
-        """Whether its Redis is the project's own."""
-        return self.settings.redis == _EMBEDDED
-
-    @property
-    def redis(self) -> Embedded | None:
-        """The embedded Redis that this program uses, once it does."""
-        return self._redis
-
-    @property
-    def store(self) -> Store:
-        """Its keys in Redis; an embedded one is started when this is first asked for.
-
-        Raises:
-            NoRedis: ONS-1203, there is none to start.
-        """
-        with self._making:
-            if self._store is None:
-                settings = self.settings
-                self._store = Store(
-                    self._address(),
-                    self.name,
-                    connect_seconds=settings.redis_connect_seconds,
-                    command_seconds=settings.redis_command_seconds,
-                    wait_for_replicas=settings.wait_for_replicas,
-                    testing=os.environ.get("ONSERVER_TESTING") == "1",
-                )
-                if self._redis is not None:
-                    self._store.on_refused.append(self._redis.revive)
-            return self._store
-
-    @property
-    def client(self) -> ClientMember:
-        """This program as a member, in whose name it locks outside of processes."""
-        with self._making:
-            if self._client is None:
-                self._client = ClientMember(self.store, self.settings, f"{_program()}@{socket.gethostname()}")
-            return self._client
-
-    @property
-    def storage(self) -> Storage:
-        """The storage of the stored-procedure session; it belongs to the server, and is there while no worker is."""
-        with self._making:
-            if self._storage is None:
-                self._storage = Storage(self.store, SPACE, self.settings, self.client.holder, self.client.holding)
-                tell_when_left(self._storage)
-            return self._storage
-
-    def session(self) -> Session:
-        """Answer the one session in which procedures and hooks run: that of the epoch at its first use here.
-
-        In a single-user application it is the standalone session.
-        """
-        return self.part(_standalone).session if self._alone else self.part(_stored_procedure_session)
-
-    @property
-    def sessions(self) -> Sessions:
-        """The sessions of the server, of all kinds."""
-        with self._making:
-            if self._sessions is None:
-                owner = (self.client.holder, self.client.holding)
-                self._sessions = Sessions(self.store, self.settings, self.require_roles, *owner, common=self.storage)
-            return self._sessions
-
-    def forget_epoch(self) -> None:
-        """Another epoch has begun: its session is to be read."""
-        self._parts.pop(_stored_procedure_session, None)
-
-    def part(self, make: Callable[["Server"], T]) -> T:
-        """Answer what `make` makes of this server; the same one until the program ends, or forks."""
-        found = self._parts.get(make)
-        if found is None:
-            with self._making:
-                found = self._parts.get(make)
-                if found is None:
-                    found = self._parts[make] = make(self)
-        return cast("T", found)
-
-    def replace_part(self, make: Callable[["Server"], Any], part: object) -> None:
-        """Let `part(make)` answer this one from now on: for the test plug-in, which runs processes where they start."""
-        self._parts[make] = part
-
     def close(self) -> None:
         """Let go of Redis: what this program holds falls, its connections are closed."""
-        with self._making:
-            for part in (self._client, self._storage, self._store, *self._parts.values(), self._redis):
-                close = getattr(part, "close", None)
-                if close is not None:
-                    close()
-            if self._sessions is not None:
-                self._sessions.let_go()
-            self._client = self._storage = self._sessions = self._store = self._redis = None
-            self._parts.clear()
+        super().close()
         if self in _current:
             _current.remove(self)
 
@@ -340,40 +208,6 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {self.name} at {self.settings.redis}>"
-
-    def _address(self) -> Address:
-        if not self.embedded:
-            return parse(self.settings.redis)
-        if self.project is None:
-            raise NotConnected  # an embedded Redis belongs to a project
-        home = self.project / _STANDALONE if self._alone else self.project
-        self._redis = Embedded(home, server=self.settings.redis_server)
-        return self._redis.start()
-
-    def _forget(self) -> None:
-        self._parts: dict[Callable[[Server], Any], Any] = {}
-        self._making = threading.RLock()
-
-
-def _standalone(server: Server) -> Alone:
-    if server.project is None:
-        raise NotConnected
-    return Alone(server.sessions, server.project / _STANDALONE)
-
-
-def _stored_procedure_session(server: Server) -> Session:
-    found, opened_ms = server.store.command("HMGET", server.store.key("server"), "session", "opened")
-    identity = (found or b"").decode()
-    record = server.sessions.records.read(identity)
-    if record is None:  # nobody has opened an epoch with this release
-        facts: dict[str, Any] = {"user": server.settings.session.user_name, **own_facts(socket.gethostname())}
-        record = SessionRecord(id=identity, kind="storedProcedure", created_ms=int(opened_ms or 0), **facts)
-    return server.sessions.of(record)
-
-
-def _program() -> str:
-    """Answer a short name of this program, for people."""
-    return Path(sys.argv[0] if sys.argv else "").stem or "client"
 
 
 _current: list[Server] = []
