@@ -8,11 +8,9 @@ Everything that a program uses is imported from here:
 command line answers at once and a program that only enqueues never loads Celery.
 """
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from onserver.lazy import module_getattr
+from onserver.lazy import keep_names, module_getattr
 
 if TYPE_CHECKING:
     from onserver import errors as errors
@@ -224,16 +222,4 @@ def __dir__() -> list[str]:
     return sorted([*_NAMES, "__version__"])
 
 
-class _Front(ModuleType):
-    """This module's class: `session` and `process` are functions here, although packages of these names are inside.
-
-    Python binds a subpackage to its parent's attribute once it is imported, which would hide the function of that
-    name from then on. Such a binding is passed over; ``from onserver.session import …`` does not need it.
-    """
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _NAMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Front
+keep_names(__name__, _NAMES)

@@ -12,8 +12,10 @@ they are asked for, and go through here; ``tests/test_layers.py`` knows them by 
 """
 
 import importlib
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Container, Mapping
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 from onserver.errors import MissingExtra
@@ -55,3 +57,22 @@ def module_getattr(module: str, targets: Mapping[str, str]) -> Callable[[str], A
         return load(targets[name])
 
     return answer
+
+
+def keep_names(module: str, names: Container[str]) -> None:
+    """Keep public names of a package that modules inside it have as well, such as `session`, which is a function.
+
+    Python binds a module to its parent's attribute once it is imported, which would hide the function of that name from
+    then on. Such a binding is passed over; ``from onserver.session import …`` does not need it.
+
+    Args:
+        module: The package's ``__name__``.
+        names: Its public names.
+    """
+
+    class Front(ModuleType):
+        def __setattr__(self, name: str, value: object) -> None:
+            if not (name in names and isinstance(value, ModuleType)):
+                super().__setattr__(name, value)
+
+    sys.modules[module].__class__ = Front

@@ -7,11 +7,9 @@
 The middlewares need no web framework, and load none; the gateway is made with Starlette.
 """
 
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
-from onserver.lazy import module_getattr
+from onserver.lazy import keep_names, module_getattr
 
 if TYPE_CHECKING:
     from onserver.web.cookie import CookieRules as CookieRules
@@ -61,12 +59,4 @@ def __dir__() -> list[str]:
     return sorted(_NAMES)
 
 
-class _Front(ModuleType):
-    """This module's class: `web_session` is a function here and a module inside; see `onserver`."""
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in _NAMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Front
+keep_names(__name__, _NAMES)
