@@ -15,6 +15,7 @@ from onserver import Process, Server, caller, procedure
 from onserver.celery_app.app import make_app
 from onserver.celery_app.broadcasts import Broadcasts, sign_broadcast
 from onserver.celery_app.message import MARK, rebuild
+from onserver.celery_app.permitting import around, permit, takes_privileges
 from onserver.errors import PrivilegeDenied
 from onserver.process.caller import Caller
 from onserver.process.claim import read_claim
@@ -150,6 +151,25 @@ def test_what_may_not_be_started_is_not_sent(server: Server, app: Any) -> None:
             with pytest.raises(PrivilegeDenied):
                 refused()
     assert server.store.command("HGET", server.store.key("numbers"), "process") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("celery.map", ({"task": drops.name}, [1])),
+        ("celery.map", (drops.name, [1])),
+        ("celery.starmap", ({"task": "celery.map"}, [[{"task": drops.name}, [1]]])),
+        ("celery.map", ()),
+    ],
+    ids=["position", "name", "nested", "nothing"],
+)
+def test_what_a_task_runs_inside_its_own_is_known_or_refused(server: Server, app: Any, name: str, args: Any) -> None:
+    eve = Caller(user="eve", kind="remote").snapshot()
+    with serving(None, remote=True, caller=eve), pytest.raises(PrivilegeDenied):
+        app.send_task(name, args)
+    with pytest.raises(PrivilegeDenied):
+        permit(server, eve, around(name, args, {}))
+    assert takes_privileges(server, around(name, args, {}))
 
 
 def test_a_step_of_a_canvas_that_may_not_run_is_kept_and_says_why(server: Server, app: Any, worker: OnServer) -> None:

@@ -23,7 +23,7 @@ from kombu.utils.json import dumps
 from onserver.celery_app.desk import Desk
 from onserver.celery_app.holding import holding_of
 from onserver.celery_app.message import PRIORITY, Stored, due_of
-from onserver.celery_app.permitting import around, permit
+from onserver.celery_app.permitting import permit
 from onserver.errors import BadSignature, BrokerUnavailable, MemberFenced, NotSendable, SessionError
 from onserver.process.attempts import say_attempt
 from onserver.process.caller import Caller
@@ -93,13 +93,13 @@ def put(desk: Desk, headers: Mapping[str, Any], queue: str, priority: object = N
         patience.note(error)
 
 
-def take(desk: Desk, headers: Mapping[str, Any], kwargs: Mapping[str, Any], queue: str, token: str) -> Taken:
+def take(desk: Desk, headers: Mapping[str, Any], names: Sequence[str], queue: str, token: str) -> Taken:
     """Take the process of a message that was delivered here, and is about to run.
 
     Args:
         desk: of the server.
         headers: of the message.
-        kwargs: its arguments by name.
+        names: of the tasks that it runs.
         queue: of its broker.
         token: of this delivery: the same message delivered twice is two.
     """
@@ -121,7 +121,7 @@ def take(desk: Desk, headers: Mapping[str, Any], kwargs: Mapping[str, Any], queu
     how = answer[0].decode()
     if how != "taken":
         return Taken("away" if how == "unknown" else how)
-    return _marked(desk, answer, headers, around(str(headers["task"]), kwargs))
+    return _marked(desk, answer, headers, names)
 
 
 def end(desk: Desk, mark: Mapping[str, Any], state: str, value: Any) -> None:

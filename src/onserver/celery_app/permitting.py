@@ -2,19 +2,22 @@
 
 A task is a method to `roles.json`, as a procedure is. What follows a task in a canvas is sent by the worker, in the
 name of who asked for the first: whether they may is decided when it runs, since a step that has ended well is not
-failed by what comes after it. `celery.map` and the like run another task inside their own: that one decides.
+failed by what comes after it. `celery.map` and the like run another task inside their own: that one decides. Where it
+cannot be told which that is, or it runs another one in turn, sessions may not have it run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
 from onserver.celery_app.message import Stored, arguments
+from onserver.errors import PrivilegeDenied
 from onserver.process.admission import admitted, requires_of
 from onserver.process.authority import admit, require_ask
+from onserver.process.caller import caller as who_is
 from onserver.process.caller import who_asks
 from onserver.process.claim import Claim
 from onserver.server import Server
@@ -23,6 +26,8 @@ from onserver.server import Server
 _OWN: Final = "celery."
 #: Its tasks that run another one, which their arguments name.
 _AROUND: Final = frozenset({"celery.map", "celery.starmap", "celery.chunks"})
+#: Names that do not tell what runs: of one around others, inside another, and where none is given.
+_UNTOLD: Final = _AROUND | {""}
 
 _follows: ContextVar[bool] = ContextVar("onserver_follows", default=False)
 
@@ -46,6 +51,8 @@ def require_send(server: Server, message: Stored) -> None:
     if who_asks() is None or _follows.get():
         return
     for name in run_by(message.procedure, message.body, message.headers):
+        if name in _UNTOLD:
+            raise _untold(message.procedure, who_is().user)
         found = server.registry.find(name)
         require_ask(server, name if found is None else found.name, requires_of(found))
 
@@ -77,6 +84,8 @@ def permit(server: Server, caller: Mapping[str, Any], names: Iterable[str]) -> M
     if "kind" not in caller:
         return caller
     for inner in names:
+        if inner in _UNTOLD:
+            raise _untold(inner, str(caller.get("user", "")))
         found = server.registry.find(inner)
         caller = admit(server, caller, inner if found is None else found.name, requires_of(found))
     return caller
@@ -84,18 +93,23 @@ def permit(server: Server, caller: Mapping[str, Any], names: Iterable[str]) -> M
 
 def takes_privileges(server: Server, names: Iterable[str]) -> bool:
     """Whether one of these tasks asks for privileges itself: who has sent it has to be known, then."""
-    return any(requires_of(server.registry.find(name)) for name in names)
+    return any(name in _UNTOLD or requires_of(server.registry.find(name)) for name in names)
 
 
 def run_by(name: str, body: bytes, headers: bytes) -> list[str]:
     """Answer the names of the tasks that a message runs; not of one around others that has no body here."""
-    _, kwargs = (arguments(body, headers) if name in _AROUND and body else None) or ((), {})
-    return around(name, kwargs) if body or name not in _AROUND else []
+    args, kwargs = (arguments(body, headers) if name in _AROUND and body else None) or ((), {})
+    return around(name, args, kwargs) if body or name not in _AROUND else []
 
 
-def around(name: str, kwargs: Mapping[str, Any]) -> list[str]:
+def around(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
     """Answer the names of the tasks that a task runs with these arguments: mostly its own."""
     if name in _AROUND:
-        inner = kwargs.get("task")
-        return [str(inner.get("task") if isinstance(inner, Mapping) else inner)]
+        inner = kwargs.get("task", args[0] if args else "")
+        named = inner.get("task") if isinstance(inner, Mapping) else inner
+        return [named if isinstance(named, str) else ""]
     return [] if name.startswith(_OWN) else [name]
+
+
+def _untold(name: str, user: str) -> PrivilegeDenied:
+    return PrivilegeDenied("", user, (), (), name, "it runs a task inside its own that cannot be told")

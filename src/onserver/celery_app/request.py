@@ -46,9 +46,10 @@ class Tending:
             return False
         queue = str((self.delivery_info or {}).get("routing_key") or "")
         token = self.__dict__.setdefault("onserver_token", token_hex(8))
-        taken = elsewhere.take(desk, self.request_dict, self.kwargs or {}, queue, token)
+        names = around(self.task.name, self.args or (), self.kwargs or {})
+        taken = elsewhere.take(desk, self.request_dict, names, queue, token)
         self.request_dict[MARK] = taken.mark
-        unknown = taken.how == "away" and takes_privileges(desk.server, around(self.task.name, self.kwargs or {}))
+        unknown = taken.how == "away" and takes_privileges(desk.server, names)
         if taken.how in ("taken", "away") and not unknown:
             return False
         task_ready(self)
