@@ -30,8 +30,8 @@ def sweep(member: Member) -> list[int]:
     marks = (settings.events.redis_memory_percent, int(settings.events.queue_wait_seconds * 1000)) if slowly else (0, 0)
     silent = [int(number) for number in store.run("silent", member.number, lease_ms, *marks)]
     dead = [number for number in silent if bury_member(store, settings, number, "was silent for a lease", lease_ms)]
-    trim(store, settings)
     if slowly:
+        trim(store, settings)
         end_sessions(store)
     return dead
 
@@ -43,7 +43,7 @@ def end_sessions(store: Store) -> None:
 
 
 def _is_time(member: Member) -> bool:
-    """Whether to do what needs doing once a lease only: to look at marks, which change slowly, and to end sessions."""
+    """Whether to do what needs doing once a lease only: to look at marks, which change slowly, and to remove the old."""
     now = monotonic()
     if now < member.survey_at:
         return False
