@@ -15,6 +15,7 @@ from onserver.errors import LockLost
 from onserver.process.signing import Signer
 from onserver.redis.address import Address
 from onserver.redis.store import Store
+from onserver.registry import keep, kept
 from onserver.server import Server
 from onserver.session.sessions import Sessions
 from onserver.session.users import Users
@@ -69,7 +70,10 @@ def project(store: Store, redis_address: Address, tmp_path: Path, monkeypatch: p
     (tmp_path / "config/roles.json").write_text(json.dumps(ROLES))
     (tmp_path / "tasks/__init__.py").write_text("")
     (tmp_path / "tasks/shop.py").write_text(TASKS)
+    before = kept()
+    keep({})  # what other tests have declared is not this project's
     yield tmp_path
+    keep(before)
     for name in _loaded():
         del sys.modules[name]
 
