@@ -43,7 +43,7 @@ def end_sessions(store: Store) -> None:
 
 
 def _is_time(member: Member) -> bool:
-    """Whether to do what needs doing once a lease only: to look at marks, which change slowly, and to remove the old."""
+    """Whether to do what is done once a lease only: to look at marks, which change slowly, and to remove the old."""
     now = monotonic()
     if now < member.survey_at:
         return False

@@ -29,7 +29,7 @@ from onserver.errors import PrivilegeDenied
 from onserver.server import Server
 from onserver.session.context import Served, served, serving
 from onserver.session.record import SessionRecord, signed_in
-from onserver.web.requests import TOKEN, web_sessions
+from onserver.web.requests import token_in, web_sessions
 
 
 class SessionMiddleware:
@@ -117,7 +117,7 @@ def _served(request: HttpRequest) -> Generator[_Request]:
         )
     agent, ip = request.META.get("HTTP_USER_AGENT", ""), request.META.get("REMOTE_ADDR", "")
     store.facts = {"ip": ip, "agent": agent, "host_type": "browser"}
-    made, around = _Request(store, str(request.GET.get(TOKEN, ""))), served()
+    made, around = _Request(store, token_in(request.META.get("QUERY_STRING", ""))), served()
     if around is not None and around.web is not None:  # the server that received it has the session
         yield made
     elif not Server.current().settings.web.scalable_sessions:

@@ -204,7 +204,7 @@ class WebSessions:
             return Request(self, None, "", secure=secure)
         kind = "rest" if rest else "web"
         visitor = Visitor(identity=self.cookie.read(cookie), ip=ip, agent=agent[:_LONGEST_AGENT], type=kind)
-        token = "" if self.web or TOKEN not in query.replace("%24", "$") else _token_in(query)
+        token = "" if self.web else token_in(query)
         return Request(self, visitor, token, secure=secure)
 
     def take(self, visitor: Visitor) -> SessionRecord | None:
@@ -289,7 +289,9 @@ def web_sessions(server: Server | None = None, web: str = "") -> WebSessions:
     return (server or Server.current()).part(_Kept).of(web)
 
 
-def _token_in(query: str) -> str:
-    """Return the one-time token of a query, empty where there is none or it is no text of Unicode."""
+def token_in(query: str) -> str:
+    """Return the one-time token of a query, as it stands in the URL; empty where there is none or it is no text."""
+    if TOKEN[1:] not in query:  # the `$` may be written in two ways
+        return ""
     found = parse_qs(query, errors="replace", max_num_fields=None).get(TOKEN, [""])
     return found[0]
