@@ -137,6 +137,8 @@ class Supervisor:
                 return
             if monotonic() >= self._next_beat:
                 self._beat()
+            if self._phases.now == "gone":  # the start has failed: nothing is said after its traceback
+                return
             if self._phases.now == "draining" and monotonic() >= self._phases.deadline:
                 self._phases.look = True
             self.crew.end_overdue()
