@@ -11,7 +11,7 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import pytest
-from django.contrib.sessions.backends.base import CreateError, UpdateError
+from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client, RequestFactory, override_settings
@@ -60,6 +60,14 @@ def test_djangos_own_session_tests_pass(redis_address: Address) -> None:
 
 
 # ---- the engine
+
+
+def test_a_session_has_all_that_djangos_own_is_made_with(server: Server) -> None:
+    """It does not call Django's `__init__`, which looks up the serializer for each request."""
+    for key in (None, "short", "A" * 32):
+        made, own = SessionStore(key), SessionBase(key)
+        assert {name: getattr(made, name) for name in vars(own)} == vars(own)
+        assert (made.session_key, made.facts) == (own.session_key, {})
 
 
 def test_requests_of_one_session_do_not_overwrite_each_others_keys(server: Server) -> None:

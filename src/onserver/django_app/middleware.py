@@ -15,9 +15,9 @@ URL) goes on in the session of that token.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Any, Self, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.core.exceptions import ImproperlyConfigured
@@ -48,8 +48,9 @@ class SessionMiddleware:
         """Answer a request, or in a running loop who answers it."""
         if self._waits:
             return self._awaited(request)
-        with _served(request) as request_served:
-            request_served.join()
+        with _Request(request) as request_served:
+            if request_served.waits:
+                request_served.join()
             response = cast("HttpResponseBase", self._get_response(request))
             request_served.finish()
         return response
@@ -59,21 +60,63 @@ class SessionMiddleware:
         return permission_denied(request, exception) if isinstance(exception, PrivilegeDenied) else None
 
     async def _awaited(self, request: HttpRequest) -> HttpResponseBase:
-        with _served(request) as request_served:
-            await sync_to_async(request_served.join, thread_sensitive=False)()
+        with _Request(request) as request_served:
+            if request_served.waits:
+                await sync_to_async(request_served.join, thread_sensitive=False)()
             response = cast("HttpResponseBase", await self._get_response(request))
-            await sync_to_async(request_served.finish, thread_sensitive=False)()
+            if request_served.touched:
+                await sync_to_async(request_served.finish, thread_sensitive=False)()
+            else:
+                request_served.finish()
         return response
 
 
 class _Request:
-    """A request while it is served."""
+    """A request while it is served: for the block of a `with`."""
 
-    def __init__(self, store: SessionStore, token: str) -> None:
+    __slots__ = ("_before", "_serving", "_store", "_token", "here")
+
+    def __init__(self, request: HttpRequest) -> None:
+        store = getattr(request, "session", None)
+        if not isinstance(store, SessionStore):
+            raise ImproperlyConfigured(
+                "onserver.django_app.middleware.SessionMiddleware stands behind Django's own SessionMiddleware, with "
+                'SESSION_ENGINE = "onserver.django_app.sessions"'
+            )
+        store.meta = request.META
         self._store = store
-        self._token = token
+        self._token = token_in(store.meta.get("QUERY_STRING", ""))
         self._before: SessionRecord | None = None
+        self._serving: serving | None = None
         self.here: Served | None = None
+
+    def __enter__(self) -> Self:
+        around = served()
+        if around is not None and around.web is not None:  # the server that received it has the session
+            return self
+        if Server.current().settings.web.scalable_sessions:
+            self._serving = serving(None, opens=self.opens)
+            self.here = self._serving.__enter__()
+        else:
+            self._serving = serving(None)
+            self._serving.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._serving is not None:
+            self._serving.__exit__(kind, error, trace)
+
+    @property
+    def waits(self) -> bool:
+        """Whether `join` makes a round trip: it brings a one-time token."""
+        return bool(self._token) and self.here is not None
+
+    @property
+    def touched(self) -> bool:
+        """Whether `finish` may make a round trip: something was asked of its session."""
+        return self.here is not None and self.here.given is not None
 
     def opens(self) -> Any:
         opened = self._store.opened
@@ -83,7 +126,7 @@ class _Request:
     def join(self) -> None:
         """Go into the session of the token that the request brings; where it leads nowhere, all stays as it is."""
         sessions = Server.current().sessions
-        found = sessions.records.redeem(self._token) if self._token and self.here else None
+        found = sessions.records.redeem(self._token) if self.waits else None
         if found is not None and self.here:
             self.here.session = sessions.of(found)
             self.finish()
@@ -105,24 +148,3 @@ class _Request:
             self._before = self.here.began if self.here else None
         if given.record.kind == "web" and self._before is not None and signed_in(self._before, given.record):
             self._store.cycle_key()
-
-
-@contextmanager
-def _served(request: HttpRequest) -> Generator[_Request]:
-    store = getattr(request, "session", None)
-    if not isinstance(store, SessionStore):
-        raise ImproperlyConfigured(
-            "onserver.django_app.middleware.SessionMiddleware stands behind Django's own SessionMiddleware, with "
-            'SESSION_ENGINE = "onserver.django_app.sessions"'
-        )
-    agent, ip = request.META.get("HTTP_USER_AGENT", ""), request.META.get("REMOTE_ADDR", "")
-    store.facts = {"ip": ip, "agent": agent, "host_type": "browser"}
-    made, around = _Request(store, token_in(request.META.get("QUERY_STRING", ""))), served()
-    if around is not None and around.web is not None:  # the server that received it has the session
-        yield made
-    elif not Server.current().settings.web.scalable_sessions:
-        with serving(None):
-            yield made
-    else:
-        with serving(None, opens=made.opens) as made.here:
-            yield made

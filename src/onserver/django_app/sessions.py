@@ -10,19 +10,23 @@ A session is loaded in one round trip, when it is first looked at, which counts 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.sessions.backends.base import CreateError, SessionBase, UpdateError
+from django.utils.module_loading import import_string
 
 from onserver.errors import SessionExpired
 from onserver.server import Server
 from onserver.session.context import served
 from onserver.session.records import is_identity
 from onserver.session.session import Session
-from onserver.session.sessions import new_identity
+from onserver.session.sessions import Sessions, new_identity
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,17 +45,39 @@ class SessionStore(SessionBase):
 
     _session_key: str | None  # Django's: None where there is no session yet
 
+    # Most requests look at no session: what only others need is not made for each, which took as long as all the rest.
+    accessed = modified = False
+    _opened: Session | None = None
+    #: What is known to be in Redis: what differs from it is to be saved.
+    _kept: Mapping[str, bytes] = MappingProxyType({})
+    #: The request, as `HttpRequest.META` has it; None outside of every request.
+    meta: Mapping[str, Any] | None = None
+
     def __init__(self, session_key: str | None = None) -> None:
-        super().__init__(session_key)
-        self._server = Server.current()
-        self._sessions = self._server.sessions
-        self._web = self._server.settings.web
-        self._opened: Session | None = None
-        self._kept: dict[str, bytes] = {}  # what is known to be in Redis: what differs from it is to be saved
-        #: Facts of a request: what `Sessions.open` wants to know of it.
-        self.facts: dict[str, Any] = {}
+        self._session_key = session_key
+
+    @cached_property
+    def serializer(self) -> Any:
+        """Django's: by it values are written and read."""
+        return import_string(settings.SESSION_SERIALIZER)
+
+    @cached_property
+    def _server(self) -> Server:
+        return Server.current()
+
+    @property
+    def _sessions(self) -> Sessions:
+        return self._server.sessions
 
     # -- as onserver has it
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Facts of the request: what `Sessions.open` wants to know of it."""
+        if self.meta is None:
+            return {}
+        ip, agent = self.meta.get("REMOTE_ADDR", ""), self.meta.get("HTTP_USER_AGENT", "")
+        return {"ip": ip, "agent": agent, "host_type": "browser"}
 
     @property
     def opened(self) -> Session:
@@ -78,7 +104,7 @@ class SessionStore(SessionBase):
     def load(self) -> dict[str, Any]:
         """Answer what is in it: nothing, and no key, where there is no such session."""
         key = self.session_key or ""
-        ip = self.facts.get("ip") if self._web.check_address else None
+        ip = self.facts.get("ip") if self._server.settings.web.check_address else None
         session = self._sessions.take(key, ip=ip, renew=True)
         if session is None or session.record.kind == "storedProcedure" or session.record.web:
             self._session_key = None
@@ -215,7 +241,8 @@ class SessionStore(SessionBase):
         """Answer how long it lasts unused, and when it ends in any case; in ms, 0 for never."""
         expiry, now = self.get(_EXPIRY), self._server.store.now_ms()
         created = self._opened.record.created_ms if self._opened else now
-        most = created + self._web.limit_minutes * 60_000 if self._web.limit_minutes else 0
+        limit_ms = self._server.settings.web.limit_minutes * 60_000
+        most = created + limit_ms if limit_ms else 0
         age_ms = int(self.get_expiry_age() * 1000)
         if isinstance(expiry, str | datetime) or age_ms <= 0:
             return 0, max(1, min(now + age_ms, most or now + age_ms))

@@ -12,8 +12,10 @@ program, as the original does on a remote 4D.
 """
 
 import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from contextvars import Token
+from types import TracebackType
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -65,7 +67,7 @@ class Served(Struct, kw_only=True, eq=False):
     #: Snapshot of who asks, where it came signed; None: it is made from the session.
     caller: Mapping[str, Any] | None
     #: The run inside which it is served, or None.
-    within: Running | None
+    within: Running | None = None
     #: What is promoted in it.
     scope: Scope = field(default_factory=Scope)
 
@@ -107,16 +109,10 @@ def current_run() -> Run | None:
     return run if isinstance(run, Run) else None
 
 
-@contextmanager
-def serving(
-    session: Session | None,
-    *,
-    web: str = "",
-    remote: bool = False,
-    caller: Mapping[str, Any] | None = None,
-    opens: Callable[[], Session | None] | None = None,
-) -> Generator[Served]:
+class serving:  # noqa: N801  # used as a `with` statement's word
     """Serve one request of the web, or one call of a remote client, in this context, until the block ends.
+
+    What the block is given is what is served; its `session` may be replaced meanwhile, as by a one-time token.
 
     Args:
         session: in which it is served: that of the web server that received the request, whichever component the code
@@ -126,24 +122,42 @@ def serving(
         caller: snapshot of who asks, where it came signed.
         opens: finds or opens the session when the request first asks for it and has none.
 
-    Yields:
-        What is served; its `session` may be replaced meanwhile, as by a one-time token.
-
     Example:
         >>> with serving(Server.current().session()) as request:
         ...     session() is request.session
         True
     """
-    around = served()
-    if remote and around is not None and around.web is not None:  # step 1 of the decision comes before step 2
-        yield around
-        return
-    here = Served(given=session, opens=opens, web=None if remote else web, caller=caller, within=running_here())
-    token = served_here.set(here)
-    try:
-        yield here
-    finally:
-        served_here.reset(token)
+
+    __slots__ = ("_token", "here")
+
+    def __init__(
+        self,
+        session: Session | None,
+        *,
+        web: str = "",
+        remote: bool = False,
+        caller: Mapping[str, Any] | None = None,
+        opens: Callable[[], Session | None] | None = None,
+    ) -> None:
+        #: What is served, unless a request of the web is served already.
+        self.here = Served(given=session, opens=opens, web=None if remote else web, caller=caller)
+        self._token: Token[object | None] | None = None
+
+    def __enter__(self) -> Served:
+        here = self.here
+        if here.web is None:
+            around = served()
+            if around is not None and around.web is not None:  # step 1 of the decision comes before step 2
+                return around
+        here.within = running_here()
+        self._token = served_here.set(here)
+        return here
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            served_here.reset(self._token)
 
 
 def served() -> Served | None:

@@ -45,10 +45,11 @@ class Renewal:
             identity: of the session, or whatever was sent for one.
             due: whether its record says that it was not, which then holds.
         """
-        if not is_identity(identity):
-            return False
         now = monotonic()
-        if (not due and now - self._noted.get(identity, float("-inf")) < EVERY) or self._waiting.qsize() >= _MOST:
+        noted = None if due else self._noted.get(identity)
+        if noted is not None and now - noted < EVERY:
+            return False
+        if not is_identity(identity) or self._waiting.qsize() >= _MOST:
             return False
         with self._making:
             if len(self._noted) >= _MOST:

@@ -20,8 +20,7 @@ it by a cookie, and with a token for one request only.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 from urllib.parse import parse_qs
@@ -85,12 +84,11 @@ class Request:
         """Whether `finish` may make a round trip: something was asked of its session."""
         return self._own is not None and (self._own.touched or self._joined() is not None)
 
-    @contextmanager
-    def serving(self) -> Generator[Served]:
-        """Serve it in this context: `session()` answers its session."""
-        with serving(self._own, web=self._sessions.web) as served:
-            self._served = served
-            yield served
+    def serving(self) -> serving:
+        """Serve it in this context, for the block of a `with`: `session()` answers its session."""
+        made = serving(self._own, web=self._sessions.web)
+        self._served = made.here
+        return made
 
     def join(self) -> bool:
         """Go into the session of the one-time token that it brings. One round trip.

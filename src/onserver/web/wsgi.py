@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 from onserver.errors import PrivilegeDenied, SessionExpired
@@ -75,7 +74,7 @@ class _Answer:
         self._start = start
         self._begun = self._closed = False
         self._context = contextvars.copy_context()
-        self._entered = ExitStack()
+        self._serving = request.serving()
         self._body: Iterable[bytes] = ()
         try:
             self._context.run(self._enter, app, environ)
@@ -100,7 +99,7 @@ class _Answer:
         self.close()  # a test client drops it; what was entered in the request's context is left in that context
 
     def _enter(self, app: Application, environ: Environment) -> None:
-        self._entered.enter_context(self._request.serving())
+        self._serving.__enter__()
         self._request.join()
         try:
             self._body = app(environ, self._begin)
@@ -110,10 +109,12 @@ class _Answer:
             self._refuse(error)
 
     def _leave(self) -> None:
-        with self._entered:
+        try:
             close = getattr(self._body, "close", None)
             if close is not None:
                 close()
+        finally:
+            self._serving.__exit__(None, None, None)
 
     def _begin(self, status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
         self._begun = True
