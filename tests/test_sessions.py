@@ -99,6 +99,34 @@ def test_what_a_framework_keeps_is_written_key_by_key(sessions: Sessions) -> Non
     assert record_of(sessions, sessions.rotate(opened.id).id).data == {"cart": b"[2]", "seen": b"\xff"}
 
 
+def test_what_is_kept_is_a_use_that_is_noted_once_a_minute(sessions: Sessions, floor: Floor) -> None:
+    opened, short = sessions.open("web", data={"n": b"0"}), sessions.open("web", idle_seconds=10)
+    floor.advance(59)
+    assert sessions.records.keep(opened.id, {"n": b"1"})["seen_ms"] == opened.record.seen_ms
+    floor.advance(2)
+    facts = sessions.records.keep(opened.id, {"n": b"2"})
+    assert facts["seen_ms"] >= opened.record.seen_ms + 61_000
+    assert facts["until_ms"] == facts["seen_ms"] + HOUR * 1000
+    assert record_of(sessions, opened.id).until_ms == facts["until_ms"]
+    with pytest.raises(SessionExpired):
+        sessions.records.keep(short.id, {"n": b"1"})
+    assert sessions.find(short.id) is None
+    short = sessions.open("web", idle_seconds=10)
+    for number in range(5):
+        floor.advance(6)
+        sessions.records.keep(short.id, {"n": b"%d" % number})
+    assert record_of(sessions, short.id).data == {"n": b"4"}
+
+
+def test_any_number_of_keys_is_kept_and_removed(sessions: Sessions) -> None:
+    opened = sessions.open("web", data={"first": b"1"})
+    keys = [f"key{number}" for number in range(1500)]
+    sessions.records.keep(opened.id, dict.fromkeys(keys, b"1"))
+    assert len(record_of(sessions, opened.id).data) == 1501
+    sessions.records.keep(opened.id, {**dict.fromkeys(keys), "last": b"1"})
+    assert record_of(sessions, opened.id).data == {"first": b"1", "last": b"1"}
+
+
 def test_a_session_that_lasts_a_moment_is_noted_in_time(sessions: Sessions, floor: Floor) -> None:
     short = sessions.open("web", idle_seconds=10)
     for _ in range(5):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -33,6 +34,15 @@ def written(sessions: Sessions) -> None:
     session = sessions.open("web")
     sessions.records.write(session.id, login="ann", quotas={"nbEntitySets": 3})
     assert [one.quotas for one in sessions.listed(login="ann")] == [{"nbEntitySets": 3}]
+
+
+def kept(sessions: Sessions) -> None:
+    session = sessions.open("web", user="ann", data={"cart": b"[1]", "old": b"1"})
+    facts = sessions.records.keep(session.id, {"cart": b"[2]", "old": None})
+    record = sessions.records.read(session.id)
+    assert record is not None
+    assert (record.data, record.user) == ({"cart": b"[2]"}, "ann")
+    assert {name: getattr(record, name) for name in facts} == {**facts, "read_ms": record.read_ms}
 
 
 def rotated(sessions: Sessions) -> None:
@@ -92,6 +102,7 @@ def noted(sessions: Sessions) -> None:
 
 CASES: list[tuple[str, int, Callable[[Sessions], None]]] = [
     ("session_open", 1, opened), ("session_write", 1, written), ("session_rotate", 1, rotated),
+    ("session_keep", 1, kept),
     ("session_end", 1, closed), ("session_end", 1, dropped), ("session_end", 1, dropped_of_a_user),
     ("session_end", 2, dropped_of_a_user), ("session_post", 1, told), ("session_mail", 1, told),
     ("session_token", 1, led), ("session_redeem", 1, led), ("add", 2, counted), ("commit", 1, counted),
@@ -107,25 +118,52 @@ def test_a_lost_reply(client: Server, proxy: Proxy, name: str, nth: int, scene: 
     assert proxy.broken == 1
 
 
-def test_what_is_asked_again_undoes_nothing_that_was_changed_since(
+@pytest.fixture
+def meanwhile(
     client: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Privileges that somebody has taken away meanwhile do not come back."""
-    session, other = client.sessions.open("web"), make_server(client.name, f"unix://{proxy.address.path}")
+) -> Iterator[Callable[[Callable[[Sessions], object]], AbstractContextManager[None]]]:
+    """Lose the reply to what is asked in a block, and let another program do something before it is asked again."""
     insist = client.store._insist
 
-    def twice(attempt: Callable[[float], Any], link: Any, seconds: Any) -> Any:
-        def lost(timeout: float) -> Any:
-            attempt(timeout)
-            other.sessions.records.write(session.id, privileges=(), user="bob")
-            return attempt(timeout)
+    @contextmanager
+    def block(does: Callable[[Sessions], object]) -> Iterator[None]:
+        def twice(attempt: Callable[[float], Any], link: Any, seconds: Any) -> Any:
+            def lost(timeout: float) -> Any:
+                attempt(timeout)
+                does(other.sessions)
+                return attempt(timeout)
 
-        return insist(lost, link, seconds)
+            return insist(lost, link, seconds)
 
-    with other:
         with monkeypatch.context() as patched:
             patched.setattr(client.store, "_insist", twice)
-            answer = client.sessions.records.write(session.id, privileges=("all",), user="ann")
-        record = client.sessions.records.read(session.id)
+            yield
+
+    with make_server(client.name, f"unix://{proxy.address.path}") as other:
+        yield block
+
+
+def test_what_is_asked_again_undoes_nothing_that_was_changed_since(client: Server, meanwhile: Any) -> None:
+    """Privileges that somebody has taken away meanwhile do not come back."""
+    session = client.sessions.open("web")
+    with meanwhile(lambda others: others.records.write(session.id, privileges=(), user="bob")):
+        answer = client.sessions.records.write(session.id, privileges=("all",), user="ann")
+    record = client.sessions.records.read(session.id)
     assert record is not None
     assert (record.privileges, record.user) == ((), "bob") == (answer.privileges, answer.user)
+
+
+def test_what_a_framework_keeps_and_asks_again_undoes_nothing_either(client: Server, meanwhile: Any) -> None:
+    """And who has signed in meanwhile is told."""
+    session = client.sessions.open("web", data={"old": b"1"})
+
+    def other_request(others: Sessions) -> None:
+        others.records.keep(session.id, {"cart": b"[7]", "old": b"2"})
+        others.records.write(session.id, privileges=("all",), user="bob", is_set=True)
+
+    with meanwhile(other_request):
+        facts = client.sessions.records.keep(session.id, {"cart": b"[1]", "old": None})
+    record = client.sessions.records.read(session.id)
+    assert record is not None
+    assert record.data == {"cart": b"[7]", "old": b"2"}
+    assert (facts["privileges"], facts["user"], facts["is_set"]) == (("all",), "bob", True)

@@ -228,11 +228,13 @@ class SessionStore(SessionBase):
     def _write(self, encoded: dict[str, bytes]) -> None:
         changed: dict[str, bytes | None] = {key: raw for key, raw in encoded.items() if self._kept.get(key) != raw}
         changed |= dict.fromkeys(self._kept.keys() - encoded.keys())
-        facts: dict[str, Any] = {"data": changed, "seen_ms": self._server.store.now_ms()}
-        if _EXPIRY in changed:
-            facts["idle_ms"], facts["limit_ms"] = self._lasts()
+        key, records = str(self.session_key), self._sessions.records
         try:
-            record = self._sessions.records.write(str(self.session_key), **facts)
+            if _EXPIRY not in changed and self._opened is not None:
+                records.keep(key, changed)
+                return
+            times = dict(zip(("idle_ms", "limit_ms"), self._lasts(), strict=True)) if _EXPIRY in changed else {}
+            record = records.write(key, data=changed, seen_ms=self._server.store.now_ms(), **times)
         except SessionExpired as error:
             raise UpdateError from error
         self._opened = self._opened or self._sessions.of(record)

@@ -37,6 +37,9 @@ _NUMBERS: Final = {
     "unreachable": "unreachable_ms",
     "change": "change",
     "now": "read_ms",
+    "heard": "heard_ms",
+    "beat": "beat_ms",
+    "number": "number",
 }
 _LISTS: Final = ("privileges", "roles")
 _TEXTS: Final = (
@@ -69,8 +72,11 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         privileges: as they were given to it.
         roles: as they were given to it.
         is_set: whether privileges were ever given to it, even if they have been taken back.
-        state: `active`, `sleeping` or `postponed`.
+        state: `active`, `sleeping` or `postponed`; `closing` once it ends, while it is told to the hooks.
         unreachable_ms: since when its client has not answered; 0 where it does.
+        heard_ms: when its client was heard last; 0 where it has none.
+        beat_ms: how often its client says that it is there.
+        number: of the remote user, as the hooks of connections are told it; 0 of any other kind.
         persistent: the id that a remote client keeps.
         space: of its storage: the id that it was opened with.
         earlier: ids that it had before, the last one first.
@@ -108,6 +114,9 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     data: Mapping[str, bytes] = msgspec.field(default_factory=dict[str, bytes])
     change: int = 0
     read_ms: int = 0
+    heard_ms: int = 0
+    beat_ms: int = 0
+    number: int = 0
 
     @property
     def granted(self) -> tuple[str, ...]:
@@ -143,6 +152,30 @@ def signed_in(before: SessionRecord, now: SessionRecord) -> bool:
     """Whether somebody has signed in between two readings: as another user, or with more than the session had."""
     was, is_now = ((one.is_set, one.user, one.login) for one in (before, now))
     return is_now != was or not set(now.granted) <= set(before.granted)
+
+
+#: What `session_keep` answers, in this order: when that was, how long the session lasts, who is signed in.
+_KEPT: Final = tuple(_READERS[name.encode()] for name in (
+    "now", "seen", "until", "user", "login", "set", "privileges", "roles",
+))  # fmt: skip
+_NOBODY: Final[Mapping[str, Any]] = {"user": "", "login": "", "is_set": False, "privileges": (), "roles": ()}
+
+
+def kept_in(record: SessionRecord, changed: Mapping[str, bytes | None], facts: Mapping[str, Any]) -> SessionRecord:
+    """Return a record in which what a web framework keeps has changed, and facts that were told with it."""
+    data = {**record.data, **changed}
+    if None in changed.values():
+        data = {key: value for key, value in data.items() if value is not None}
+    return msgspec.structs.replace(record, data=data, **facts)
+
+
+def told_with_it(said: Sequence[bytes | None]) -> dict[str, Any]:
+    """Return the attributes of a record that the script `session_keep` has answered."""
+    facts = dict(_NOBODY)
+    for (attribute, read), value in zip(_KEPT, said, strict=True):
+        if value is not None:
+            facts[attribute] = read(value)
+    return facts
 
 
 def read_session(identity: str, fields: Sequence[bytes], read_ms: int = 0) -> SessionRecord:

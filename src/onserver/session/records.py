@@ -12,14 +12,14 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from onserver.errors import SessionExpired
 from onserver.redis.store import Store
-from onserver.session.record import SEEN_MS, SessionRecord, read_session, written
+from onserver.session.record import SEEN_MS, SessionRecord, read_session, told_with_it, written
 from onserver.session.users import key_of_name
 
 _LONGEST_TEXT: Final = 64_000
@@ -100,6 +100,25 @@ class SessionRecords:
         if not fields:
             raise SessionExpired(identity)
         return read_session(identity, fields)
+
+    def keep(self, identity: str, changed: Mapping[str, bytes | None]) -> Mapping[str, Any]:
+        """Write what a web framework keeps in a session, and note that it is used, if it was not within a minute.
+
+        Args:
+            identity: of the session.
+            changed: the keys that have changed, None for those to be removed.
+
+        Returns:
+            How long it lasts and who is signed in, as attributes of its record; see `kept_in`.
+
+        Raises:
+            SessionExpired: ONS-4102.
+        """
+        words = written({"data": changed})
+        said = self._store.run("session_keep", self._store.nonce(), identity, SEEN_MS, *words)
+        if not said:
+            raise SessionExpired(identity)
+        return told_with_it(said)
 
     # -- one-time tokens
 

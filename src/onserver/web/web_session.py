@@ -22,7 +22,7 @@ from onserver.session.context import Served
 from onserver.session.given import Given
 from onserver.session.info import Info
 from onserver.session.promotions import Place, place
-from onserver.session.record import SessionRecord, signed_in
+from onserver.session.record import SessionRecord, kept_in, signed_in
 from onserver.session.records import Message
 from onserver.session.roles import Roles
 from onserver.session.session import Session
@@ -214,8 +214,11 @@ class WebSession(Session):
             if self._guest:
                 self._keep({key: value for key, value in changed.items() if value is not None})
                 changed = {}
-        if changed or facts:
+        if facts:
             self._note(self._records.write(self._record.id, data=changed, **facts))
+        elif changed:
+            facts = self._records.keep(self._record.id, changed)
+            self._record = kept_in(self._record, changed, facts)  # read anew when it would have been
 
     def close(self) -> bool:
         """End it, as when its user logs out: what it has asked for runs on. `session()` is a new guest's afterwards."""

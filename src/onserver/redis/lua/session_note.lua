@@ -5,9 +5,5 @@
 local id, s = ARGV[1], T .. 's:' .. ARGV[1]
 if not there(id) then return {} end
 local v = redis.call('HMGET', s, 'seen', 'idle')
--- one that lasts less than twice as long unused is noted at half its time
-if now() - v[1] >= (v[2] == '0' and tonumber(ARGV[2]) or math.min(ARGV[2], v[2] / 2)) then
-  redis.call('HSET', s, 'seen', stamp())
-  set_end(id)
-end
+use(id, ARGV[2], v[1], v[2])
 return told(id)

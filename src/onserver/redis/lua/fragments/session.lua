@@ -7,10 +7,9 @@
 --   T .. emptying  set   spaces of sessions that are over, while they have entries
 local SOME = 200
 local CHANGE
-local function there(id)
-  local ends = redis.call('HGET', T .. 's:' .. id, 'until')
-  return ends and (ends == '0' or tonumber(ends) > now())
-end
+-- whether one that ends then is not over
+local function lasts(ends) return ends and (ends == '0' or tonumber(ends) > now()) end
+local function there(id) return lasts(redis.call('HGET', T .. 's:' .. id, 'until')) end
 -- all fields, and `now`
 local function told(id)
   local fields = redis.call('HGETALL', T .. 's:' .. id)
@@ -23,8 +22,17 @@ local function set_end(id)
   local idle, limit = tonumber(v[2]), tonumber(v[3])
   local ends = idle > 0 and v[1] + idle or 0
   if limit > 0 and (ends == 0 or limit < ends) then ends = limit end
-  redis.call('HSET', T .. 's:' .. id, 'until', string.format('%.0f', ends))
-  redis.call('ZADD', T .. 'sessions', ends == 0 and 'inf' or string.format('%.0f', ends), id)
+  local text = string.format('%.0f', ends)
+  redis.call('HSET', T .. 's:' .. id, 'until', text)
+  redis.call('ZADD', T .. 'sessions', ends == 0 and 'inf' or text, id)
+  return text
+end
+-- note that it is used, if the last note is older than `ms`, or than half of the time that it lasts unused: a session is
+-- asked for much oftener than its end matters. When it was used, and its end
+local function use(id, ms, seen, idle, ends)
+  if now() - seen < (idle == '0' and tonumber(ms) or math.min(ms, idle / 2)) then return seen, ends end
+  redis.call('HSET', T .. 's:' .. id, 'seen', stamp())
+  return stamp(), set_end(id)
 end
 local function enter(id, kind, login, created)
   redis.call('ZADD', T .. 'sk:' .. kind, created, id)
