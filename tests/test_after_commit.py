@@ -9,12 +9,12 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from time import time
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.db import connections, transaction
-from msgspec.structs import replace
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
@@ -23,7 +23,7 @@ from onserver import Process, Server, as_server, caller, execute_many, execute_o
 from onserver.errors import AlreadyRunning, BadArguments, BadDeclaration, ProcessNotStarted
 from onserver.process.record import State
 from onserver.redis.address import Address
-from onserver.session.context import entered
+from onserver.session.context import Run, entered
 from onserver.testing import OnServer
 from tests import django_site
 from tests.inline_worker import make_server
@@ -190,7 +190,17 @@ def test_arguments_are_checked_and_copied_by_the_call(server: Server, database: 
 
 
 def test_who_asks_is_who_called_and_not_who_commits(server: Server, worker: OnServer, database: Session) -> None:
-    run = replace(worker._hook_run("asks"), caller={"user": "ann", "kind": "remote", "session": "AB"})
+    run = Run(
+        number=0,
+        delivery=1,
+        holder=worker.engine.place.holder,
+        procedure="asks",
+        name="asks",
+        root=0,
+        session=server.session(),
+        caller={"user": "ann", "kind": "remote", "session": "AB"},
+        started=time(),
+    )
     with entered(run):
         anns = who.options(after_commit=database)()
         with as_server():

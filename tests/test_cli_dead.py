@@ -89,7 +89,7 @@ def test_what_is_dead_is_listed_the_last_first(run: Run) -> None:
 
 
 def test_one_whose_worker_died_tells_so(run: Run, onserver: OnServer) -> None:
-    store, member = onserver.server.store, onserver._member
+    store, member = onserver.server.store, onserver.engine.member
     member.register("c1", {"shop.kills": ""})
     start = ("apart", 5, 0, "", "", "", "", 0, "t", "shop.kills", "b", b"\x92\x90\x80")
     number, _, _ = store.run("put", store.nonce(), "", store.now_ms(), *start)

@@ -54,6 +54,11 @@ EXAMPLES: list[tuple[Any, str]] = [
         "`Server(name, redis=…)` first.",
     ),
     (
+        errors.NotStandalone("shop"),
+        "Server `shop` has workers, which run its hooks: they are fired by hand in a standalone program only. "
+        "`Server.standalone()` opens one; in a test `onserver.fire(…)` does the same.",
+    ),
+    (
         errors.DuplicateName("shop.add", "tasks/shop.py", "tasks/two.py"),
         "Two procedures are named `shop.add`: tasks/shop.py and tasks/two.py. Give one of them another `name=`.",
     ),

@@ -40,8 +40,9 @@ FLOORS = {
     "doctor": 7,
     "web": 7,
     "cli": 8,
+    "alone": 9,
     "django_app": 9,
-    "testing": 9,
+    "testing": 10,
     "scaffold": 9,
 }
 ALLOWED_BESIDE = {

@@ -90,7 +90,7 @@ def test_one_that_fails_again_is_dead_again_and_can_be_asked_for_again(onserver:
 def test_what_has_failed_and_what_was_lost(onserver: OnServer) -> None:
     failed = execute_on_server(fails, "z")
     assert failed.wait(timeout=10) == "failed"
-    store, member = onserver.server.store, onserver._member
+    store, member = onserver.server.store, onserver.engine.member
     member.register("c1", {"tests.lost": ""})
     holder = member.enlist("c1", ["apart"])
     start = ("apart", 5, 0, "", "", "", "", 0, "t", "tests.lost", "b", b"\x92\x90\x80", "v", "R")
@@ -165,14 +165,14 @@ def test_its_record_is_kept_until_it_has_ended_again(onserver: OnServer) -> None
 
 
 def test_a_call_of_a_mailbox_runs_by_itself(onserver: OnServer) -> None:
-    store, member = onserver.server.store, onserver._member
+    store, member = onserver.server.store, onserver.engine.member
     box = mailbox("calls")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoWorker)
         box.call(needs.options(queue="apart"), "x")
     working = box.process
     assert working is not None
-    code = str(onserver._places[-1].words[0])
+    code = onserver.engine.place.code
     for _ in range(3):
         holder = member.enlist(code, ["apart"])
         store.run("step", holder, 1, 0, 60, 120, 3, code, 1, "apart")

@@ -140,8 +140,8 @@ def test_a_start_by_celery_keeps_it(onserver: OnServer) -> None:
 
 
 def test_one_that_was_handed_back_unbegun_expires_and_one_that_had_begun_does_not(onserver: OnServer) -> None:
-    store, member = onserver.server.store, onserver._member
-    code = str(onserver._places[-1].words[0])
+    store, member = onserver.server.store, onserver.engine.member
+    code = onserver.engine.place.code
     numbers = []
     for extra in ("", "begun"):
         one = started(apart.start)
@@ -164,7 +164,7 @@ def test_a_claim_that_comes_too_late_never_begins(onserver: OnServer) -> None:
     one = soon.options(delay=3)()
     store = onserver.server.store
     store.command("INCRBY", store.key("clock"), 3500)
-    release_due(onserver._member)  # handed over, and not begun
+    release_due(onserver.engine.member)  # handed over, and not begun
     store.command("INCRBY", store.key("clock"), 3000)
     store.correct_clock(6500)  # what this program knows of Redis' clock
     onserver.run_waiting()

@@ -239,7 +239,7 @@ def test_a_live_worker_retries(onserver_live: OnServer) -> None:
 @pytest.fixture
 def held(onserver: OnServer) -> tuple[Store, str, int]:
     """A process that is held, and is not run."""
-    store, member = onserver.server.store, onserver._member
+    store, member = onserver.server.store, onserver.engine.member
     member.register("c1", {"jobs.x": ""})
     holder = member.enlist("c1", ["apart"])
     start = ("apart", 5, 0, "", "", "", "", 0, "t", "jobs.x", "b", b"\x92\x90\x80")
@@ -277,7 +277,7 @@ def test_a_retry_that_is_said_twice_is_one(held: tuple[Store, str, int]) -> None
 def test_a_worker_that_dies_in_an_attempt_is_a_delivery(held: tuple[Store, str, int], onserver: OnServer) -> None:
     store, holder, number = held
     step(store, holder, 1, number, "retry", "1 0 OSError no", ERROR, "")
-    onserver._member.bury(holder, number)
+    onserver.engine.member.bury(holder, number)
     assert stands(store, number) == ["queued", "1", "", "1"]
 
 

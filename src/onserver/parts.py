@@ -59,6 +59,7 @@ class Parts:
         self._storage: Storage | None = None
         self._sessions: Sessions | None = None
         self._alone = False
+        self._instead: dict[Callable[[Any], Any], Callable[[Any], Any]] = {}
         self._forget()
 
     def require_roles(self) -> Roles:
@@ -68,6 +69,11 @@ class Parts:
             RolesFileError: ONS-1004, at the first reading: the file is wrong. Later the old one stays in force.
         """
         return self._roles.roles() if self._roles else Roles()
+
+    @property
+    def alone(self) -> bool:
+        """Whether this is a single-user application: it has no workers, and runs its processes itself."""
+        return self._alone
 
     @property
     def embedded(self) -> bool:
@@ -145,8 +151,16 @@ class Parts:
             with self._making:
                 found = self._parts.get(make)
                 if found is None:
-                    found = self._parts[make] = make(self)
+                    found = self._parts[make] = self._instead.get(make, make)(self)
         return cast("T", found)
+
+    def make_instead(self, make: Callable[[Any], T], other: Callable[[Any], T]) -> None:
+        """Let `part(make)` answer what `other` makes: for a single-user application, in forked children as well."""
+        self._instead[make] = other
+
+    def before_close(self, end: Callable[[], None]) -> None:
+        """Have this called when this server is closed, before it lets go of Redis."""
+        self._ends.append(end)
 
     def replace_part(self, make: Callable[[Self], Any], part: object) -> None:
         """Let `part(make)` answer this one from now on: for the test plug-in, which runs processes where they start."""
@@ -154,6 +168,8 @@ class Parts:
 
     def close(self) -> None:
         """Let go of Redis: what this program holds falls, its connections are closed."""
+        while self._ends:
+            self._ends.pop()()
         with self._making:
             for part in (self._client, self._storage, self._store, *self._parts.values(), self._redis):
                 close = getattr(part, "close", None)
@@ -175,6 +191,7 @@ class Parts:
 
     def _forget(self) -> None:
         self._parts: dict[Callable[[Self], Any], Any] = {}
+        self._ends: list[Callable[[], None]] = []
         self._making = threading.RLock()
 
 

@@ -79,8 +79,10 @@ class Server(Parts):
         """Be a single-user application: code of a project without a server, for development and tests.
 
         `session()` is then the one standalone session wherever no request of the web is served; nothing in it asks for
-        privileges. Its Redis is a private one, in `.onserver/standalone`, whatever the settings say. Procedures are
-        called in place; no worker is there to take processes.
+        privileges. Its Redis is a private one, in `.onserver/standalone`, whatever the settings say. There are no
+        workers: what `execute_on_server` starts runs in threads of this program. When it ends, what runs gets the grace
+        time of a worker; what has not ended then, or is due later, waits for the next opening. Nothing is started by
+        itself: no schedule, and hooks by `fire`.
 
         Args:
             project: its folder; None for the one of ONSERVER_PROJECT, or the nearest from the current folder upwards.
@@ -95,7 +97,35 @@ class Server(Parts):
         projects.put_on_path(folder)
         made = cls(project=folder, settings=msgspec.structs.replace(load(folder, environ), redis=EMBEDDED))
         made._alone = True
+        load_lazily("onserver.alone.opening:prepare")(made)
         return made
+
+    def fire(self, event: str, argument: Any = None) -> list[Any]:
+        """Run the hooks of an event here and now: in a single-user application, where none runs by itself.
+
+        They run in the standalone session, in their order.
+
+        Args:
+            event: `server_startup`, `server_shutdown`, `backup_startup`, `backup_shutdown`, `system_event`,
+                `server_open_connection` or `server_close_connection`: the name of the decorator without `on_`.
+            argument: what its hooks are told, as in `fire("backup_startup", Backup(number=1))`.
+
+        Returns:
+            How each ended that was run: name, `outcome`, `code`, `value`, `reason`, `error`. A refusal is the last.
+
+        Raises:
+            NotStandalone: ONS-1015, this server has workers, which run its hooks.
+            BadArguments: ONS-1105, there is no such event, or its hooks are told something else.
+            Exception: what a start-up or shutdown hook raises.
+
+        Example:
+            >>> with Server.standalone() as server:  # doctest: +SKIP
+            ...     server.fire("server_startup")
+
+        4D: has no counterpart; in single-user only *On Startup* and *On Exit* run.
+        """
+        outcomes: list[Any] = load_lazily("onserver.alone.hooks:fire_alone")(self, event, argument)
+        return outcomes
 
     @classmethod
     def attach(

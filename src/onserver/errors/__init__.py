@@ -4,7 +4,7 @@
     ├─ ConfigError    ProjectNotFound 1001 · ImportFailed 1002 · UnknownSetting 1003 · RolesFileError 1004
     │                 NotConnected 1005 · DuplicateName 1006 · BadSetting 1007 · MissingExtra 1008
     │                 BadDeclaration 1009 · NoSigningKey 1010 · BadSettingsFile 1011 · RoleNotFound 1012
-    │                 KeyNotFound 1013 · KeyInUse 1014
+    │                 KeyNotFound 1013 · KeyInUse 1014 · NotStandalone 1015
     │                 UnsafeRedis 1204 · WrongLayout 1205 · UnsafeBind 6001
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
@@ -101,6 +101,7 @@ from onserver.errors.setup import (
     MissingExtra,
     NoSigningKey,
     NotConnected,
+    NotStandalone,
     ProjectNotFound,
     RoleNotFound,
     RolesFileError,
@@ -167,6 +168,7 @@ __all__ = [
     "NotInUse",
     "NotSendable",
     "NotShareable",
+    "NotStandalone",
     "OnServerError",
     "PasswordRefused",
     "PrivilegeDenied",

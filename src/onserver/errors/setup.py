@@ -166,6 +166,24 @@ class NotConnected(ConfigError):
         return "Run it inside a project, or call `Server.load(…)` or `Server(name, redis=…)` first."
 
 
+class NotStandalone(ConfigError):
+    """Only a single-user application does this in its own program; this server has workers for it."""
+
+    code = 1015
+    server: str
+
+    @property
+    def message(self) -> str:
+        return (
+            f"Server `{self.server}` has workers, which run its hooks: they are fired by hand in a standalone program "
+            "only."
+        )
+
+    @property
+    def hint(self) -> str:
+        return "`Server.standalone()` opens one; in a test `onserver.fire(…)` does the same."
+
+
 class DuplicateName(ConfigError):
     """Two procedures or hooks of one name; `first` and `second` are the places that define them."""
 

@@ -12,23 +12,20 @@ a grace left to itself: its answer counts no more.
 from __future__ import annotations
 
 import contextvars
-import ctypes
-import sys
 import threading
 from collections.abc import Callable
 from time import monotonic
 from typing import Any, Final, TypeVar
 
 from onserver.interrupt import TIME_IS_UP, Interrupted, shielded
+from onserver.life.in_thread import raise_in
 from onserver.life.page import Page
-from onserver.process import coroutines
 
 T = TypeVar("T")
 
 #: Seconds between the interruption in a thread and the end of waiting for it.
 GRACE_SECONDS: Final = 2.0
 _LOOK_SECONDS: Final = 0.02
-_OURS: Final = "onserver."
 
 
 class TimeIsUp(Exception):
@@ -91,14 +88,7 @@ class _Part(threading.Thread):
 
     def interrupt(self) -> bool:
         """Raise in it, at the next line of Python; a coroutine is cancelled. False while it is in code of ours."""
-        if self.ident is None or coroutines.cancel(self.ident):
-            return self.ident is not None
-        frame = sys._current_frames().get(self.ident)
-        if frame is None or str(frame.f_globals.get("__name__", "")).startswith(_OURS):
-            return False
-        raised = ctypes.py_object(_OutOfTime)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), raised)
-        return True
+        return self.ident is not None and raise_in(self.ident, _OutOfTime)
 
 
 class _OutOfTime(Interrupted):
