@@ -173,7 +173,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("st:l:ENTRY", "hash", "lock, unlock, commit, bury", "its owner's holder", lock),
     Key("st:w:ENTRY", "zset", "lock, unlock, commit, bury", "the lock", line),
     # sessions
-    Key("s:ID", "hash", "session_open and whatever uses or changes one, open_epoch", "the session", session, "sessions"),
+    Key("s:ID", "hash", "session_open, whatever uses or changes one, open_epoch", "the session", session, "sessions"),
     Key("sessions", "zset", "whatever opens, uses or ends a session", "while there are sessions", kept, "derived"),
     Key("sk:KIND", "zset", "whatever opens or ends a session", "while there are any of the kind", kept, "derived"),
     Key("su:LOGIN", "set", "whatever opens or ends a session", "the sessions of the user", sessions_of, "derived"),
