@@ -5,14 +5,15 @@ Rows of the specification are named by their number: 2.11 (quotas), 3.1 (web ses
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from onserver import caller, procedure, server_method, session
+from onserver import SessionSingleton, caller, procedure, published, server_method, session, shared
 from onserver.errors import PrivilegeDenied
 from onserver.registry import keep
 from onserver.testing.inline import OnServer
@@ -59,6 +60,24 @@ def declare() -> None:
     @procedure(published=True, name="shop.report")
     def report(year: int) -> int:
         return year
+
+    class Basket(SessionSingleton):  # pyright: ignore[reportUnusedClass]  # REST finds it
+        lines: Sequence[str] = ()
+
+        @published
+        @shared
+        def add(self, line: str, times: int = 1) -> int:
+            """Put something in."""
+            self.lines = [*self.lines, *[line] * times]
+            return len(self.lines)
+
+        @published(requires="CreateInvoices")
+        async def read(self) -> list[str]:
+            return list(self.lines)
+
+        @shared
+        def empty(self) -> None:
+            self.lines = []
 
 
 def shop_of(
@@ -199,7 +218,7 @@ async def test_what_is_not_published_or_no_function_is_not_there(open_: OnServer
         for name in ("shop.hidden", "hidden", "no.such", "shop.report", "report"):
             answer = await guest.post(f"/rest/$catalog/{name}", content=b"[1]")
             assert answer.status_code == 404, name
-        for path in ("/rest/$singleton/Basket/add", "/rest/Company", "/rest/Company(1)/name", "/rest/$entityset/a"):
+        for path in ("/rest/$singleton/Box/add", "/rest/Company", "/rest/Company(1)/name", "/rest/$entityset/a"):
             answer = await guest.get(path)
             assert answer.status_code == 404, path
             assert "no classes of data here yet" in problem(answer)["message"]
@@ -213,6 +232,47 @@ async def test_a_function_is_not_called_by_any_other_method(open_: OnServer) -> 
             assert (answer.status_code, answer.headers["allow"]) == (405, "POST"), method
         assert (await guest.post("/rest/$catalog")).status_code == 405
         assert open_.calls("shop.nothing") == []
+
+
+async def test_functions_of_a_singleton_are_called_in_the_session_of_the_request(open_: OnServer) -> None:
+    async with browser(Gateway(open_.server)) as ann, browser(Gateway(open_.server)) as bob:
+        add = "/rest/$singleton/Basket/add"
+        assert (await ann.post(add, content=b'["chair"]')).json() == {"result": 1}
+        assert (await ann.post(add, content=b'["lamp", 2]')).json() == {"result": 3}
+        assert (await bob.post(add, content=b'["table"]')).json() == {"result": 1}
+        refused = await ann.post("/rest/$singleton/Basket/read")
+        assert (refused.status_code, problem(refused)["errCode"]) == (403, 4103)
+        await ann.post("/rest/$catalog/authentify", content=b'["ann", "open sesame"]')
+        read = await ann.post("/rest/$singleton/Basket/read")  # who signs in has the same storage
+        assert read.json() == {"result": ["chair", "lamp", "lamp"]}
+        for path in ("Basket/empty", "Basket/lines", "Basket/__init__", "Basket/me", "Basket", "Basket/add/add"):
+            assert (await ann.post(f"/rest/$singleton/{path}", content=b'["x"]')).status_code in {400, 404}, path
+        assert (await ann.post("/rest/$catalog/Basket.add", content=b'["x"]')).status_code == 404
+        assert (await ann.post("/action/Basket.add", content=b'["x"]')).status_code in {400, 404}
+        for body in (b"[]", b'["chair", 1, 2]', b'{"line": "chair"}', b"["):
+            assert (await ann.post(add, content=body)).status_code == 400, body
+        wrong = await ann.get(add)
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+        assert (await ann.post("/rest/$singleton/Basket/read")).json()["result"] == ["chair", "lamp", "lamp"]
+        [singleton] = (await ann.get("/rest/$catalog")).json()["singletons"]
+        assert singleton["name"].endswith("Basket")
+        assert [one["name"] for one in singleton["methods"]] == ["add", "read"]
+
+
+async def test_roles_json_decides_on_functions_of_a_singleton(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    basket = f"{__name__}.declare.Basket"
+    allowed = {"applyTo": f"{basket}.add", "type": "singletonMethod", "execute": ["CreateInvoices"]}
+    whole = {"applyTo": basket, "type": "singleton", "execute": ["guest"]}
+    login = {"applyTo": "shop.authentify", "type": "method", "execute": ["guest"]}
+    roles = json.loads(OPEN) | {"permissions": {"allowed": [allowed, whole, login]}, "restrictedByDefault": True}
+    for shop in shop_of(request, monkeypatch, tmp_path, json.dumps(roles)):
+        async with browser(Gateway(shop.server)) as ann:
+            add = "/rest/$singleton/Basket/add"
+            assert (await ann.post(add, content=b'["chair"]')).status_code == 403
+            await ann.post("/rest/$catalog/authentify", content=b'["ann", "open sesame"]')
+            assert (await ann.post(add, content=b'["chair"]')).json() == {"result": 1}
 
 
 async def test_errors_tell_no_more_than_they_must(open_: OnServer) -> None:
@@ -284,6 +344,9 @@ async def test_the_description_has_what_is_published_and_nothing_else(open_: OnS
     assert set(paths["/action/shop.report"]) == {"post"}
     assert "202" in paths["/action/shop.report"]["post"]["responses"]
     assert "/rest/$catalog/shop.report" not in paths
+    assert [path.rpartition("/")[2] for path in paths if path.startswith("/rest/$singleton/")] == ["add", "read"]
+    [add] = [told["post"] for path, told in paths.items() if path.endswith("Basket/add")]
+    assert add["requestBody"]["content"]["application/json"]["schema"]["minItems"] == 1
     function = paths["/rest/$catalog/shop.read"]["post"]
     assert function["summary"] == "Read an invoice."
     body = function["requestBody"]["content"]["application/json"]["schema"]

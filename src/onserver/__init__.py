@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from onserver.process.session_by_id import session_storage as session_storage
     from onserver.process.signals import Signal as Signal
     from onserver.process.signals import signal as signal
+    from onserver.process.singleton_method import published as published
     from onserver.process.waiting import as_completed as as_completed
     from onserver.process.waiting import wait_all as wait_all
     from onserver.server import Server as Server
@@ -132,6 +133,7 @@ _NAMES: Final = {
     "procedure": "onserver.process.declare:procedure",
     "process": "onserver.process.current:process",
     "process_activity": "onserver.process.activity:process_activity",
+    "published": "onserver.process.singleton_method:published",
     "register_client": "onserver.process.clients:register_client",
     "registered_clients": "onserver.process.clients:registered_clients",
     "restore_info": "onserver.backup.facts:restore_info",
@@ -199,6 +201,7 @@ __all__ = [
     "procedure",
     "process",
     "process_activity",
+    "published",
     "register_client",
     "registered_clients",
     "restore_info",

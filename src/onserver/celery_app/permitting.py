@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from onserver.celery_app.message import Stored, arguments
 from onserver.errors import PrivilegeDenied
-from onserver.process.admission import admitted, requires_of
+from onserver.process.admission import admitted, requires_of, resource_of
 from onserver.process.authority import admit, require_ask
 from onserver.process.caller import caller as who_is
 from onserver.process.caller import who_asks
@@ -54,7 +54,7 @@ def require_send(server: Server, message: Stored) -> None:
         if name in _UNTOLD:
             raise _untold(message.procedure, who_is().user)
         found = server.registry.find(name)
-        require_ask(server, name if found is None else found.name, requires_of(found))
+        require_ask(server, name if found is None else found.name, requires_of(found), resource_of(found))
 
 
 def may_run(server: Server, claim: Claim, caller: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -87,7 +87,8 @@ def permit(server: Server, caller: Mapping[str, Any], names: Iterable[str]) -> M
         if inner in _UNTOLD:
             raise _untold(inner, str(caller.get("user", "")))
         found = server.registry.find(inner)
-        caller = admit(server, caller, inner if found is None else found.name, requires_of(found))
+        name = inner if found is None else found.name
+        caller = admit(server, caller, name, requires_of(found), resource_of(found))
     return caller
 
 

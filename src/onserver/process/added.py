@@ -77,7 +77,7 @@ def add_schedule(
         source="added",
         by=by,
     )
-    require_ask(server, order.procedure, order.requires)
+    require_ask(server, order.procedure, order.requires, order.resource)
     store, written = server.store, entry.written()
     signed = sign_schedule(server, full, written)
     return entry, bool(store.run("add_schedule", store.nonce(), full, written, timing.name, signed))

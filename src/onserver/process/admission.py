@@ -13,6 +13,7 @@ from onserver.process.claim import Claim
 from onserver.process.procedure import Procedure
 from onserver.registry import Declared
 from onserver.server import Server
+from onserver.session.roles_resources import Resource
 
 
 def admitted(server: Server, claim: Claim, caller: Mapping[str, Any], found: Declared | None) -> Mapping[str, Any]:
@@ -33,9 +34,15 @@ def admitted(server: Server, claim: Claim, caller: Mapping[str, Any], found: Dec
     """
     if claim.hook or claim.side:
         return caller
-    return admit(server, caller, claim.procedure if found is None else found.name, requires_of(found))
+    name = claim.procedure if found is None else found.name
+    return admit(server, caller, name, requires_of(found), resource_of(found))
 
 
 def requires_of(found: Declared | None) -> tuple[str, ...]:
     """Answer the privileges that a procedure takes, all of them; none for anything else."""
     return found.requires if isinstance(found, Procedure) else ()
+
+
+def resource_of(found: Declared | None) -> Resource | None:
+    """Answer what it is to `roles.json`; None for the method of its name."""
+    return found.resource if isinstance(found, Procedure) else None

@@ -68,7 +68,8 @@ def check(procedure: str, after_commit: object) -> None:
 
 def put_after_commit(server: Server, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
     """Answer the handle of a start that is put once its transaction has committed."""
-    require_ask(server, order.procedure, order.requires)  # here and not out of the commit, where it is looked at again
+    # here and not out of the commit, where it is looked at again
+    require_ask(server, order.procedure, order.requires, order.resource)
     sender = server.part(Sender)
     body = sender.body(order, args, kwargs)
     handle, transaction = Waiting(server, order), order.after_commit

@@ -261,7 +261,7 @@ class _Client(threading.Thread):
             found = self._server.registry.find(procedure)
             if not isinstance(found, Procedure):
                 raise ProcedureNotFound(procedure, (), len(self._server.registry.names()))
-            caller = admit(self._server, asked, found.name, found.requires)
+            caller = admit(self._server, asked, found.name, found.requires, found.resource)
             args, kwargs = decode(body)
             with serving(None, remote=True, caller=caller):  # who asked, asks for what it starts in turn
                 answer = found.function(*args, **kwargs)

@@ -29,7 +29,9 @@ class InSession(NamedTuple):
     promoted: Collection[str] = ()
 
 
-def session_of_run(server: Server, flags: str, caller: Mapping[str, Any] | None, name: str = "") -> InSession:
+def session_of_run(
+    server: Server, flags: str, caller: Mapping[str, Any] | None, name: str = "", resource: Resource | None = None
+) -> InSession:
     """Answer the session of a run.
 
     Args:
@@ -37,6 +39,7 @@ def session_of_run(server: Server, flags: str, caller: Mapping[str, Any] | None,
         flags: of its record.
         caller: verified snapshot of who asked.
         name: full name of what runs.
+        resource: what it is to `roles.json`, which may promote it; None for the method of that name.
 
     Raises:
         SessionExpired: ONS-4102, it was to run in the session of its caller, which has ended meanwhile.
@@ -47,7 +50,7 @@ def session_of_run(server: Server, flags: str, caller: Mapping[str, Any] | None,
     if who.is_server:
         return InSession(server.session())
     web = who.kind == WEB
-    promoted = server.require_roles().promotes(Resource("method", name)) if web else ()
+    promoted = server.require_roles().promotes(resource or Resource("method", name)) if web else ()
     if not who.session:
         return InSession(None, web, promoted)
     found = server.sessions.take(who.session)

@@ -26,6 +26,7 @@ from onserver.process.shape import Shape
 from onserver.process.side import PREFIX
 from onserver.process.start import start, start_async
 from onserver.registry import name_below_tasks
+from onserver.session.roles_resources import Resource
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -42,6 +43,9 @@ class Procedure(Generic[P, R_co]):
         >>> add.start(1, 2).result(timeout=10)
         3
     """
+
+    #: What it is to `roles.json`; None for the method of its name.
+    resource: Resource | None = None
 
     def __init__(
         self,
@@ -109,6 +113,7 @@ class Procedure(Generic[P, R_co]):
             expires=self.rules.expires,
             limit_key=self.limit_key,
             requires=self.requires,
+            resource=self.resource,
         )
 
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Process[R_co]:

@@ -30,6 +30,7 @@ from onserver.redis.scripts import Script
 from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.session.context import Run, current_run
+from onserver.session.roles_resources import Resource
 from onserver.values import encode
 
 #: How often the same warning about missing workers is given, in seconds.
@@ -63,6 +64,7 @@ class Order:
         limit_key: how the key of its limit is found; None where that has none, or nobody knows here.
         operator: an operator starts it: it is not refused in maintenance.
         requires: privileges that whoever asks has to have, all of them.
+        resource: what it is to `roles.json`; None for the method of its name.
         after_commit: the transaction after which it is put: a database of Django's or a session of SQLAlchemy.
     """
 
@@ -84,6 +86,7 @@ class Order:
     limit_key: KeyOf | None = None
     operator: bool = False
     requires: tuple[str, ...] = ()
+    resource: Resource | None = None
     after_commit: Any = None
 
     @cached_property
@@ -137,7 +140,7 @@ class Sender:
     def put(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
         """Start one process."""
         if not order.scheduled_ms:  # of a schedule's it is asked when it runs
-            require_ask(self._server, order.procedure, order.requires)
+            require_ask(self._server, order.procedure, order.requires, order.resource)
         body, key = self.body(order, args, kwargs), order.key_in_limit(args, kwargs)
         process: Process[Any] = Process(self._server, 0, name=order.name, procedure=order.procedure)
         inbox = self._inbox.early_address(process)
@@ -155,7 +158,7 @@ class Sender:
 
     def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
         """Start many processes, `CHUNK` in one script; all are bound and encoded before any is sent."""
-        require_ask(self._server, order.procedure, order.requires)
+        require_ask(self._server, order.procedure, order.requires, order.resource)
         bodies = [(self.body(order, args, kwargs), order.key_in_limit(args, kwargs)) for args, kwargs in calls]
         processes: list[Process[Any]] = []
         for start in range(0, len(bodies), CHUNK):
@@ -198,7 +201,7 @@ class Sender:
         Raises:
             PrivilegeDenied: ONS-4103, who asks may not.
         """
-        require_ask(self._server, order.procedure, order.requires)
+        require_ask(self._server, order.procedure, order.requires, order.resource)
         snapshot = snapshot_to_send(self._server, current_run())
         return self._signer.sign(nonce, made_ms, order.procedure, body, snapshot, order.expires_ms(made_ms))
 

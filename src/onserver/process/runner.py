@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from onserver.errors import BadSignature, BrokerUnavailable, NotSendable, ProcedureNotFound, ProcessTimeout
 from onserver.interrupt import Interrupted
 from onserver.process import coroutines
-from onserver.process.admission import admitted
+from onserver.process.admission import admitted, resource_of
 from onserver.process.attempts import next_attempt
 from onserver.process.claim import Claim, Settlement
 from onserver.process.current import ThisProcess
@@ -131,7 +131,7 @@ def prepare(claim: Claim, server: Server) -> Call | Raised | Uncounted:
         key = missing_key(claim, server, args, kwargs)
         if key:
             return Uncounted(key)
-        where = session_of_run(server, claim.flags, caller, found.name)
+        where = session_of_run(server, claim.flags, caller, found.name, resource_of(found))
     except BrokerUnavailable:
         return Uncounted("")
     except Exception as error:  # noqa: BLE001  # whatever is wrong with a message is how its process ends

@@ -88,7 +88,7 @@ def _in_place(method: Procedure[..., Any]) -> Generator[None]:
         yield
         return
     require_here(method)
-    with promoting(Server.current().require_roles().promotes(Resource("method", method.name))):
+    with promoting(Server.current().require_roles().promotes(method.resource or Resource("method", method.name))):
         yield
 
 
@@ -98,7 +98,7 @@ def require_here(method: Procedure[..., Any]) -> None:
     Raises:
         PrivilegeDenied: ONS-4103.
     """
-    require_in_place(Server.current(), method.name, method.requires)
+    require_in_place(Server.current(), method.name, method.requires, method.resource)
 
 
 class Options(TypedDict, total=False):

@@ -114,7 +114,7 @@ class SessionSingleton(metaclass=SingletonType):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        name = _name_of(cls)
+        name = name_of_singleton(cls)
         cls._entry, cls._resource = _PREFIX + name, Resource("singleton", name)
         cls._defaults = dict(cls._defaults)
         for key, value in list(vars(cls).items()):
@@ -270,8 +270,8 @@ def _called(function: Callable[..., Any]) -> Callable[..., Any]:
     return called
 
 
-def _name_of(cls: type) -> str:
-    """Answer its name below `tasks`, as procedures have it."""
+def name_of_singleton(cls: type) -> str:
+    """Answer the name of a class of singletons below `tasks`, as procedures have it."""
     component, below, rest = f".{cls.__module__}".partition(".tasks.")
     module = f"{component}.{rest}" if below else cls.__module__
     name = cls.__qualname__.replace("<locals>.", "")

@@ -21,6 +21,7 @@ from onserver.process.server_method import ServerMethod
 from onserver.server import Server
 from onserver.web.answers import answer_of
 from onserver.web.published import published
+from onserver.web.rest_functions import singleton_functions
 
 _VERSION: Final = "3.1.0"
 _JSON: Final = "application/json"
@@ -105,6 +106,10 @@ def describe(server: Server, component: str = "") -> dict[str, Any]:
         paths[f"/action/{offered.name}"] = _action(offered, types)
         if isinstance(offered, ServerMethod):
             paths[f"/rest/$catalog/{offered.name}"] = {"post": _function(offered, types)}
+    for method in singleton_functions(server, component):
+        types = _Types(method)
+        schemas |= types.components
+        paths[f"/rest/$singleton/{method.singleton}/{method.function_name}"] = {"post": _function(method, types)}
     return {
         "openapi": _VERSION,
         "info": {"title": component or server.name, "version": "1"},

@@ -1,11 +1,10 @@
 """REST: what there is, how a session stands, and calls of the functions of the server.
 
-    GET  /rest/$catalog              what there is           POST /rest/$catalog/NAME   call a function; its arguments
-    GET  /rest/$info                 how the session stands                             are a JSON list, the answer is
-    POST /rest/$catalog/authentify   log in                                             {"result": …}
+    GET  /rest/$catalog              what there is           POST /rest/$catalog/NAME              call a function
+    GET  /rest/$info                 how the session stands  POST /rest/$singleton/CLASS/FUNCTION  one of a singleton
+    POST /rest/$catalog/authentify   log in
 
-A function is a published server method: `NAME` is its name, or an unambiguous end of it. It runs in a worker, in the
-session of the request. The functions of classes of data come with these; until then 404 says so.
+Functions are called by `rest_functions`. There are no classes of data yet; until then 404 says so.
 
 Where `roles.json` says `forceLogin`, a guest may ask for descriptions only and call `authentify` only, a published
 server method of that name, whatever else `roles.json` says: it looks at what it was given and gives the session its
@@ -27,21 +26,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from onserver.process.authority import LOGIN
-from onserver.process.server_method import ServerMethod
 from onserver.server import Server
 from onserver.session.context import session
 from onserver.session.session import Session
-from onserver.web.answers import HEADERS, JSON, answer_of, problem, refusal
-from onserver.web.bodies import BadBody, read_body
-from onserver.web.calling import call_method
-from onserver.web.published import find_published, published
+from onserver.web.answers import JSON, answer_of, problem, refusal
+from onserver.web.bodies import BadBody
+from onserver.web.rest_functions import called, catalog_of_functions, find_function
 from onserver.web.rest_info import info_of_session
-from onserver.web.rest_path import MalformedPath, RestPath, read_path
+from onserver.web.rest_path import CATALOG, INFO, MalformedPath, RestPath, read_path
 
-_CATALOG: Final = "$catalog"
-_INFO: Final = "$info"
 #: What a guest may ask for although everybody has to log in, beside `authentify`.
-_DESCRIPTIVE: Final = frozenset({_CATALOG, "$getWebForm"})
+_DESCRIPTIVE: Final = frozenset({CATALOG, "$getWebForm"})
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _LATER: Final = (
     "There are no classes of data here yet, nor functions of them: this release calls functions of the server."
@@ -93,38 +88,23 @@ class Rest:
         """Whether who asks has to log in first."""
         if not self._server.require_roles().force_login or not (mine is None or mine.is_guest()):
             return False
-        login = path.word == _CATALOG and path.names == (LOGIN,)
+        login = path.word == CATALOG and path.names == (LOGIN,)
         return not (login or (path.word in _DESCRIPTIVE and not path.names and method in {"GET", "HEAD"}))
 
     async def _answered(self, mine: Session | None, path: RestPath, request: Request) -> Response:
-        if path.word == _CATALOG and not path.names:
+        if path.word == CATALOG and not path.names:
             return _only("GET", request) or answer_of(self._catalog())
-        if path.word == _INFO and not path.names:
+        if path.word == INFO and not path.names:
             return _only("GET", request) or answer_of(info_of_session(self._server, mine))
-        if path.word == _CATALOG and len(path.names) == 1:
-            found = find_published(self._server, path.names[0], self._component)
-            if isinstance(found, ServerMethod):
-                return _only("POST", request) or await self._called(found, request)
+        function = find_function(self._server, path, self._component)
+        if function is not None:
+            return _only("POST", request) or await called(self._server, function, request)
         if not path.word:
             return _data(mine, request)
-        return _told(problem(404, f"There is nothing of this name: /rest/{_CATALOG} tells what there is. {_LATER}"))
+        return _told(problem(404, f"There is nothing of this name: /rest/{CATALOG} tells what there is. {_LATER}"))
 
     def _catalog(self) -> dict[str, Any]:
-        methods = [
-            {"name": one.name, "applyTo": "dataStore", "allowedOnHTTPGET": False}
-            for one in published(self._server, self._component)
-            if isinstance(one, ServerMethod)
-        ]
-        return {"dataClasses": [], "methods": methods}
-
-    async def _called(self, method: ServerMethod[..., Any], request: Request) -> Response:
-        body = await read_body(request, self._server.settings.web.max_body_bytes)
-        try:
-            given = msgspec.json.decode(body or b"[]", type=list[Any])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise BadBody(400, f"The body is no JSON list, which arguments are, in their order: {error}.") from error
-        result = await call_method(self._server, method, given, {})
-        return Response(msgspec.json.encode({"result": result}), 200, HEADERS, JSON)
+        return {"dataClasses": [], **catalog_of_functions(self._server, self._component)}
 
 
 def _session_of_request() -> Session | None:

@@ -16,6 +16,11 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+#: Words of the protocol.
+CATALOG: Final = "$catalog"
+INFO: Final = "$info"
+SINGLETON: Final = "$singleton"
+
 #: How long a path may be, in bytes.
 LONGEST: Final = 2_000
 
