@@ -2,10 +2,13 @@
 
 import compileall
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import ruamel.yaml
 
 from onserver.scaffold import FILES, write_project
 
@@ -16,6 +19,24 @@ def test_a_new_project_has_every_file_and_its_name(tmp_path: Path) -> None:
     assert tomllib.loads((tmp_path / "shop/config/onserver.toml").read_text())["name"] == "shop"
     assert json.loads((tmp_path / "shop/config/roles.json").read_text())["forceLogin"] is True
     assert "$" not in (tmp_path / "shop/docker-compose.yml").read_text()
+
+
+def test_the_compose_file_of_a_new_project_serves_its_worker_and_its_web_server(tmp_path: Path) -> None:
+    write_project("shop", tmp_path)
+    checker = Path(sys.executable).parent / "check-jsonschema"
+    told = subprocess.run(
+        [checker, "--builtin-schema", "vendor.compose-spec", tmp_path / "docker-compose.yml"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert told.returncode == 0, told.stdout + told.stderr
+    services = ruamel.yaml.YAML(typ="safe").load(tmp_path / "docker-compose.yml")["services"]
+    assert set(services) == {"redis", "server", "web"}
+    server, web = services["server"], services["web"]
+    assert (server["command"], web["command"]) == ("onserver worker server", "onserver web --bind 0.0.0.0:8000")
+    assert web["ports"] == ["127.0.0.1:8000:8000"]  # reached from this machine alone
+    for shared in ("build", "environment", "volumes", "depends_on"):  # the same code, Redis, and key that signs
+        assert server[shared] == web[shared]
+    assert "[users,web]" in web["build"]["dockerfile_inline"]
 
 
 def test_the_code_of_a_new_project_compiles(tmp_path: Path) -> None:
