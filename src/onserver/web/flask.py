@@ -13,6 +13,7 @@ What is kept keeps its type as in Flask's own: tuples, dates, bytes, UUIDs, `Mar
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -163,11 +164,16 @@ class OnServerSessions(SessionInterface):
 
 
 def _decode(data: bytes) -> Any:
-    return _serializer.loads(data.decode())
+    # what has no tag and is the same in every JSON is read here: the serializer asks the application for it
+    if data[:1] == b'"':
+        return json.loads(data.decode())
+    return int(data) if data.isdigit() else _serializer.loads(data.decode())
 
 
 def _encode(value: Any) -> bytes:
-    return _serializer.dumps(value).encode()
+    if type(value) is int:
+        return b"%d" % value
+    return (json.dumps(value) if type(value) is str else _serializer.dumps(value)).encode()
 
 
 def _refused(error: PrivilegeDenied | SessionExpired) -> tuple[str, int, dict[str, str]]:

@@ -13,13 +13,16 @@ as one piece keeps the last. A value that was changed inside (a list in it) coun
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from onserver.web.web_session import WebSession
 
 #: Keys in which applications keep who is signed in: Flask-Login's, and that of most tutorials.
 SIGNED_IN: Final = ("_user_id", "user_id")
+
+_FIXED: Final = frozenset({str, int, float, bool, type(None), bytes})
 
 
 class KeptDict(dict[str, Any]):
@@ -28,6 +31,8 @@ class KeptDict(dict[str, Any]):
     accessed = False
     modified = False
     cleared = False
+    #: Values that cannot be changed inside, as they were read: one that is still there need not be written.
+    fixed: Mapping[str, object] = MappingProxyType({})
 
     def mark_accessed(self) -> None:
         """Note that it was looked at: Starlette calls this."""
@@ -89,7 +94,9 @@ def read(session: WebSession, made: type[KeptDict], decode: Callable[[bytes], An
         decode: makes a value of its bytes.
     """
     session.load()
-    return made({key: decode(value) for key, value in session.data.items()})
+    found = made({key: decode(value) for key, value in session.data.items()})
+    found.fixed = {key: value for key, value in found.items() if type(value) in _FIXED}
+    return found
 
 
 def write(session: WebSession, kept: KeptDict, encode: Callable[[Any], bytes], **facts: Any) -> bool:
@@ -115,7 +122,10 @@ def write(session: WebSession, kept: KeptDict, encode: Callable[[Any], bytes], *
         return session.close() if session.kept else False
     before = session.data
     changed: dict[str, bytes | None] = {key: None for key in before if key not in kept}
+    fixed, kept.fixed = kept.fixed, {}
     for key, value in kept.items():
+        if fixed.get(key, fixed) is value and key in before:
+            continue
         data = encode(value)
         if before.get(key) != data:
             changed[key] = data
