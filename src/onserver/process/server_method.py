@@ -3,6 +3,7 @@
     called by code that runs on the server   in place, in the session of that code
     by the web, where it is published        in a worker, in the session of the web that asks, which waits: the URLs
                                              `/action/NAME` and `/4DACTION/NAME`, a tag of a page, REST
+    in a program that is a remote client     in a worker, in the session and the twin of the client, which waits
     by `execute_on_server`                   in a worker, as any procedure, in the one stored-procedure session
 
 The session of its caller is not sent: the record says that it runs there (letter `S`), and the worker takes the session
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
+from onserver.process.afar import far
 from onserver.process.authority import require_in_place
 from onserver.process.declare import require_declarable
 from onserver.process.in_session import IN_CALLERS_SESSION
@@ -56,9 +58,15 @@ class ServerMethod(Procedure[P, R_co]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function here and now. In a request of the web its session needs what the method `requires`.
 
+        In a program that is connected as a remote client it runs on the server, and this waits for it.
+
         Raises:
             PrivilegeDenied: ONS-4103.
         """
+        there = far()
+        if there is not None:
+            answer: R_co = there.call(self.name, args, kwargs)
+            return answer
         with _in_place(self):
             return super().__call__(*args, **kwargs)
 
@@ -72,8 +80,9 @@ class AsyncServerMethod(ServerMethod[P, R_co], AsyncProcedure[P, R_co]):
     """A function of the server that is `async def`. Calling it answers the coroutine."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R_co]:  # type: ignore[override]
-        """Answer the coroutine of the function, to be awaited here and now."""
-        return self._awaited(args, kwargs)
+        """Answer the coroutine of the function, to be awaited here and now; a remote client's runs on the server."""
+        there = far()
+        return self._awaited(args, kwargs) if there is None else there.acall(self.name, args, kwargs)
 
     async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R_co:
         with _in_place(self):

@@ -91,12 +91,20 @@ class Served(Struct, kw_only=True, eq=False):
 
 
 class Outside:
-    """What `session()` answers outside of every run; the server module puts its answer in `answer`."""
+    """What `session()` answers outside of every run.
+
+    The server module puts its answer in `answer`; in a remote client's program the connection in `far` comes first.
+    """
 
     def __init__(self) -> None:
         self.answer: Callable[[], Session | None] | None = None
+        self.far: Callable[[], Any] | None = None
 
     def __call__(self) -> Session | None:
+        there = None if self.far is None else self.far()
+        if there is not None:
+            found: Session | None = there.session
+            return found
         return None if self.answer is None else self.answer()
 
 
