@@ -10,8 +10,9 @@ in a record is ever called.
 
 import builtins
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -86,13 +87,25 @@ def value_of(server: Server, number: int, procedure: str, end: End) -> Any:
         ProcessDead: ONS-2205.
         ProcessNotFound: ONS-2001, its record has expired.
     """
+    return value_at_home(partial(_is_allowed, server), number, procedure, end)
+
+
+def value_at_home(is_allowed: Callable[[str], bool], number: int, procedure: str, end: End) -> Any:
+    """`value_of` for a program that has no server.
+
+    Args:
+        is_allowed: whether the exceptions of a module may be made here.
+        number: of the process; 0 where it is not known.
+        procedure: its name.
+        end: how it ended.
+    """
     if end.state == "done":
         return decode(end.payload) if end.payload else None
     if end.state == "gone":
         raise ProcessNotFound(number)
     facts: Mapping[str, Any] = decode(end.payload) if end.payload else {}
     if end.state == "failed":
-        _raise_again(server, number, procedure, facts)
+        _raise_again(is_allowed, number, procedure, facts)
     if end.state == "dead" and "traceback" in facts:
         failed = _failed(number, procedure, facts)
         raised = f"{failed.remote_type}: {failed.remote_message}" if failed.remote_message else failed.remote_type
@@ -119,18 +132,30 @@ def _class_of(facts: Mapping[str, Any]) -> tuple[str, str]:
     return str(facts.get("type", "Exception")), str(facts.get("module", ""))
 
 
-def _raise_again(server: Server, number: int, procedure: str, facts: Mapping[str, Any]) -> None:
+def error_at_home(is_allowed: Callable[[str], bool], error: bytes) -> Exception | None:
+    """Make the exception again that `error_of` has written; None where its class may not, or cannot, be made here.
+
+    Args:
+        is_allowed: whether the exceptions of a module may be made here.
+        error: as it was written.
+    """
+    facts: Mapping[str, Any] = decode(error)
+    kind, module = _class_of(facts)
+    return _rebuilt(is_allowed, module, kind, facts)
+
+
+def _raise_again(is_allowed: Callable[[str], bool], number: int, procedure: str, facts: Mapping[str, Any]) -> None:
     failed = _failed(number, procedure, facts)
     kind, module = _class_of(facts)
-    original = _rebuilt(server, module, kind, facts)
+    original = _rebuilt(is_allowed, module, kind, facts)
     if original is None:
         raise failed
     raise original from failed
 
 
-def _rebuilt(server: Server, module: str, kind: str, facts: Mapping[str, Any]) -> Exception | None:
+def _rebuilt(is_allowed: Callable[[str], bool], module: str, kind: str, facts: Mapping[str, Any]) -> Exception | None:
     arguments: Any = facts.get("args")
-    if not isinstance(arguments, list) or not _is_allowed(server, module):
+    if not isinstance(arguments, list) or not is_allowed(module):
         return None
     found = _class(module, kind)
     if found is None:
@@ -153,14 +178,21 @@ def _class(module: str, kind: str) -> type[Exception] | None:
     return found if isinstance(found, type) and issubclass(found, Exception) else None
 
 
+def is_among(modules: Iterable[str], module: str) -> bool:
+    """Whether exceptions of a module may be made where these modules, and what is in them, are trusted.
+
+    Args:
+        modules: beside builtins, onserver's own errors and a project's folders `tasks` and `workers`.
+        module: where the class is.
+    """
+    if module in {"builtins", _OURS} or module.partition(".")[0] in {"tasks", "workers"}:
+        return True
+    return any(module == name or module.startswith(f"{name}.") for name in modules)
+
+
 def _is_allowed(server: Server, module: str) -> bool:
-    if module in {"builtins", _OURS}:
-        return True
     allowed = (*server.settings.process.exception_modules, *server.settings.components)
-    if any(module == name or module.startswith(f"{name}.") for name in allowed):
-        return True
-    top = module.partition(".")[0]
-    return top in {"tasks", "workers"} or _is_of_project(server.project, top)
+    return is_among(allowed, module) or _is_of_project(server.project, module.partition(".")[0])
 
 
 def _is_of_project(project: Path | None, top: str) -> bool:
