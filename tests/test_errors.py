@@ -197,6 +197,14 @@ EXAMPLES: list[tuple[Any, str]] = [
         "`invoices.create` refused for ann (roles: clerk). Granted by: manager, owner.",
     ),
     (
+        errors.ServerUnreachable("https://shop.example", 60.0, "connection refused", call="0" * 32),
+        "https://shop.example gave no answer for 60 s (connection refused). The call may run there, once; ",
+    ),
+    (
+        errors.ServerSideOnly("set_privileges"),
+        "`set_privileges` does not work in a client: it is for code on the server. Call a server method that does it",
+    ),
+    (
         errors.NoSession("shop.Basket"),
         "There is no session here, and so no `shop.Basket`. "
         "Sessions are in procedures, hooks and requests of the web; a client program has none.",

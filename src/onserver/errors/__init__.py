@@ -6,7 +6,7 @@
     │                 BadDeclaration 1009 · NoSigningKey 1010 · BadSettingsFile 1011 · RoleNotFound 1012
     │                 KeyNotFound 1013 · KeyInUse 1014 · NotStandalone 1015
     │                 UnsafeRedis 1204 · WrongLayout 1205 · UnsafeBind 6001
-    ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · MemberFenced 2401
+    ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · ServerUnreachable 1206 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
     │                 ScheduleNotFound 1107 · BadEvent 1108
     ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcessNotStarted 2102
@@ -18,6 +18,7 @@
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
     │                 ConnectionVetoed 4105 · BadSignature 4106 · CallerRevoked 4107 · SessionNotFound 4108
     │                 NoSession 4109 · UserNotFound 4110 · UserExists 4111 · PasswordRefused 4112
+    │                 ServerSideOnly 4115
     ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
     │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
     │                 ArchiveNotFound 5208 · BackupFailed 5209 · BackupRunning 5210
@@ -42,6 +43,7 @@ from onserver.errors.asking import (
     ScheduleNotFound,
 )
 from onserver.errors.backups import BackupFailed, BackupRunning
+from onserver.errors.clients import ServerSideOnly, ServerUnreachable
 from onserver.errors.cuts import CutLost, CutNeverEnds
 from onserver.errors.facts import OnServerError
 from onserver.errors.keys import KeyInUse, KeyNotFound
@@ -187,6 +189,8 @@ __all__ = [
     "RoleNotFound",
     "RolesFileError",
     "ScheduleNotFound",
+    "ServerSideOnly",
+    "ServerUnreachable",
     "SessionError",
     "SessionExpired",
     "SessionNotFound",
