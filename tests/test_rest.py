@@ -5,8 +5,10 @@ Rows of the specification are named by their number: 2.11 (quotas), 3.1 (web ses
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -321,9 +323,18 @@ async def test_who_has_as_many_sets_as_there_may_be_is_told_429(open_: OnServer)
         asked = "/rest/Company?$method=entityset"
         assert (await ann.get(asked)).status_code == 404  # no limit, and no data yet
         records = open_.server.sessions.records
-        records.write(cookie, quotas={"nbEntitySets": 2, "currentEntitySets": 1})
+        records.write(cookie, quotas={"nbEntitySets": 2})
+        mine = open_.server.sessions.find(cookie)
+        assert mine is not None
+        make = partial(asyncio.to_thread, mine.entity_sets().make, "Company", timeout=600, most=2)
+        first = await make(["1", "2"], ordered=True)
         assert (await ann.get(asked)).status_code == 404
-        records.write(cookie, quotas={"currentEntitySets": 2})
+        await make([], ordered=False)
+        told = (await ann.get("/rest/$info")).json()
+        assert told["entitySetCount"] == 2
+        [listed] = [one for one in told["entitySet"] if one["id"] == first.id]
+        assert (listed["tableName"], listed["selectionSize"], listed["sorted"]) == ("Company", 2, True)
+        assert listed["refreshed"] < listed["expires"]
         answer = await ann.get(asked)
         assert (answer.status_code, "2 entity sets" in problem(answer)["message"]) == (429, True)
         assert (await ann.get("/rest/Company")).status_code == 404  # needs none

@@ -285,7 +285,8 @@ def test_quotas_are_of_the_session_and_changed_at_once(sessions: Sessions) -> No
 
 def test_the_current_values_are_read_only(sessions: Sessions) -> None:
     ann = sessions.open("web")
-    sessions.records.write(ann.id, quotas={"currentEntitySets": 3})
+    for _ in range(3):
+        ann.entity_sets().make("Company", ["1"], ordered=False, timeout=60, most=3)
     found = sessions.find(ann.id)
     assert found is not None
     assert found.quotas.current_values.nb_entity_sets == found.quotas.currentValues.nbEntitySets == 3

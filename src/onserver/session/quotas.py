@@ -9,22 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from onserver.session.entity_sets import EntitySets
+
 #: Seconds that a set lives unused, where nothing else is said: the original's two hours.
 DEFAULT_TIMEOUT: Final = 7200
 
-_SETS, _DEFAULT, _MOST, _CURRENT = "nbEntitySets", "defaultEntitySetTimeout", "maxEntitySetTimeout", "currentEntitySets"
+_SETS, _DEFAULT, _MOST = "nbEntitySets", "defaultEntitySetTimeout", "maxEntitySetTimeout"
 
 
 class CurrentValues:
     """How much of its limits a session uses now."""
 
-    def __init__(self, read: Callable[[], Mapping[str, int]]) -> None:
-        self._read = read
+    def __init__(self, sets: Callable[[], EntitySets]) -> None:
+        self._sets = sets
 
     @property
     def nb_entity_sets(self) -> int:
         """How many sets it has."""
-        return self._read().get(_CURRENT, 0)
+        return len(self._sets().listed())
 
     nbEntitySets = nb_entity_sets  # noqa: N815  # the original's spelling
 
@@ -35,6 +37,7 @@ class QuotaManager:
     Args:
         read: answers what is set.
         write: sets some of it, None for what is to have its default again.
+        sets: answers the sets that the session has.
 
     Example:
         >>> quotas = Server.current().sessions.open("web").quotas
@@ -48,9 +51,13 @@ class QuotaManager:
     """
 
     def __init__(
-        self, read: Callable[[], Mapping[str, int]], write: Callable[[Mapping[str, int | None]], object]
+        self,
+        read: Callable[[], Mapping[str, int]],
+        write: Callable[[Mapping[str, int | None]], object],
+        sets: Callable[[], EntitySets],
     ) -> None:
         self._read = read
+        self._sets = sets
         self._write = write
 
     @property
@@ -97,7 +104,13 @@ class QuotaManager:
     @property
     def current_values(self) -> CurrentValues:
         """How much of it is used now."""
-        return CurrentValues(self._read)
+        return CurrentValues(self._sets)
+
+    def timeout_of_set(self, asked: int | None) -> int:
+        """Answer how long a new set lives unused, in seconds, whose request asks for so many or says nothing."""
+        most = self.max_entity_set_timeout
+        chosen = asked or self.default_entity_set_timeout
+        return chosen if most is None else min(chosen, most)
 
     def _set(self, name: str, number: int | None) -> None:
         if number is not None and (type(number) is not int or number <= 0):

@@ -50,6 +50,10 @@ class SessionRecords:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    def now_ms(self) -> int:
+        """Return the present by the clock of Redis, milliseconds since 1970."""
+        return self._store.now_ms()
+
     def read(self, identity: str) -> SessionRecord | None:
         """Return the record of a session; None where there is none, or it is over."""
         return self.take(identity)

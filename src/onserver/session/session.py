@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from onserver.session.entity_sets import EntitySets
 from onserver.session.info import Info, info_of
 from onserver.session.privileged import Privileged
 from onserver.session.quotas import QuotaManager
@@ -162,7 +163,15 @@ class Session(Privileged):
     @property
     def quotas(self) -> QuotaManager:
         """The limits of its REST requests."""
-        return QuotaManager(lambda: self.record.quotas, self._set_quotas)
+        return QuotaManager(lambda: self.record.quotas, self._set_quotas, self.entity_sets)
+
+    def entity_sets(self, wait: float | None = None) -> EntitySets:
+        """The sets of entities that it has made by REST.
+
+        Args:
+            wait: seconds that a change of them waits while others change the storage; None for as long as it takes.
+        """
+        return EntitySets(self.storage, self._records.now_ms, wait)
 
     def close(self) -> bool:
         """End it, as when its user logs out: what it has asked for runs on. False where it was over already."""

@@ -95,7 +95,7 @@ class Rest:
         if path.word == CATALOG and not path.names:
             return _only("GET", request) or answer_of(self._catalog())
         if path.word == INFO and not path.names:
-            return _only("GET", request) or answer_of(info_of_session(self._server, mine))
+            return _only("GET", request) or answer_of(await asyncio.to_thread(info_of_session, self._server, mine))
         function = find_function(self._server, path, self._component)
         if function is not None:
             return _only("POST", request) or await called(self._server, function, request)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from onserver.server import Server
+from onserver.session.entity_sets import EntitySet
 from onserver.session.session import Session
 
 #: The original's name of a user who has not logged in.
@@ -23,11 +24,12 @@ def info_of_session(server: Server, mine: Session | None) -> dict[str, Any]:
     4D: `$info`. The original tells the id of the session, which is its cookie; here `sessionID` names it and opens
     nothing.
     """
+    sets = mine.entity_sets().listed() if mine is not None else []
     return {
         "cacheSize": 0,
         "usedCache": 0,
-        "entitySetCount": mine.quotas.current_values.nb_entity_sets if mine is not None else 0,
-        "entitySet": [],
+        "entitySetCount": len(sets),
+        "entitySet": [_set_info(one) for one in sets],
         "ProgressInfo": [],
         "sessionInfo": [_session_info(server, mine)] if mine is not None else [],
     }
@@ -36,11 +38,25 @@ def info_of_session(server: Server, mine: Session | None) -> dict[str, Any]:
 def _session_info(server: Server, mine: Session) -> dict[str, Any]:
     record = mine.record
     named = hashlib.sha256(f"{server.name} {record.space or record.id}".encode()).hexdigest()[:32].upper()
-    until = datetime.fromtimestamp(record.until_ms / 1000, UTC)
     return {
         "sessionID": named,
         "userID": record.login,
         "userName": record.user or GUEST,
         "lifeTime": record.idle_ms // 1000,
-        "expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ") if record.until_ms else "",
+        "expiration": _time(record.until_ms) if record.until_ms else "",
     }
+
+
+def _set_info(one: EntitySet) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "tableName": one.dataclass,
+        "selectionSize": one.size,
+        "sorted": one.ordered,
+        "refreshed": _time(one.used_ms),
+        "expires": _time(one.until_ms),
+    }
+
+
+def _time(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
