@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -326,10 +325,10 @@ async def test_who_has_as_many_sets_as_there_may_be_is_told_429(open_: OnServer)
         records.write(cookie, quotas={"nbEntitySets": 2})
         mine = open_.server.sessions.find(cookie)
         assert mine is not None
-        make = partial(asyncio.to_thread, mine.entity_sets().make, "Company", timeout=600, most=2)
-        first = await make(["1", "2"], ordered=True)
+        make = mine.entity_sets().make
+        first = await asyncio.to_thread(make, "Company", ["1", "2"], ordered=True, timeout=600, most=2)
         assert (await ann.get(asked)).status_code == 404
-        await make([], ordered=False)
+        await asyncio.to_thread(make, "Company", [], ordered=False, timeout=60, most=2)
         told = (await ann.get("/rest/$info")).json()
         assert told["entitySetCount"] == 2
         [listed] = [one for one in told["entitySet"] if one["id"] == first.id]
