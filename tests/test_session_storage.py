@@ -376,6 +376,12 @@ def test_a_counter_is_an_entry_of_its_own_kind(storage: Storage) -> None:
     assert counter.add() == 11
 
 
+@pytest.mark.parametrize("value", [2**53 - 1, 2**53, 2**63 - 2, -(2**53) - 2, -(2**63)])
+def test_a_counter_is_exact_as_far_as_it_goes(storage: Storage, value: int) -> None:
+    counter = storage.counter("n")
+    assert [counter.add(value), counter.add(1), storage["n"]] == [value, value + 1, value + 1]
+
+
 def test_a_counter_that_many_add_to(storage: Storage, elsewhere: Storage) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda n: (storage if n % 2 else elsewhere).counter("n").add(), range(2000)))

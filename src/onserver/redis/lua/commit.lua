@@ -9,7 +9,7 @@
 local space, owner, nonce = ARGV[1], ARGV[2], ARGV[3]
 local kept = repeated(nonce) or guard(holder_of(owner)) or no_space(space) or unlogged()
 if kept then return kept end
-local first, mine = 5 + 2 * ARGV[4], {}
+local first, mine, before = 5 + 2 * ARGV[4], {}, {}
 for i = 5, first - 1, 2 do
   local l = redis.call('HMGET', T .. space .. 'l:' .. ARGV[i], 't', 'o')
   if l[1] ~= of_ticket(ARGV[i + 1]) then return {'lost', ARGV[i], l[2] or ''} end
@@ -23,6 +23,7 @@ for i = first, #ARGV, 5 do
   end
   local found = expected ~= '' and (redis.call('HGET', T .. space .. 'e:' .. key, 'n') or '0')
   if found and found ~= expected then return {'changed', key, found} end
+  before[key] = found
 end
 local change = next_change()
 note_space(change)
@@ -34,7 +35,7 @@ for i = first, #ARGV, 5 do
   elseif put then
     redis.call('HSET', e, 'v', ARGV[i + 2], 'k', 'v')
   end
-  answer[#answer + 1] = put and changed(space, key, change, owner) or removed(space, key, change)
+  answer[#answer + 1] = put and changed(space, key, change, owner, before[key]) or removed(space, key, change)
 end
 log_changes(change, owner)
 for i = 5, first - 1, 2 do unlock(space .. 'l:' .. ARGV[i], ARGV[i + 1]) end
