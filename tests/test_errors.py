@@ -235,6 +235,8 @@ EXAMPLES: list[tuple[Any, str]] = [
     ),
     (errors.UserExists("ann"), "There is a user `ann` already. `onserver users passwd` gives another password;"),
     (errors.PasswordRefused("has to have 8 to 1,024 characters"), "The password has to have 8 to 1,024 characters."),
+    (errors.ConnectionsRejected("it is stopping"), "The server takes no new connection: it is stopping."),
+    (errors.LoginRefused("ann"), "User `ann` was not let in: no such name and password."),
     (errors.BadSignature("shop.add", "it is 41 s old", 7), "The message for `shop.add` (#7) was refused: it is 41 s o"),
     (errors.BackupVetoed("shop.guard", 201, "month-end"), "Hook `shop.guard` refused the backup with 201: month-end."),
     (

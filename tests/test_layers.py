@@ -21,6 +21,7 @@ FLOORS = {
     "backup_settings": 0,
     "event_settings": 0,
     "web_settings": 0,
+    "remote_settings": 0,
     "settings": 0,
     "lazy": 0,
     "crash": 0,
@@ -37,6 +38,7 @@ FLOORS = {
     "life": 5,
     "backup": 6,
     "celery_app": 6,
+    "connections": 6,
     "doctor": 7,
     "web": 7,
     "cli": 8,
@@ -58,7 +60,7 @@ ALLOWED_BESIDE = {
 ALLOWED_ABOVE = {("cli", "scaffold")}
 #: Floor 0 is one floor of small modules, in this order.
 GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "planned"]
-GROUND += ["backup_settings", "event_settings", "web_settings", "settings"]
+GROUND += ["backup_settings", "event_settings", "web_settings", "remote_settings", "settings"]
 
 CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 #: The only modules that may call the lazy loader, and those that import a project's own modules by name.
@@ -75,6 +77,7 @@ LAZY_USERS = {
     "onserver.cli.web",
     "onserver.cli.celery_side",
     "onserver.life.duties",
+    "onserver.life.guests",
     "onserver.process.after_commit",
     "onserver.process.procedure",
     "onserver.process.side",

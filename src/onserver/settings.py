@@ -23,6 +23,7 @@ from onserver.backup_settings import BackupSettings
 from onserver.errors import BadSetting, BadSettingsFile, ProjectNotFound, UnknownSetting
 from onserver.event_settings import EventSettings
 from onserver.planned import NAMED, QueueSettings, ScheduleSettings, read_named
+from onserver.remote_settings import RemoteSettings
 from onserver.web_settings import WebSettings
 
 FILE: Final = "config/onserver.toml"
@@ -161,6 +162,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     session: SessionSettings = field(default_factory=SessionSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    remote: RemoteSettings = field(default_factory=RemoteSettings)
     schedule: Annotated[
         dict[str, ScheduleSettings], Meta(description="what is started at its times: one table for each, by its name")
     ] = field(default_factory=dict[str, ScheduleSettings])
@@ -388,6 +390,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "session": SessionSettings,
     "backup": BackupSettings,
     "web": WebSettings,
+    "remote": RemoteSettings,
 }
 _SECRET: Final = frozenset({"signing.key"})
 #: Variables that begin like settings and are none: where the project is, and switches for tests.

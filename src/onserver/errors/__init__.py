@@ -18,6 +18,7 @@
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
     │                 ConnectionVetoed 4105 · BadSignature 4106 · CallerRevoked 4107 · SessionNotFound 4108
     │                 NoSession 4109 · UserNotFound 4110 · UserExists 4111 · PasswordRefused 4112
+    │                 ConnectionsRejected 4113 · LoginRefused 4114
     │                 ServerSideOnly 4115
     ├─ BackupError    BackupVetoed 5201 · BackupCorrupt 5202 · RestoreRefused 5203
     │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
@@ -81,6 +82,7 @@ from onserver.errors.reaching import (
     NoRedis,
     ReachError,
 )
+from onserver.errors.remote import ConnectionsRejected, LoginRefused
 from onserver.errors.sessions import (
     BadSignature,
     BadToken,
@@ -148,6 +150,7 @@ __all__ = [
     "ChangesNotLogged",
     "ConfigError",
     "ConnectionVetoed",
+    "ConnectionsRejected",
     "CutLost",
     "CutNeverEnds",
     "DeadlockDetected",
@@ -159,6 +162,7 @@ __all__ = [
     "KeyNotFound",
     "LockLost",
     "LockTimeout",
+    "LoginRefused",
     "MaintenanceMode",
     "MemberFenced",
     "MissingExtra",

@@ -2,10 +2,10 @@
 
     joining → (waiting →) starting → running → stopping → draining → last → gone
 
-`stopping` is the time of the shutdown hooks, `last` that of those with `when="drained"`. A worker that leaves while
-others stay goes from running to draining at once. Draining, it hands back at once what it had claimed and not begun,
-and gives what runs its grace time. A second signal ends that time: what runs is interrupted, and killed 2 s later; a
-third one kills it.
+`stopping` is the time in which remote clients leave, and then that of the shutdown hooks; `last` that of those with
+`when="drained"`. A worker that leaves while others stay goes from running to draining at once. Draining, it hands back
+at once what it had claimed and not begun, and gives what runs its grace time. A second signal ends that time: what runs
+is interrupted, and killed 2 s later; a third one kills it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from onserver.cluster.member import Beat, Member
 from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life import epoch as epochs
 from onserver.life.crew import Crew
+from onserver.life.guests import Guests
 from onserver.life.health import Health
 from onserver.life.hook import SHUTDOWN, SHUTDOWN_DRAINED, STARTUP, Hook, hooks_of
 from onserver.life.hook_turns import HookRun
@@ -72,6 +73,11 @@ class Phases:
     def works(self) -> bool:
         """Whether this worker is not yet about to go."""
         return self.now in ("starting", "running")
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for remote clients to leave, and is to look again soon."""
+        return self.now == "stopping" and not self._guests.left
 
     @property
     def leaves(self) -> bool:
@@ -128,7 +134,7 @@ class Phases:
         elif self.now == "starting":
             self._start()
         elif self.now == "stopping":
-            if self._run_hooks(stop_at_failure=False) == "done":
+            if self._guests.gone() and self._run_hooks(stop_at_failure=False) == "done":
                 self._begin_drain()
         elif self.now == "draining":
             self._drain()
@@ -190,6 +196,7 @@ class Phases:
         self.grace = self.grace if asked is None else asked
         self.now, self.look = "stopping", True
         self._hooks = self._sequence(SHUTDOWN)
+        self._guests = Guests(self._server, self._store, self.grace, self._say)
 
     def leave(self) -> None:
         """This worker is to go: the last one takes the server with it."""

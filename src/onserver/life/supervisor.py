@@ -141,6 +141,7 @@ class Supervisor:
                 return
             if self._phases.now == "draining" and monotonic() >= self._phases.deadline:
                 self._phases.look = True
+            self._phases.look = self._phases.look or self._phases.waits
             self.crew.end_overdue()
             if self._heard:
                 self._asks.follow()
@@ -183,6 +184,8 @@ class Supervisor:
             ends.append(self._tick_at - now)
         if self._heard and self._phases.now == "draining":
             ends.append(self._phases.deadline - now)
+        if self._heard and self._phases.waits:
+            ends.append(LOOK_SECONDS)
         self._watching.listen(self._happenings.source())
         return self._watching.wait(min(ends), self._orders if self._heard else None)
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from onserver.process.side import PREFIX
+from onserver.process.side import IN_EXECUTORS, PREFIX
 from onserver.redis.store import Store
 
 #: What is said of a process that ended: number, kind (`end`, `retry`, …), state, payload, extra. See `lua/step.lua`.
@@ -66,8 +66,8 @@ class Claim(NamedTuple):
 
     @property
     def side(self) -> bool:
-        """Whether it is a side run, of the framework or of a hook, and no procedure of the project."""
-        return self.queue.startswith(PREFIX)
+        """Whether it is a side run, or else of the framework or of a hook, and no procedure of the project."""
+        return self.queue.startswith(PREFIX) or self.procedure in IN_EXECUTORS
 
     @property
     def begun(self) -> bool:

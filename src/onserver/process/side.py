@@ -22,7 +22,11 @@ PREFIX: Final = "!"
 BUILT_INS: Final[Mapping[str, str]] = {
     "onserver.backup": "onserver.backup.run:run_backup",
     "onserver.system_events": "onserver.life.passing_on:hear",
+    "onserver.open_connection": "onserver.connections.hooks:ask",
+    "onserver.close_connection": "onserver.connections.hooks:tell",
 }
+#: Those that executors run as well: the hooks of connections, of which there are many.
+IN_EXECUTORS: Final = frozenset({"onserver.open_connection", "onserver.close_connection"})
 #: What runs one hook as a side run; its first argument is the hook's name here.
 _ONE_HOOK: Final = "onserver.life.hook_call:run_side_hook"
 

@@ -7,7 +7,17 @@ False where nothing was heard or it is not known whether the command was carried
 
 from __future__ import annotations
 
-from onserver.errors import BrokerUnavailable, ChangesNotLogged, MaintenanceMode, MemberFenced, SessionExpired
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from onserver.errors import (
+    BrokerUnavailable,
+    ChangesNotLogged,
+    ConnectionsRejected,
+    MaintenanceMode,
+    MemberFenced,
+    SessionExpired,
+)
 from onserver.redis.resp import ErrorReply
 
 
@@ -142,6 +152,13 @@ _WORDS: dict[str, type[LinkError]] = {
     "NOPERM": Denied,
 }
 
+#: Errors of scripts that are made of one text, by their codes.
+_REFUSALS: Final[Mapping[str, Callable[[str], Exception]]] = {
+    "4102": SessionExpired,
+    "4104": MaintenanceMode,
+    "4113": ConnectionsRejected,
+}
+
 
 def translate(reply: ErrorReply, address: str) -> Exception:
     """The exception for an error reply of Redis."""
@@ -151,12 +168,10 @@ def translate(reply: ErrorReply, address: str) -> Exception:
         return _WORDS[word](address, 1, 0.0, f"answered {text.rstrip('.')}")
     if word == "FENCED":
         return MemberFenced(rest)
-    if word == "ONS" and rest[:4] == "4104":
-        return MaintenanceMode(rest[5:].partition(" script: ")[0])  # behind it Redis says where a script raised it
     if word == "ONS" and rest[:4] == "1274":
         return ChangesNotLogged(int(rest[5:]))
-    if word == "ONS" and rest[:4] == "4102":
-        return SessionExpired(rest[5:])
+    if word == "ONS" and rest[:4] in _REFUSALS:
+        return _REFUSALS[rest[:4]](rest[5:].partition(" script: ")[0])  # behind it Redis says where a script raised it
     if word == "NOSCRIPT" or text == "ERR Function not found":
         return NoScript(text)
     if word == "MOVED":

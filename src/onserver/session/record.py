@@ -21,6 +21,8 @@ SPACE: Final = "st:"
 #: With which their spaces begin.
 SPACES: Final = "ss:"
 
+#: After so many beats that have not come, a remote client is unreachable.
+BEATS: Final = 3
 #: A session's use is noted once a minute: more often would be a write for each request.
 SEEN_MS: Final = 60_000
 _QUOTA: Final = "quota:"
@@ -192,6 +194,9 @@ def read_session(identity: str, fields: Sequence[bytes], read_ms: int = 0) -> Se
             quotas[field.removeprefix(_QUOTA_RAW).decode()] = int(value)
         elif field.startswith(_DATA_RAW):
             data[field.removeprefix(_DATA_RAW).decode()] = value
+    if found.get("beat_ms") and found.get("state") == "active":
+        heard, silent_ms = found["heard_ms"], BEATS * found["beat_ms"]
+        found["unreachable_ms"] = heard if found["read_ms"] - heard > silent_ms else 0
     return SessionRecord(**found, quotas=quotas, data=data)
 
 

@@ -228,6 +228,8 @@ class Sessions:
     def rotate(self, identity: str) -> Session:
         """Give a session another id: the old one leads nowhere from now on. Record and storage stay.
 
+        One of a remote client keeps its id, which is that client's, and is told to nobody else.
+
         Raises:
             SessionExpired: ONS-4102.
         """
@@ -235,7 +237,8 @@ class Sessions:
         fields = self._store.run("session_rotate", identity, new)
         if not fields:
             raise SessionExpired(identity)
-        return self.of(read_session(new, fields))
+        record = read_session(new, fields)
+        return self.of(msgspec.structs.replace(record, id=identity) if record.kind == "remote" else record)
 
     # -- messages
 

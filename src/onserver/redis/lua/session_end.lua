@@ -1,4 +1,4 @@
--- include: prefix once session
+-- include: prefix once session_ends
 -- flags: allow-oom
 -- session_end: end sessions before their time; that of procedures ends with its epoch.
 -- Keys: s:ID, dropped, drops, su:LOGIN and all that goes with a session.
@@ -10,16 +10,17 @@ if kept then return kept end
 local mine, ids, ended = T .. 'su:' .. ARGV[3], {unpack(ARGV, 4)}, {0}
 if ARGV[3] ~= '' then ids = redis.call('SRANDMEMBER', mine, 20) end
 for _, id in ipairs(ids) do
-  local kind, earlier = unpack(redis.call('HMGET', T .. 's:' .. id, 'kind', 'earlier'))
+  local kind = redis.call('HGET', T .. 's:' .. id, 'kind')
   local ends = kind and kind ~= 'storedProcedure'
   if ends and there(id) then
     ended[#ended + 1] = id
-    for one in string.gmatch(ARGV[2] ~= '' and id .. ' ' .. (earlier or '') or '', '%S+') do
-      redis.call('HSET', T .. 'dropped', one, '{"at":' .. stamp() .. ',' .. string.sub(ARGV[2], 2))
-      redis.call('ZADD', T .. 'drops', stamp(), one)
-    end
+    if kind ~= 'remote' then entomb(id, ARGV[2]) end
   end
-  if ends then end_session(id) end
+  if kind == 'remote' then
+    if begin_end(id, ARGV[2] ~= '' and 'dropped' or 'closed', ARGV[2]) == false then redis.call('SREM', mine, id) end
+  elseif ends then
+    end_session(id)
+  end
 end
 emptied()
 if ARGV[3] ~= '' then ended[1] = redis.call('SCARD', mine) end

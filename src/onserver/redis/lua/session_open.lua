@@ -1,4 +1,4 @@
--- include: prefix session
+-- include: prefix session_ends
 -- session_open: open a session, and remove a few that are over. Keys: s:ID, sessions, sk:KIND, su:LOGIN and the storages
 -- of those that are over.
 -- ARGV: id, kind, key of the user who logged in ('' none), idle ms, ms that it lasts at most (0 none), then field, value …

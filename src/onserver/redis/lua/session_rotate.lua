@@ -6,6 +6,7 @@
 local id, new = ARGV[1], ARGV[2]
 if redis.call('EXISTS', T .. 's:' .. new) == 1 then return told(new) end
 if not there(id) then return {} end
+if redis.call('HGET', T .. 's:' .. id, 'kind') == 'remote' then return told(id) end   -- its client has it
 local v = redis.call('HMGET', T .. 's:' .. id, 'kind', 'login', 'created', 'space', 'earlier')
 leave(id)
 redis.call('RENAME', T .. 's:' .. id, T .. 's:' .. new)

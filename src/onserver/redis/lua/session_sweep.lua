@@ -1,4 +1,4 @@
--- include: prefix session
+-- include: prefix session_ends
 -- flags: allow-oom
 -- session_sweep: remove sessions that are over, what is left of their storages, and tombstones that are old.
 -- Keys: sessions, emptying, dropped, drops and all that goes with a session.

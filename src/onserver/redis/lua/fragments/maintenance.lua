@@ -13,3 +13,10 @@ local function closed(writer)
 end
 -- nil, or the refusal of a new connection
 local function barred() return refusal('mr') end
+-- nil, or the refusal of a new connection of a remote client: the server does not run, or somebody said so (rj by whom)
+local function rejected()
+  local v = redis.call('HMGET', T .. 'server', 'state', 'rj')
+  local how = (not v[1] or v[1] == 'none') and 'not started' or v[1]
+  if how ~= 'running' then return redis.error_reply('ONS 4113 it is ' .. how) end
+  return v[2] and redis.error_reply('ONS 4113 new connections are rejected by ' .. v[2]) or nil
+end

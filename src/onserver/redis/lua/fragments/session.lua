@@ -65,12 +65,12 @@ local function end_session(id)
   local space = redis.call('HGET', T .. 's:' .. id, 'space')
   local kind = leave(id)
   redis.call('DEL', T .. 's:' .. id, T .. 'sm:' .. id)
+  if kind == 'remote' then   -- see the fragment `remote`
+    redis.call('DEL', T .. 'rc:' .. id, T .. 're:' .. id)
+    redis.call('ZREM', T .. 'closing', id)
+    redis.call('HDEL', T .. 'asked', id)
+  end
   if not kind or kind == 'storedProcedure' then return end
   redis.call('HDEL', T .. 'rotated', space)
   empty(space)
-end
-local function sweep(most)
-  local over = redis.call('ZRANGE', T .. 'sessions', '-inf', now(), 'BYSCORE', 'LIMIT', 0, most)
-  for _, id in ipairs(over) do end_session(id) end
-  return #over
 end
