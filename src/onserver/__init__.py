@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from onserver.process.maintenance import maintenance as maintenance
     from onserver.process.procedure import Procedure as Procedure
     from onserver.process.procedure import Start as Start
+    from onserver.process.rejecting import connections_rejected as connections_rejected
+    from onserver.process.rejecting import reject_new_connections as reject_new_connections
     from onserver.process.rules import Limit as Limit
     from onserver.process.rules import Retry as Retry
     from onserver.process.semaphores import semaphore as semaphore
@@ -110,6 +112,7 @@ _NAMES: Final = {
     "backup_info": "onserver.backup.facts:backup_info",
     "begin_maintenance": "onserver.process.maintenance:begin_maintenance",
     "caller": "onserver.process.caller:caller",
+    "connections_rejected": "onserver.process.rejecting:connections_rejected",
     "end_maintenance": "onserver.process.maintenance:end_maintenance",
     "errors": "onserver.errors",
     "execute_many": "onserver.process.execute:execute_many",
@@ -136,6 +139,7 @@ _NAMES: Final = {
     "published": "onserver.process.singleton_method:published",
     "register_client": "onserver.process.clients:register_client",
     "registered_clients": "onserver.process.clients:registered_clients",
+    "reject_new_connections": "onserver.process.rejecting:reject_new_connections",
     "restore_info": "onserver.backup.facts:restore_info",
     "semaphore": "onserver.process.semaphores:semaphore",
     "server_epoch": "onserver.life.epoch:server_epoch",
@@ -178,6 +182,7 @@ __all__ = [
     "backup_info",
     "begin_maintenance",
     "caller",
+    "connections_rejected",
     "end_maintenance",
     "errors",
     "execute_many",
@@ -204,6 +209,7 @@ __all__ = [
     "published",
     "register_client",
     "registered_clients",
+    "reject_new_connections",
     "restore_info",
     "semaphore",
     "server_epoch",

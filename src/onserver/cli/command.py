@@ -24,6 +24,7 @@ VERBS = {
     "stop": ("onserver.cli.stop:stop", "Stop the whole server, drained."),
     "drain": ("onserver.cli.drain:drain", "Let one worker leave; the epoch goes on."),
     "maintenance": ("onserver.cli.maintenance:maintenance", "Close the server for new work, and open it again."),
+    "connections": ("onserver.cli.connections:connections", "List connections of remote clients; reject new ones."),
     "call": ("onserver.cli.call:call", "Run a procedure on the server and print its result."),
     "ps": ("onserver.cli.ps:ps", "List processes, procedures or members."),
     "top": ("onserver.cli.top:top", "Show processes, queues and workers on a live screen."),

@@ -64,19 +64,20 @@ class Connections:
         identity, *fields = self._store.run("remote_open", nonce, new_identity(), key_of_name(login), *times, *words)
         return read_session(identity.decode(), fields)
 
-    def beat(self, session: str, known: int, address: str = "") -> Heard:
+    def beat(self, session: str, known: int, address: str = "", *, wakes: bool = True) -> Heard:
         """Note that a client is there.
 
         Args:
             session: its id.
             known: number of the last event that it has.
             address: "CLIENT TOKEN" that is told of the next event, if there is none now.
+            wakes: the client is awake; False of a wait that has begun before it may have gone to sleep.
 
         Raises:
             SessionExpired: ONS-4102.
         """
         last_ms = int(self._settings.unreachable_seconds * 1000)
-        server, state, why, *events = self._store.run("remote_beat", session, last_ms, known, address)
+        server, state, why, *events = self._store.run("remote_beat", session, last_ms, known, address, int(wakes))
         return Heard(server.decode(), state.decode(), why.decode(), [msgspec.msgpack.decode(event) for event in events])
 
     def sleep(self, session: str) -> None:
