@@ -234,7 +234,7 @@ def test_too_much_to_copy_at_once_is_not_copied(server: Server) -> None:
     server.store.run("cut_drop", "c:1")
 
 
-_EXAMPLES = {"HOLDER": "1.1", "ID": "A" * 32}
+_EXAMPLES = {"HOLDER": "1.1", "ID": "A" * 32, "CALL": "a" * 32}
 
 
 def test_scripts_know_the_words_with_which_saved_keys_begin() -> None:
@@ -266,6 +266,7 @@ PLAIN = {
     "doctor/leftovers.py",
     "process/clients.py",
     "process/following.py",
+    "process/twin.py",
 }
 WRITES = r"""["'](SET|HSET|HDEL|HINCRBY|DEL|UNLINK|SADD|SREM|ZADD|ZREM|[LR]PUSH|[LR]POP|XADD|XTRIM|P?EXPIRE)["'], """
 

@@ -122,6 +122,11 @@ EXAMPLES: list[tuple[Any, str]] = [
         errors.ProcessNotFound("rendr", ["render"]),
         "No process that lives is named `rendr`, or several are. Did you mean render?",
     ),
+    (
+        errors.CallNotFound("0a" * 16),
+        "No call `0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a`: it never came, or how it ended is no longer kept. "
+        "Ends of calls are kept for `process.keep_seconds`, and until their client has them.",
+    ),
     (errors.ProcessNotFound(), "No process is running here. Ask for it in what a procedure or a hook calls."),
     (errors.AlreadyRunning("totals", 1042, AT), "`totals` is running as #1042 since 14:02:11; nothing was started."),
     (

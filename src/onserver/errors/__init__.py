@@ -9,8 +9,8 @@
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · ServerUnreachable 1206 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
     │                 ScheduleNotFound 1107 · BadEvent 1108
-    ├─ ProcessError   ProcessNotFound 2001 · AlreadyRunning 2101 · ProcessNotStarted 2102
-    │                 ProcedureFailed 2201 · ProcessTimeout 2202
+    ├─ ProcessError   ProcessNotFound 2001 · CallNotFound 2004 · AlreadyRunning 2101
+    │                 ProcessNotStarted 2102 · ProcedureFailed 2201 · ProcessTimeout 2202
     │                 ProcessAborted 2203 · ProcessLost 2204 · ProcessDead 2205 · VariableTimeout 2206
     │                 DeadlockDetected 2301 · SyncInAsyncError 2302 · SignalGone 2003
     ├─ StorageError   LockTimeout 3101 · NotInUse 3103 · LockLost 3104 · NotShareable 3106 · TooLarge 3107
@@ -63,6 +63,7 @@ from onserver.errors.life import (
 )
 from onserver.errors.processes import (
     AlreadyRunning,
+    CallNotFound,
     DeadlockDetected,
     ProcedureFailed,
     ProcessAborted,
@@ -146,6 +147,7 @@ __all__ = [
     "BadToken",
     "BrokerUnavailable",
     "CallError",
+    "CallNotFound",
     "CallerRevoked",
     "ChangesNotLogged",
     "ConfigError",

@@ -39,6 +39,21 @@ class ProcessNotFound(ProcessError, LookupError):
         return "Ended processes are kept for `process.keep_seconds`. See those that are: `onserver ps --all`."
 
 
+class CallNotFound(ProcessError, LookupError):
+    """No call of a remote client is known under this id in its session, or how it ended is kept no longer."""
+
+    code = 2004
+    call_id: str
+
+    @property
+    def message(self) -> str:
+        return f"No call `{self.call_id}`: it never came, or how it ended is no longer kept."
+
+    @property
+    def hint(self) -> str:
+        return "Ends of calls are kept for `process.keep_seconds`, and until their client has them."
+
+
 class AlreadyRunning(ProcessError):
     """A process of this name is alive, and `unique="error"` asked for none beside it."""
 

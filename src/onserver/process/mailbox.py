@@ -25,6 +25,7 @@ from onserver.process.execute import order_of
 from onserver.process.handle import Process
 from onserver.process.procedure import Procedure, Start
 from onserver.process.put import Order, Sender
+from onserver.process.twin import is_twin
 from onserver.redis.resp import Word
 from onserver.server import Server
 from onserver.session.context import current_run
@@ -43,7 +44,7 @@ def mailbox(name: str | int | None = None, /, *, start: Procedure[[], Any] | Non
         start: a procedure that each process of the mailbox runs before its calls.
 
     Raises:
-        BadArguments: ONS-1105, an empty name.
+        BadArguments: ONS-1105, an empty name, or that of a twin of a remote client.
 
     Example:
         >>> @procedure
@@ -62,6 +63,8 @@ def mailbox(name: str | int | None = None, /, *, start: Procedure[[], Any] | Non
     """
     if name == "":
         raise BadArguments("mailbox", "has no name", "mailbox(name, *, start=None)")
+    if isinstance(name, str) and is_twin(name):
+        raise BadArguments("mailbox", "has the name of the twin of a remote client", "mailbox(name, *, start=None)")
     if name is None:
         run = current_run()
         name = 0 if run is None else run.number
@@ -134,7 +137,7 @@ class Mailbox:
         """
         keep = int(self._server.settings.process.keep_seconds)
         store = self._server.store
-        return bool(store.run("kill_box", store.nonce(), self._name, self._number, keep))
+        return bool(store.run("kill_box", store.nonce(), self._name, self._number, keep, ""))
 
     async def akill(self) -> bool:
         """`kill` without blocking the loop."""
@@ -148,14 +151,16 @@ class Mailbox:
             found = store.command("HGET", store.key("boxes"), self._name)
             return None if found is None else Process(self._server, int(found), name=self._name)
         name = store.command("HGET", store.key(f"p:{self._number}"), "mb")
-        return None if name is None else Process(self._server, self._number, name=name.decode())
+        return (
+            None if name is None or is_twin(name.decode()) else Process(self._server, self._number, name=name.decode())
+        )
 
     @property
     def waiting(self) -> int:
         """How many calls wait, the one that runs not counted."""
         store = self._server.store
         name = self._name or (store.command("HGET", store.key(f"p:{self._number}"), "mb") or b"").decode()
-        return int(store.command("LLEN", store.key(f"box:{name}")))
+        return 0 if is_twin(name) else int(store.command("LLEN", store.key(f"box:{name}")))
 
     def __repr__(self) -> str:
         return f"<Mailbox {self._name or f'#{self._number}'}>"

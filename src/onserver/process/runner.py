@@ -27,7 +27,7 @@ from onserver.process.attempts import next_attempt
 from onserver.process.claim import Claim, Settlement
 from onserver.process.current import ThisProcess
 from onserver.process.failure import error_of
-from onserver.process.in_session import InSession, session_of_run
+from onserver.process.in_session import IN_CALLERS_SESSION, InSession, session_of_run
 from onserver.process.procedure import AsyncProcedure, Procedure
 from onserver.process.record import State
 from onserver.process.side import BUILT_INS, find_side
@@ -205,7 +205,7 @@ def settlement(claim: Claim, server: Server, outcome: Outcome | Uncounted) -> Se
     again = _next_attempt(claim, server, outcome)
     if again:
         return (claim.number, "retry", again, failure, claim.call)
-    if claim.call:
+    if claim.call and IN_CALLERS_SESSION not in claim.flags:  # who calls a twin hears of it
         _show(claim, failure)
     retired = isinstance(outcome.error, BadSignature) and outcome.error.key and not claim.call
     return (claim.number, "end", State.DEAD if retired else State.FAILED, failure, claim.call)

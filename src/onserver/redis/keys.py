@@ -13,7 +13,14 @@ from onserver.redis.store import Store
 
 _SCAN_COUNT = 500
 _NO_LIFETIME = -1
-_PLACEHOLDERS = {"N": r"\d+", "M": r"\d+", "HOLDER": r"\d+\.\d+", "EPOCH": r"\d+", "ID": "[0-9A-F]{32}"}
+_PLACEHOLDERS = {
+    "N": r"\d+",
+    "M": r"\d+",
+    "HOLDER": r"\d+\.\d+",
+    "EPOCH": r"\d+",
+    "ID": "[0-9A-F]{32}",
+    "CALL": "[0-9a-f]{32}",
+}
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,15 @@ def box(facts: Facts, _key: str, word: str) -> str:
     return "" if alive else "calls of a mailbox that has no process"
 
 
+def call(facts: Facts, key: str, _word: str) -> str:
+    """A call that has not ended is in the box of a twin, or its process is at it."""
+    state, box = facts.store.command("HMGET", key, "s", "b")
+    if state != b"queued":
+        return "it has ended, and has no lifetime"
+    alive = facts.store.command("HEXISTS", facts.store.key("boxes"), box)
+    return "" if alive else "its twin has no process"
+
+
 def record(facts: Facts, key: str, word: str) -> str:
     """A record is kept while its process lives: in the place where one in its state belongs."""
     found = facts.store.command("HMGET", key, "s", "q", "t", "mp", "o", "x", "lk")

@@ -1,4 +1,4 @@
--- include: prefix once box finish
+-- include: prefix once into_box
 -- late: closed maintenance
 -- call: put a call into a mailbox; its process is made, or given the call, if it has none. Keys: numbers, boxes, box:NAME,
 -- p:N, the queues of `offer`, once:NONCE.
@@ -11,7 +11,7 @@ local kept = answered(nonce)
 if kept then return kept end
 if ARGV[2] ~= '' then local no = guard(ARGV[2]) if no then return no end end
 local no = too_old(ARGV[3]) or closed(ARGV[2]) if no then return no end
-if box == '' then box = redis.call('HGET', T .. 'p:' .. n, 'mb') or '' end
+if box == '' then box = box_of(n) end
 local mine = redis.call('HGET', T .. 'boxes', box)
 local none = {0, ''}
 if ARGV[5] == '' and (box == '' or mine ~= n) then return answer(nonce, none) end
@@ -30,9 +30,4 @@ if call == '' then
   if not mine and not start then return answer(nonce, none) end
   call = v[3]   -- where there is none yet it begins with that
 end
-if call then redis.call('RPUSH', T .. 'box:' .. box, call) end
-if mine and not v[2] then return answer(nonce, {tonumber(mine), 'ok'}) end
-if mine then load_call(mine, box) else mine = begin_box(box, start, start) end
-wait_again(mine, nil, tonumber(ARGV[7]))
-local q = redis.call('HMGET', T .. 'p:' .. mine, 'q', 't')
-return answer(nonce, {tonumber(mine), served(q[1], known_anywhere(q[2]))})
+return answer(nonce, into_box(box, mine, v[2], call, start, tonumber(ARGV[7])))

@@ -1,4 +1,6 @@
 -- include: offer accept
+-- late: twin_name twin
+-- late: end_waiting twin
 -- Mailboxes: a process that works off calls, one at a time, each as if it had been put for that one alone.
 --   T .. boxes      hash  name -> number of its living process
 --   T .. box:NAME   list  calls that wait: packed {queue, priority, accepted ms, field, value …}
@@ -6,7 +8,7 @@
 -- mp '1' while there is none, ms the call with which it starts, me '1' when that was said, mx '1' when it was told to end,
 -- mf how many calls have failed, le the last error.
 local OF_ONE_CALL = {
-  't', 'b', 'c', 'v', 'k', 'x', 'd', 'r', 'e', 'm', 'y', 'f', 'g', 'to', 'tg', 'ex', 'lk', 'tr', 'ta', 'mp',
+  't', 'b', 'c', 'v', 'k', 'x', 'd', 'r', 'e', 'm', 'y', 'f', 'g', 'to', 'tg', 'ex', 'lk', 'tr', 'ta', 'mp', 'ci',
 }
 -- the next call becomes what n is to run; false when there is none
 local function load_call(n, box)
@@ -21,13 +23,22 @@ local function load_call(n, box)
   redis.call('HSET', k, 'v', (redis.call('HGET', k, 'v') or '') .. 'M' .. serial, 's', 'queued', 'qs', now(), 'why', '')
   return true
 end
+-- the session and the number of the connection whose twin has this box; nil for a mailbox that somebody has named
+local function twin_of(box) return string.match(box, '^remote (%x+) (%d+)$') end
+-- the name of the mailbox whose process n is, by which people may name it; '' of any other, and of a twin
+local function box_of(n)
+  local box = redis.call('HGET', T .. 'p:' .. n, 'mb')
+  return box and not twin_of(box) and box or ''
+end
 -- a new process for a box: what it starts with, if that was said, goes before the calls. It is still to be offered
 local function begin_box(box, start, said)
   local n = redis.call('HINCRBY', T .. 'numbers', 'process', 1)
   redis.call('HSET', T .. 'boxes', box, n)
   if said then redis.call('LPUSH', T .. 'box:' .. box, start) end
   start = start or redis.call('LINDEX', T .. 'box:' .. box, 0)
-  redis.call('HSET', T .. 'p:' .. n, 'n', box, 'mb', box, 'ms', start, 'me', said and '1' or '')
+  local k, session, connection = T .. 'p:' .. n, twin_of(box)
+  redis.call('HSET', k, 'n', session and twin_name(session, connection) or box, 'mb', box, 'me', said and '1' or '')
+  if not session then redis.call('HSET', k, 'ms', start) end
   load_call(n, box)
   return n
 end
@@ -58,4 +69,11 @@ local function leave_box(n, box)
   if redis.call('EXISTS', T .. 'box:' .. box) == 0 then return end
   local said = v[2] == '1'
   offer_call(begin_box(box, said and v[1], said))
+end
+-- the calls that wait in the box of n are forgotten; of a twin, each is told to have been aborted, for `why`
+local function empty_box(n, box, why)
+  for _, call in ipairs(twin_of(box) and redis.call('LRANGE', T .. 'box:' .. box, 0, -1) or {}) do
+    end_waiting(call, n, 'aborted', why)
+  end
+  redis.call('DEL', T .. 'box:' .. box)
 end

@@ -1,6 +1,7 @@
 -- include: ending offer accept
 -- late: note_cut hook_runs
 -- late: leave_box box
+-- late: answer_call twin
 -- late: vacate limits
 -- late: pass_slots serving
 -- The end of a process and the way back to its queue.
@@ -17,7 +18,7 @@ local function give_up(n, state, keep, why)
     redis.call('HSET', T .. 'hooks:' .. epoch, hook, 'failed ' .. n)
   end
   tell(n, state, e, v[1], v[2])
-  if v[6] then leave_box(n, v[6]) end
+  if v[6] then answer_call(n, state, e) leave_box(n, v[6]) end
 end
 -- n waits again, from the time `due` on if that is given, unless it was asked to stop or to pause meanwhile
 local function wait_again(n, due, keep_failed)

@@ -6,6 +6,7 @@
 -- late: wait_again finish
 -- late: goes_on box
 -- late: leave_box box
+-- late: answer_call twin
 -- late: note_end hook_runs
 -- late: vacate limits
 -- late: pass_slots serving
@@ -22,6 +23,7 @@ local function release(e, n, v, keep, keep_failed, state, payload, written)
   end
   redis.call('HDEL', k, 'o')
   if not written then redis.call('HSET', k, 'l', e, 'f', stamp()) end
+  if v[10] then answer_call(n, state, payload) end
   if v[10] and not v[9] and (state == 'done' or state == 'failed') then   -- of a mailbox, this was one call
     if goes_on(n, v[10], state, payload) then return wait_again(n, nil, keep_failed) end
     state, payload = 'done', '\192'
