@@ -9,7 +9,7 @@ from onserver.session.entry import Reads
 from onserver.session.root import check_name
 from onserver.session.running import running
 from onserver.session.sender import next_nonce
-from onserver.session.steps import Step, Steps, adrive, drive
+from onserver.session.steps import Step, Steps, adrive
 
 
 class Counter:
@@ -37,7 +37,7 @@ class Counter:
         4D: none; a number in storage that is changed inside `Use`.
         """
         checkpoint()
-        return drive(self._steps(amount))
+        return self._added(self._ask(amount))
 
     async def aadd(self, amount: int = 1) -> int:
         """The same as `add`, without blocking the running loop."""
@@ -54,12 +54,19 @@ class Counter:
         return self.value
 
     def _steps(self, amount: int) -> Steps[int]:
+        answer = yield Step(lambda: self._ask(amount))
+        return self._added(answer)
+
+    def _ask(self, amount: int) -> list[bytes]:
         if type(amount) is not int:
             raise NotShareable(repr(amount), type(amount).__name__, "cannot be added to a counter", "Give an int.")
         run = running()
         holder = "" if run is None else run.holder
         # the nonce is that of the thread which sends it
-        answer = yield Step(lambda: self._store.run("add", self._space, self.key, holder, next_nonce(), amount))
+        answer: list[bytes] = self._store.run("add", self._space, self.key, holder, next_nonce(), amount)
+        return answer
+
+    def _added(self, answer: list[bytes]) -> int:
         if answer[0] == b"kind":
             advice = f'`storage.use("{self.key}")` changes it.'
             raise NotShareable(self.key, "value", "is no counter", advice)

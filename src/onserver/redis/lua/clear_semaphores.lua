@@ -6,4 +6,4 @@ local kept = repeated(ARGV[1])
 if kept then return kept end
 local count = 0
 for i = 3, #ARGV do count = count + clear_semaphore(ARGV[i], ARGV[2]) end
-return said(ARGV[1], count)
+return said(count)

@@ -29,14 +29,16 @@ local change = next_change()
 note_space(change)
 local answer = {'done', change}
 for i = first, #ARGV, 5 do
-  local key, e, put = ARGV[i + 1], T .. space .. 'e:' .. ARGV[i + 1], ARGV[i] == 'put'
-  if put and ARGV[i + 3] ~= '' and redis.call('HGET', e, 'k') == 'c' then
-    redis.call('HSET', e, 'v', ARGV[i + 3])
-  elseif put then
-    redis.call('HSET', e, 'v', ARGV[i + 2], 'k', 'v')
+  local key, version = ARGV[i + 1], nil
+  if ARGV[i] ~= 'put' then
+    version = removed(space, key, change)
+  elseif ARGV[i + 3] ~= '' and redis.call('HGET', T .. space .. 'e:' .. key, 'k') == 'c' then
+    version = changed(space, key, change, owner, before[key], 'v', ARGV[i + 3])
+  else
+    version = changed(space, key, change, owner, before[key], 'v', ARGV[i + 2], 'k', 'v')
   end
-  answer[#answer + 1] = put and changed(space, key, change, owner, before[key]) or removed(space, key, change)
+  answer[#answer + 1] = version
 end
 log_changes(change, owner)
 for i = 5, first - 1, 2 do unlock(space .. 'l:' .. ARGV[i], ARGV[i + 1]) end
-return said(nonce, answer)
+return said(answer)

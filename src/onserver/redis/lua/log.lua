@@ -33,4 +33,4 @@ while ARGV[i] do
   end
   i = i + 3 + count
 end
-return said(ARGV[1], found)
+return said(found)

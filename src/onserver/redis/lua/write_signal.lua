@@ -18,4 +18,4 @@ if not gone then
   redis.call('PEXPIRE', e, ARGV[5])
 end
 unlock(name, ticket)
-return said(ARGV[3], {gone and 'gone' or 'done'})
+return said({gone and 'gone' or 'done'})

@@ -29,12 +29,13 @@ local function next_change() return redis.call('HINCRBY', T .. 'server', 'change
 local function tell_change(space, change, version, key)
   redis.call('PUBLISH', T .. space .. 'changes', string.format('%.0f %.0f ', change, version) .. key)
 end
--- after a write to entry `key`: its version, its place in the index. before: its version so far, where that was read
-local function changed(space, key, change, by, before)
+-- a write to entry `key`: its version, its place in the index. before: its version so far, where that was read; then
+-- field, value … to be written
+local function changed(space, key, change, by, before, ...)
   local e = T .. space .. 'e:' .. key
   local version = before and before + 1 or redis.call('HINCRBY', e, 'n', 1)
   if version == 1 then redis.call('SADD', T .. space .. 'index', key) end
-  redis.call('HSET', e, 'n', version, 'ch', change, 'by', by, 'at', stamp())
+  redis.call('HSET', e, 'n', version, 'ch', change, 'by', by, 'at', stamp(), ...)
   tell_change(space, change, version, key)
   if LOG then log_entry(space .. 'e:' .. key, version) end
   return version
