@@ -26,20 +26,21 @@ logger = logging.getLogger(__name__)
 
 def read_events(server: Server, beat: Heard) -> Sequence[Event]:
     """Answer what a beat was answered; the end of the session as its last."""
-    events = [event for facts in beat.events if (event := _event(server, facts)) is not None]
+    events = [event for words in beat.events if (event := _event(server, words)) is not None]
     if beat.state == "closing":
         events.append(Event(number=0, kind="closing", text=beat.why))
     return events
 
 
-def _event(server: Server, facts: Sequence[Any]) -> Event | None:
-    number, kind, *rest = facts
-    if kind == "message":
+def _event(server: Server, words: bytes) -> Event | None:
+    number, kind, *rest = words.split(b" ", 2)
+    if kind == b"message":
         message = msgspec.json.decode(rest[0], type=Message)
-        return Event(number=number, kind="message", text=message.text, by=message.by, at_ms=message.at_ms)
-    if kind == "request":
-        return _request(server, number, rest[0], int(rest[1]), rest[2])
-    return Event(number=number, kind="stopping")
+        return Event(number=int(number), kind="message", text=message.text, by=message.by, at_ms=message.at_ms)
+    if kind == b"request":
+        nonce, accepted, content = rest[0].split(b" ", 2)
+        return _request(server, int(number), nonce.decode(), int(accepted), content)
+    return Event(number=int(number), kind="stopping")
 
 
 def _request(server: Server, number: int, nonce: str, accepted_ms: int, content: bytes) -> Event | None:

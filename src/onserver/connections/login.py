@@ -6,15 +6,18 @@ with the password; the session gets the roles and privileges of that user, as th
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Final, NamedTuple
 
 from onserver import __version__
 from onserver.connections.facts import Opened, Opening
 from onserver.connections.records import Connections
-from onserver.errors import LoginRefused
+from onserver.errors import BadArguments, LoginRefused
 from onserver.server import Server
 from onserver.session.record import SessionRecord
 from onserver.session.users import Users
+
+_IS_ID: Final = re.compile("[0-9a-f]{32}")
 
 
 class Login(NamedTuple):
@@ -31,6 +34,20 @@ class Login(NamedTuple):
     login: str = ""
     privileges: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
+
+
+def require_id(text: str, verb: str) -> None:
+    """Refuse what is no id of a client's making.
+
+    Args:
+        text: that is one.
+        verb: for what it is an id.
+
+    Raises:
+        BadArguments: ONS-1105, it is not 32 lower-case hexadecimal digits.
+    """
+    if not _IS_ID.fullmatch(text):
+        raise BadArguments(verb, "is given an id that is not 32 hexadecimal digits", f"{verb}(…)")
 
 
 def logged_in(server: Server, user: str, password: str) -> Login:
@@ -56,7 +73,9 @@ def open_session(server: Server, asked: Opening) -> Opened:
         LoginRefused: ONS-4114.
         ConnectionsRejected: ONS-4113.
         MaintenanceMode: ONS-4104.
+        BadArguments: ONS-1105, it carries no id.
     """
+    require_id(asked.attempt, "open")
     user = logged_in(server, asked.user, asked.password)
     granted = {"privileges": user.privileges, "roles": user.roles, "is_set": True} if user.login else {}
     record = server.part(Connections).open(

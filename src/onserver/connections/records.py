@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
 from onserver import values
 from onserver.connections.facts import Link
 from onserver.process.caller import as_server
@@ -29,7 +27,7 @@ class Heard(NamedTuple):
     server: str
     state: str
     why: str
-    events: Sequence[Sequence[Any]]
+    events: Sequence[bytes]
 
 
 class Connections:
@@ -78,7 +76,7 @@ class Connections:
         """
         last_ms = int(self._settings.unreachable_seconds * 1000)
         server, state, why, *events = self._store.run("remote_beat", session, last_ms, known, address, int(wakes))
-        return Heard(server.decode(), state.decode(), why.decode(), [msgspec.msgpack.decode(event) for event in events])
+        return Heard(server.decode(), state.decode(), why.decode(), events)
 
     def sleep(self, session: str) -> None:
         """Let a session last while the client's machine sleeps.

@@ -14,7 +14,11 @@ from onserver.lazy import load
 from onserver.redis.store import Store
 from onserver.server import Server
 
-DUTIES: Final = ("onserver.backup.keeper:Keeper", "onserver.backup.change_log:ChangeLog")
+DUTIES: Final = (
+    "onserver.backup.keeper:Keeper",
+    "onserver.backup.change_log:ChangeLog",
+    "onserver.connections.ending:Closer",
+)
 
 
 class Duty(Protocol):

@@ -18,7 +18,7 @@ end
 all = redis.call('HGETALL', T .. 'asked')
 for i = 1, #all, 2 do
   if string.match(all[i + 1], pattern) and not unusable(all[i]) then
-    post_event(all[i], 'request', ARGV[1], string.format('%.0f', now()), ARGV[5])
+    post_event(all[i], 'request ' .. ARGV[1] .. ' ' .. string.format('%.0f', now()) .. ' ' .. ARGV[5])
     count = count + 1
   end
 end

@@ -12,7 +12,7 @@ all = redis.call('HGETALL', T .. 'asked')
 for i = 1, #all, 2 do
   local count = 0
   for _, event in ipairs(redis.call('LRANGE', T .. 're:' .. all[i], 0, -1)) do
-    if cmsgpack.unpack(event)[2] == 'request' then count = count + 1 end
+    if string.find(event, '^%d+ request ') then count = count + 1 end
   end
   found[#found + 1], found[#found + 2] = all[i + 1], count
 end

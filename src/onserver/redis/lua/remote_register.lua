@@ -10,6 +10,6 @@ local no = unusable(id) if no then return no end
 if name ~= '' then return answer(ARGV[1], redis.call('HSETNX', T .. 'asked', id, name)) end
 local list = T .. 're:' .. id
 for _, event in ipairs(redis.call('LRANGE', list, 0, -1)) do
-  if cmsgpack.unpack(event)[2] == 'request' then redis.call('LREM', list, 1, event) end
+  if string.find(event, '^%d+ request ') then redis.call('LREM', list, 1, event) end
 end
 return answer(ARGV[1], redis.call('HDEL', T .. 'asked', id))

@@ -3,7 +3,7 @@
 -- heard (ms of the last beat), beat (ms between two), had '1' once a connection was accepted, events the number of the
 -- last one; and while it ends state 'closing', why, tomb (JSON of a tombstone, '' none).
 --   T .. rc:ID    hash  number of a connection -> 'opening MS CALL NAME', 'open MS CALL NAME' or 'closing MS PROCESS NAME'
---   T .. re:ID    list  events that its client has not confirmed: packed {number, kind, …}
+--   T .. re:ID    list  events that its client has not confirmed: 'NUMBER KIND …'
 --   T .. rw:ID    set   "CLIENT TOKEN" of those who wait for an event of it
 --   T .. closing  zset  id of sessions that end, by when that began
 -- nil, or the refusal of what a client asks in a session
@@ -18,11 +18,10 @@ end
 local function set_connection(id, n, state, at, what, name)
   redis.call('HSET', T .. 'rc:' .. id, n, state .. ' ' .. at .. ' ' .. what .. ' ' .. name)
 end
-local function post_event(id, ...)
-  local number = redis.call('HINCRBY', T .. 's:' .. id, 'events', 1)
-  redis.call('RPUSH', T .. 're:' .. id, cmsgpack.pack({number, ...}))
+-- what: its kind, and what is told with it
+local function post_event(id, what)
+  redis.call('RPUSH', T .. 're:' .. id, redis.call('HINCRBY', T .. 's:' .. id, 'events', 1) .. ' ' .. what)
   ring(id)
-  return number
 end
 -- a connection is gone; with the last one of a session that ends, so is that. refused: by a hook at its opening
 local function end_connection(id, n, refused)

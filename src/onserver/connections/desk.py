@@ -1,0 +1,343 @@
+"""The desk: where a client's wishes arrive, from the gateway or from a trusted program that has the server itself.
+
+Who calls it has made sure of nothing but that the id of the session came from the client. Every method may be called
+again with the same arguments, and does then what it did the first time: what a client starts carries an id that it has
+made. Methods block; those with an `a` in front wait on the running loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
+from time import monotonic
+from typing import Any, Final
+
+from onserver.connections.ending import end_link, end_links
+from onserver.connections.events import read_events
+from onserver.connections.facts import Event, Opened, Opening
+from onserver.connections.login import open_session, require_id
+from onserver.connections.orders import method_order, start_order
+from onserver.connections.records import OPEN, Connections, Heard
+from onserver.connections.requests import ask_clients, asked_name
+from onserver.errors import ProcessNotFound, ProcessTimeout, SessionExpired
+from onserver.process.failure import value_of
+from onserver.process.handle import Process
+from onserver.process.hearing import Told, heard
+from onserver.process.in_session import IN_CALLERS_SESSION
+from onserver.process.inbox import End, Inbox
+from onserver.process.put import Order, Sender
+from onserver.process.signing import Signer
+from onserver.process.twin import CallEnd, await_call, put_call, wait_call
+from onserver.server import Server
+from onserver.session.context import serving
+from onserver.session.record import SessionRecord
+from onserver.session.records import is_identity
+from onserver.session.session import Session
+from onserver.session.steps import Step, Steps, adrive, drive
+from onserver.values import decode, encode
+
+#: How long a method that waits does so where nothing else is said, in seconds.
+PATIENCE_SECONDS: Final = 60.0
+_TOLD: Final = (b"told", b"")
+
+
+class Desk:
+    """The desk of one server. Made by `server.part(Desk)`.
+
+    Args:
+        server: the loaded project.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._sender = server.part(Sender)  # a standalone program begins to work with it
+        self._connections = server.part(Connections)
+
+    # -- sessions
+
+    def open(self, asked: Opening) -> Opened:
+        """Open a session.
+
+        Raises:
+            LoginRefused: ONS-4114.
+            ConnectionsRejected: ONS-4113, the server does not run, or takes no new connections.
+            MaintenanceMode: ONS-4104.
+        """
+        return open_session(self._server, asked)
+
+    def facts(self, session_id: str) -> SessionRecord:
+        """Answer the record of a session, as it is now.
+
+        Raises:
+            SessionExpired: ONS-4102.
+        """
+        return self._taken(session_id).record
+
+    def sleep(self, session_id: str) -> None:
+        """Let a session last while the client's machine sleeps.
+
+        Raises:
+            SessionExpired: ONS-4102.
+        """
+        self._connections.sleep(_valid(session_id))
+
+    def wake(self, session_id: str) -> SessionRecord:
+        """Note that a client is there again.
+
+        Raises:
+            SessionExpired: ONS-4102, it has slept for too long.
+        """
+        self._connections.beat(_valid(session_id), 0)
+        return self.facts(session_id)
+
+    def end(self, session_id: str) -> None:
+        """End a session: nothing is taken from its client any more, and the hooks are told."""
+        if is_identity(session_id) and self._connections.end(session_id, "closed"):
+            end_links(self._server, session_id)
+
+    def token(self, session_id: str, seconds: float) -> str:
+        """Make a token by which one request of the web runs in this session.
+
+        Raises:
+            SessionExpired: ONS-4102.
+        """
+        self._taken(session_id)
+        return self._server.sessions.records.new_token(session_id, seconds)
+
+    # -- connections
+
+    def connect(self, session_id: str, name: str, call_id: str, seconds: float = PATIENCE_SECONDS) -> int:
+        """Make a connection, and wait for what the hooks say to it.
+
+        Args:
+            session_id: of the client.
+            name: of the connection, for people.
+            call_id: 32 hexadecimal digits of the client's.
+            seconds: how long it is waited for.
+
+        Returns:
+            Its number.
+
+        Raises:
+            ConnectionVetoed: ONS-4105, a hook has refused it; the session is over if it had no other connection before.
+            ProcessTimeout: ONS-2202, the hooks have said nothing yet: to be called again.
+            SessionExpired: ONS-4102.
+            ConnectionsRejected: ONS-4113.
+            MaintenanceMode: ONS-4104.
+        """
+        number = self._begin_connection(session_id, name, call_id)
+        end = CallEnd("done", b"", b"") if number < 0 else wait_call(self._server, call_id, session_id, seconds)
+        return self._decided(session_id, abs(number), end, seconds)
+
+    async def aconnect(self, session_id: str, name: str, call_id: str, seconds: float = PATIENCE_SECONDS) -> int:
+        """`connect` on a loop."""
+        number = await asyncio.to_thread(self._begin_connection, session_id, name, call_id)
+        end = CallEnd("done", b"", b"") if number < 0 else await await_call(self._server, call_id, session_id, seconds)
+        return await asyncio.to_thread(self._decided, session_id, abs(number), end, seconds)
+
+    def disconnect(self, session_id: str, connection: int) -> None:
+        """End a connection: what waits in its twin is aborted, and the hooks are told. The session goes on.
+
+        Raises:
+            SessionExpired: ONS-4102.
+        """
+        record = self._taken(session_id).record
+        for link in self._connections.links(session_id, connection):
+            end_link(self._server, record, link)
+
+    # -- calls
+
+    def call(self, session_id: str, connection: int, call_id: str, name: str, body: bytes) -> bool:
+        """Put a call of a server method behind the others of its connection; it runs in the session of the client.
+
+        Args:
+            session_id: of the client.
+            connection: number of the connection.
+            call_id: 32 hexadecimal digits of the client's; the call is put once.
+            name: of the method, full, or its last part where no other ends so.
+            body: arguments, as `values.encode([args, kwargs])` has them.
+
+        Returns:
+            False when it was put before.
+
+        Raises:
+            ProcedureNotFound: ONS-1104, there is no such server method.
+            BadArguments: ONS-1105.
+            NotSendable: ONS-1106.
+            PrivilegeDenied: ONS-4103.
+            SessionExpired: ONS-4102.
+            MaintenanceMode: ONS-4104.
+        """
+        here = self._taken(session_id)
+        order = method_order(self._server, name)
+        checked = self._body(order, body)
+        with serving(here, remote=True):
+            return put_call(self._server, session_id, connection, order, checked, call_id)
+
+    def answer(self, session_id: str, call_id: str, seconds: float) -> CallEnd | None:
+        """Wait for the end of a call; None when it has not ended by then. See `onserver.process.twin.wait_call`."""
+        return wait_call(self._server, call_id, _valid(session_id), seconds)
+
+    async def aanswer(self, session_id: str, call_id: str, seconds: float) -> CallEnd | None:
+        """`answer` on a loop."""
+        return await await_call(self._server, call_id, _valid(session_id), seconds)
+
+    # -- events
+
+    def wait(self, session_id: str, seconds: float, known: int = 0) -> Sequence[Event]:
+        """Note that a client is there, and wait for what it is to be told.
+
+        Args:
+            session_id: of the client.
+            seconds: how long it waits; less than `remote.unreachable_seconds`.
+            known: number of the last event that it has: all up to this one are forgotten.
+
+        Returns:
+            Events with greater numbers, those first that came first; none when nothing came.
+
+        Raises:
+            SessionExpired: ONS-4102.
+        """
+        return drive(self._waiting(_valid(session_id), seconds, known))
+
+    async def await_(self, session_id: str, seconds: float, known: int = 0) -> Sequence[Event]:
+        """`wait` on a loop."""
+        return await adrive(self._waiting(_valid(session_id), seconds, known))
+
+    def register(self, session_id: str, name: str) -> bool:
+        """Let a client take requests of `execute_on_client`, under a name. False when it does so already.
+
+        Raises:
+            SessionExpired: ONS-4102.
+        """
+        return asked_name(self._server, _valid(session_id), name)
+
+    def unregister(self, session_id: str) -> bool:
+        """Take no requests any more; those that wait are dropped. False when it did not."""
+        return asked_name(self._server, _valid(session_id), "")
+
+    def ask(self, session_id: str, ask_id: str, name: str, procedure: str, body: bytes) -> int:
+        """Ask clients to run a procedure. Answers how many were given the request.
+
+        Args:
+            session_id: of the client that asks.
+            ask_id: 32 hexadecimal digits of the client's; asked again within a minute, nothing is sent.
+            name: of the clients; `@` stands for any text.
+            procedure: that they are to run; its name.
+            body: arguments.
+
+        Raises:
+            ProcedureNotFound: ONS-1104.
+            BadArguments: ONS-1105.
+            PrivilegeDenied: ONS-4103.
+            SessionExpired: ONS-4102.
+        """
+        require_id(ask_id, "ask")
+        here = self._taken(session_id)
+        order = start_order(self._server, procedure, {})
+        checked = self._body(order, body)
+        with serving(here, remote=True):
+            return ask_clients(self._server, f"{session_id}{ask_id}", name, order, checked)
+
+    # -- processes
+
+    def start(
+        self, session_id: str, start_id: str, name: str, body: bytes, options: Mapping[str, Any] | None = None
+    ) -> int:
+        """Start a process for a client, as `execute_on_server` does. Answers its number.
+
+        Args:
+            session_id: of the client.
+            start_id: 32 hexadecimal digits of the client's; the process is started once.
+            name: of the procedure.
+            body: arguments.
+            options: of `Procedure.options`.
+
+        Raises:
+            ProcedureNotFound: ONS-1104.
+            BadArguments: ONS-1105.
+            NotSendable: ONS-1106.
+            PrivilegeDenied: ONS-4103.
+            SessionExpired: ONS-4102.
+            MaintenanceMode: ONS-4104.
+        """
+        require_id(start_id, "start")
+        here = self._taken(session_id)
+        order = start_order(self._server, name, options or {}, f"remote {session_id} {start_id}")
+        with serving(here, remote=True):
+            return self._sender.put(order, *_arguments(body)).number
+
+    def process(self, session_id: str, number: int, seconds: float) -> End | None:
+        """Wait for the end of a process that this client has started; None when it has not ended by then.
+
+        Raises:
+            ProcessNotFound: ONS-2001, there is none of this client.
+        """
+        process = self._own(session_id, number)
+        any(True for _ in self._server.part(Inbox).ends((process,), seconds))
+        return process.end
+
+    # -- inside
+
+    def _taken(self, session_id: str) -> Session:
+        found = self._server.sessions.find(_valid(session_id))
+        if found is None or found.record.kind != "remote" or found.record.state == "closing":
+            raise SessionExpired(session_id)
+        return found
+
+    def _begin_connection(self, session_id: str, name: str, call_id: str) -> int:
+        """Make it, and have the hooks asked; its number, below 0 where it is open already."""
+        require_id(call_id, "connect")
+        here = self._taken(session_id)
+        number, user, is_open = self._connections.connect(session_id, " ".join(name.split())[:200], call_id)
+        if is_open:
+            return -number
+        order = Order(procedure=OPEN, shape=None, flags=IN_CALLERS_SESSION, queue=self._server.settings.remote.queue)
+        nothing: dict[str, Any] = {}
+        with serving(here, remote=True):
+            put_call(self._server, session_id, number, order, encode([[session_id, user, number], nothing]), call_id)
+        return number
+
+    def _decided(self, session_id: str, number: int, end: CallEnd | None, seconds: float) -> int:
+        if end is None:
+            raise ProcessTimeout(0, seconds)
+        if end.state != "done":
+            self._connections.decided(session_id, number, False)  # the process may have died with them
+            value_of(self._server, 0, OPEN, End(end.state, end.error))
+        return number
+
+    def _body(self, order: Order, body: bytes) -> bytes:
+        return self._sender.body(order, *_arguments(body))
+
+    def _own(self, session_id: str, number: int) -> Process[Any]:
+        asked = self._server.store.command("HGET", self._server.store.key(f"p:{number}"), "c")
+        who = Signer.shown(asked) if asked else None
+        if who is None or who.session != session_id:
+            raise ProcessNotFound(number)
+        return Process(self._server, number)
+
+    def _waiting(self, session_id: str, seconds: float, known: int) -> Steps[Sequence[Event]]:
+        until, wakes = monotonic() + seconds, True
+        while True:
+            beat: Heard = yield Step(partial(self._connections.beat, session_id, known, wakes=wakes))
+            wakes = False
+            found = read_events(self._server, beat)
+            if found or monotonic() >= until:
+                return found
+            yield from heard(self._server, Told(partial(self._ask, session_id, known)), until - monotonic())
+
+    def _ask(self, session_id: str, known: int, address: str) -> Sequence[Any] | None:
+        beat = self._connections.beat(session_id, known, address, wakes=False)
+        return _TOLD if beat.events or beat.state == "closing" else None
+
+
+def _valid(session_id: str) -> str:
+    if not is_identity(session_id):
+        raise SessionExpired("")
+    return session_id
+
+
+def _arguments(body: bytes) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    args, kwargs = decode(body)
+    return args, kwargs
