@@ -85,6 +85,7 @@ LAZY_USERS = {
     "onserver.session.users",
     "onserver.values",
     "onserver.web",
+    "onserver.web.rest",
 }
 IMPORTERS = {"onserver.lazy", "onserver.project", "onserver.process.failure"}
 

@@ -5,7 +5,6 @@ Rows of the specification are named by their number: 2.11 (quotas), 3.1 (web ses
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -123,6 +122,7 @@ def problem(answer: httpx.Response) -> dict[str, Any]:
         (b"/rest/$singleton/Basket/add", "$singleton", ("Basket", "add"), None),
         (b"/rest/Company", "", ("Company",), None),
         (b"/rest/Company(12)/staff", "", ("Company", "staff"), "12"),
+        (b"/rest/Company/name,address", "", ("Company",), None),
         ("/rest/Société".encode(), "", ("Société",), None),
         (b"/rest/Soci%C3%A9t%C3%A9", "", ("Société",), None),
     ],
@@ -138,11 +138,18 @@ def test_a_path_is_read(raw: bytes, word: str, names: tuple[str, ...], key: str 
      b"/rest/../etc", b"/rest/%2e%2e/etc", b"/rest/$catalog/..", b"/rest/$catalog/a%2fb", b"/rest/$catalog/a%00b",
      b"/rest/%", b"/rest/%zz", b"/rest/%c3%28", b"/rest/\xff", b"/rest/Company(", b"/rest/Company()", b"/rest/12",
      b"/rest/Company(1)(2)", b"/rest/a b", b"/rest/$catalog/a;b", b"/REST/$catalog", b"/rest/%2524catalog",
-     b"/rest/" + b"a" * LONGEST, b"/rest/$catalog/" + b"a" * 300, b"/rest/a%0d%0aSet-Cookie:x"],
+     b"/rest/" + b"a" * LONGEST, b"/rest/$catalog/" + b"a" * 300, b"/rest/a%0d%0aSet-Cookie:x",
+     b"/rest/Company/$entityset", b"/rest/Company/$entityset/x", b"/rest/Company(1)/$entityset/" + b"a" * 32,
+     b"/rest/Company/a,", b"/rest/a,b", b"/rest/Company/a,b/c"],
 )  # fmt: skip
 def test_a_malformed_path_asks_for_nothing(raw: bytes) -> None:
     with pytest.raises(MalformedPath):
         read_path(raw)
+
+
+def test_a_path_names_a_set_of_entities_and_attributes() -> None:
+    path = read_path(b"/rest/Company/$entityset/" + b"0af4" * 8 + b"/name,address")
+    assert (path.names, path.entity_set, path.attributes) == (("Company",), "0AF4" * 8, "name,address")
 
 
 # ---- 3.1, 8.7: force login
@@ -219,10 +226,16 @@ async def test_what_is_not_published_or_no_function_is_not_there(open_: OnServer
         for name in ("shop.hidden", "hidden", "no.such", "shop.report", "report"):
             answer = await guest.post(f"/rest/$catalog/{name}", content=b"[1]")
             assert answer.status_code == 404, name
-        for path in ("/rest/$singleton/Box/add", "/rest/Company", "/rest/Company(1)/name", "/rest/$entityset/a"):
+        for path in (
+            "/rest/$singleton/Box/add",
+            "/rest/Company",
+            "/rest/Company(1)/name",
+            "/rest/$entityset/a",
+            "/rest/Company/$entityset/" + "A" * 32,
+        ):
             answer = await guest.get(path)
             assert answer.status_code == 404, path
-            assert "no classes of data here yet" in problem(answer)["message"]
+            assert "There is nothing of this name" in problem(answer)["message"]
         assert open_.calls("shop.hidden") == open_.calls("shop.report") == []
 
 
@@ -313,32 +326,6 @@ async def test_info_tells_of_the_own_session_and_gives_no_key_to_it(open_: OnSer
         assert told["sessionID"] != cookie
         assert open_.server.sessions.find(told["sessionID"]) is None
         assert told["expiration"].endswith("Z")
-
-
-async def test_who_has_as_many_sets_as_there_may_be_is_told_429(open_: OnServer) -> None:
-    async with browser(Gateway(open_.server)) as ann:
-        await ann.post("/rest/$catalog/authentify", content=b'["ann", "open sesame"]')
-        [cookie] = dict(ann.cookies).values()
-        asked = "/rest/Company?$method=entityset"
-        assert (await ann.get(asked)).status_code == 404  # no limit, and no data yet
-        records = open_.server.sessions.records
-        records.write(cookie, quotas={"nbEntitySets": 2})
-        mine = open_.server.sessions.find(cookie)
-        assert mine is not None
-        make = mine.entity_sets().make
-        first = await asyncio.to_thread(make, "Company", ["1", "2"], ordered=True, timeout=600, most=2)
-        assert (await ann.get(asked)).status_code == 404
-        await asyncio.to_thread(make, "Company", [], ordered=False, timeout=60, most=2)
-        told = (await ann.get("/rest/$info")).json()
-        assert told["entitySetCount"] == 2
-        [listed] = [one for one in told["entitySet"] if one["id"] == first.id]
-        assert (listed["tableName"], listed["selectionSize"], listed["sorted"]) == ("Company", 2, True)
-        assert listed["refreshed"] < listed["expires"]
-        answer = await ann.get(asked)
-        assert (answer.status_code, "2 entity sets" in problem(answer)["message"]) == (429, True)
-        assert (await ann.get("/rest/Company")).status_code == 404  # needs none
-        records.write(cookie, quotas={"nbEntitySets": None})
-        assert (await ann.get(asked)).status_code == 404
 
 
 # ---- the description

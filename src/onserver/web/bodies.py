@@ -45,10 +45,10 @@ async def read_body(request: Request, limit: int) -> bytes:
     return bytes(read)
 
 
-def texts_of(request: Request, body: bytes) -> dict[str, str | list[str]]:
+def texts_of(request: Request, body: bytes, *, own: bool = False) -> dict[str, str | list[str]]:
     """Answer what the query and a form say, by name; a name that comes several times has a list.
 
-    Names that begin with `$` are the server's own and are left out.
+    Names that begin with `$` are the server's own and are left out, except for `own`.
 
     Raises:
         BadBody: 400, there are too many or they cannot be read.
@@ -60,7 +60,7 @@ def texts_of(request: Request, body: bytes) -> dict[str, str | list[str]]:
     for name, text in pairs:
         before = texts.get(name)
         texts[name] = text if before is None else [*([before] if isinstance(before, str) else before), text]
-    return {name: text for name, text in texts.items() if not name.startswith("$")}
+    return texts if own else {name: text for name, text in texts.items() if not name.startswith("$")}
 
 
 def json_of(request: Request, body: bytes) -> tuple[Sequence[Any], dict[str, Any]] | None:

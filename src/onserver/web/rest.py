@@ -4,7 +4,9 @@
     GET  /rest/$info                 how the session stands  POST /rest/$singleton/CLASS/FUNCTION  one of a singleton
     POST /rest/$catalog/authentify   log in
 
-Functions are called by `rest_functions`. There are no classes of data yet; until then 404 says so.
+    GET  /rest/CLASS                 data, and its changes: see `rest_data`
+
+Functions are called by `rest_functions`.
 
 Where `roles.json` says `forceLogin`, a guest may ask for descriptions only and call `authentify` only, a published
 server method of that name, whatever else `roles.json` says: it looks at what it was given and gives the session its
@@ -25,22 +27,25 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from onserver.lazy import load
 from onserver.process.authority import LOGIN
 from onserver.server import Server
 from onserver.session.context import session
 from onserver.session.session import Session
-from onserver.web.answers import JSON, answer_of, problem, refusal
-from onserver.web.bodies import BadBody
+from onserver.web.answers import HEADERS, JSON, answer_of, problem, refusal
+from onserver.web.bodies import BadBody, read_body, texts_of
 from onserver.web.rest_functions import called, catalog_of_functions, find_function
 from onserver.web.rest_info import info_of_session
 from onserver.web.rest_path import CATALOG, INFO, MalformedPath, RestPath, read_path
+from onserver.web.rest_query import read_query
+from onserver.web.rest_source import source_of
+from onserver.web.threads import Threads
 
 #: What a guest may ask for although everybody has to log in, beside `authentify`.
 _DESCRIPTIVE: Final = frozenset({CATALOG, "$getWebForm"})
+#: What answers for data; it needs the extra of the same name.
+_DATA: Final = "onserver.web.rest_data"
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_LATER: Final = (
-    "There are no classes of data here yet, nor functions of them: this release calls functions of the server."
-)
 
 
 def rest_routes(server: Server, component: str = "") -> Sequence[Route]:
@@ -99,12 +104,30 @@ class Rest:
         function = find_function(self._server, path, self._component)
         if function is not None:
             return _only("POST", request) or await called(self._server, function, request)
-        if not path.word:
-            return _data(mine, request)
-        return _told(problem(404, f"There is nothing of this name: /rest/{CATALOG} tells what there is. {_LATER}"))
+        source = self._server.part(source_of)
+        if source is not None and path.word == CATALOG and len(path.names) == 1:
+            return _only("GET", request) or await self._described(mine, source, path.names[0])
+        if source is not None and not path.word:
+            return await self._data(mine, source, path, request)
+        return _told(problem(404, f"There is nothing of this name: /rest/{CATALOG} tells what there is."))
 
     def _catalog(self) -> dict[str, Any]:
-        return {"dataClasses": [], **catalog_of_functions(self._server, self._component)}
+        source = self._server.part(source_of)
+        classes: list[Any] = [] if source is None else load(f"{_DATA}:catalog")(source)
+        return {"dataClasses": classes, **catalog_of_functions(self._server, self._component)}
+
+    async def _described(self, mine: Session | None, source: Any, name: str) -> Response:
+        return answer_of(await asyncio.to_thread(load(f"{_DATA}:describe"), self._server, source, mine, name))
+
+    async def _data(self, mine: Session | None, source: Any, path: RestPath, request: Request) -> Response:
+        reads = request.method in {"GET", "HEAD"}
+        named = path.attributes or ",".join(path.names[1:] if reads else ())
+        query = read_query(texts_of(request, b"", own=True), named)
+        body = await read_body(request, self._server.settings.web.max_body_bytes)
+        root = str(request.scope.get("root_path", ""))
+        asked = load(f"{_DATA}:Asked")(path=path, query=query, method=request.method, body=body, root=root)
+        found = await self._server.part(Threads).run(load(f"{_DATA}:answer"), self._server, source, mine, asked)
+        return Response(msgspec.json.encode(found), 200, HEADERS, JSON)
 
 
 def _session_of_request() -> Session | None:
@@ -119,16 +142,6 @@ def _only(method: str, request: Request) -> Response | None:
     if request.method == method or (method == "GET" and request.method == "HEAD"):
         return None
     return _told(problem(405, f"This takes {method}.", headers={"Allow": method}))
-
-
-def _data(mine: Session | None, request: Request) -> Response:
-    """Refuse what is asked of a class of data; who asks for a set too many is told so first (specification 2.11)."""
-    if request.query_params.get("$method") == "entityset" and mine is not None:
-        quotas = mine.quotas
-        most = quotas.nb_entity_sets
-        if most is not None and quotas.current_values.nb_entity_sets >= most:
-            return _told(problem(429, f"This session has {most} entity sets, as many as it may: release one."))
-    return _told(problem(404, _LATER))
 
 
 def _raw_path(request: Request) -> bytes:
