@@ -138,8 +138,10 @@ class Registry:
 
     def find(self, name: str, kind: str = PROCEDURE) -> Declared | None:
         """Answer what has this full name or alias, or None."""
-        self.bind()
-        return self._by_name.get(kind, {}).get(name)
+        if self._seen != _count:
+            self.bind()
+        found = self._by_name.get(kind)
+        return None if found is None else found.get(name)
 
     def all(self, kind: str = PROCEDURE) -> Sequence[Declared]:
         """Answer everything of one kind, in the order of declaration."""

@@ -32,7 +32,6 @@ from __future__ import annotations
 
 import mmap
 import resource
-import struct
 import sys
 from math import inf, nextafter
 from time import monotonic
@@ -48,8 +47,6 @@ _KILOBYTES = 1024 if sys.platform == "darwin" else 1
 #: Between interruption and kill where the process says nothing: hooks.
 _GRACE_MS = 2000
 _BOARD_AT, _UNSENT_AT = 512, 3728
-_UNSIGNED = struct.Struct("=Q")
-_DOUBLE = struct.Struct("=d")
 
 
 class Narrow(NamedTuple):
@@ -68,6 +65,9 @@ class Page:
 
     def __init__(self, size: int = mmap.PAGESIZE) -> None:
         self._memory = mmap.mmap(-1, size)
+        # a view reads and writes a word in a third of the time that `struct` takes, and each run does it thirty times
+        self._words = memoryview(self._memory).cast("Q")
+        self._times = memoryview(self._memory).cast("d")
         self.voice = Voice(self._memory, _VOICE_AT)
         self.board = Board(self._memory, _BOARD_AT)
         self.unsent = Unsent(self._memory, _UNSENT_AT)
@@ -77,7 +77,7 @@ class Page:
     @property
     def current(self) -> int:
         """Number of the process that has begun, or 0."""
-        return int(_UNSIGNED.unpack_from(self._memory, 0)[0])
+        return self._words[0 // 8]
 
     @property
     def begun(self) -> tuple[int, ...]:
@@ -93,14 +93,14 @@ class Page:
         self, number: int, *, finish: bool = False, timeout_ms: int = 0, grace_ms: int = 0, by_checkpoint: bool = False
     ) -> None:
         """Say that a process begins (executor)."""
-        _UNSIGNED.pack_into(self._memory, 112, grace_ms or _GRACE_MS)
-        _DOUBLE.pack_into(self._memory, 120, 0.0)
-        _UNSIGNED.pack_into(self._memory, 88, by_checkpoint)
-        _DOUBLE.pack_into(self._memory, 80, 0.0)
-        _DOUBLE.pack_into(self._memory, 40, monotonic())
-        _UNSIGNED.pack_into(self._memory, 48, timeout_ms)
-        _UNSIGNED.pack_into(self._memory, 32, finish)
-        _UNSIGNED.pack_into(self._memory, 0, number)
+        self._words[112 // 8] = grace_ms or _GRACE_MS
+        self._times[120 // 8] = 0.0
+        self._words[88 // 8] = by_checkpoint
+        self._times[80 // 8] = 0.0
+        self._times[40 // 8] = monotonic()
+        self._words[48 // 8] = timeout_ms
+        self._words[32 // 8] = finish
+        self._words[0 // 8] = number
 
     def narrow(self, seconds: float) -> Narrow:
         """Give a part of the present run a time limit of its own (executor). Answers what `widen` restores.
@@ -108,71 +108,71 @@ class Page:
         A limit of the run that is up before stays. The part counts as a run of its own: an interruption that comes late
         is that of nothing.
         """
-        limit = int(_UNSIGNED.unpack_from(self._memory, 48)[0])
+        limit = self._words[48 // 8]
         part = max(1, int((self._ran() + seconds) * 1000))
         own = not limit or part < limit
         if own:
             self._renew_run()
-            _UNSIGNED.pack_into(self._memory, 48, part)
+            self._words[48 // 8] = part
         return Narrow(limit, own)
 
     def widen(self, before: Narrow) -> None:
         """That part has ended (executor); may be said again."""
         if before.own:
-            _UNSIGNED.pack_into(self._memory, 48, before.limit)
+            self._words[48 // 8] = before.limit
             self._renew_run()
 
     def _renew_run(self) -> None:
-        _DOUBLE.pack_into(self._memory, 40, nextafter(self.run_began, inf))
+        self._times[40 // 8] = nextafter(self.run_began, inf)
 
     def end(self) -> None:
         """Say that nothing runs (executor)."""
         self.count()
-        _UNSIGNED.pack_into(self._memory, 0, 0)
-        _UNSIGNED.pack_into(self._memory, 32, 0)
-        _UNSIGNED.pack_into(self._memory, 48, 0)
+        self._words[0 // 8] = 0
+        self._words[32 // 8] = 0
+        self._words[48 // 8] = 0
 
     def count(self) -> None:
         """Count a run that has ended (executor)."""
-        _UNSIGNED.pack_into(self._memory, 96, self.runs + 1)
-        _UNSIGNED.pack_into(self._memory, 104, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _KILOBYTES)
+        self._words[96 // 8] = self.runs + 1
+        self._words[104 // 8] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _KILOBYTES
 
     @property
     def runs(self) -> int:
         """How many processes it has run."""
-        return int(_UNSIGNED.unpack_from(self._memory, 96)[0])
+        return self._words[96 // 8]
 
     @property
     def peak_kilobytes(self) -> int:
         """The most memory that it has taken, as it was when its last process ended."""
-        return int(_UNSIGNED.unpack_from(self._memory, 104)[0])
+        return self._words[104 // 8]
 
     @property
     def finishes(self) -> bool:
         """Whether what runs goes on while Redis is silent."""
-        return bool(_UNSIGNED.unpack_from(self._memory, 32)[0])
+        return bool(self._words[32 // 8])
 
     @property
     def late(self) -> bool:
         """Whether what runs has run for longer than its time limit, and is to be interrupted."""
-        limit = _UNSIGNED.unpack_from(self._memory, 48)[0]
+        limit = self._words[48 // 8]
         return bool(limit) and self._ran() > limit / 1000
 
     @property
     def over_time(self) -> bool:
         """Whether what runs was to end at its time limit, and its grace is over as well."""
-        limit, grace = _UNSIGNED.unpack_from(self._memory, 48)[0], _UNSIGNED.unpack_from(self._memory, 112)[0]
+        limit, grace = self._words[48 // 8], self._words[112 // 8]
         return bool(limit) and self._ran() > (limit + grace) / 1000
 
     def _ran(self) -> float:
         """Seconds that the present process has run; what it was paused is not counted once it goes on."""
-        began, stopped, halted = (_DOUBLE.unpack_from(self._memory, at)[0] for at in (40, 80, 120))
+        began, stopped, halted = (self._times[at // 8] for at in (40, 80, 120))
         return float(monotonic() - began - stopped - halted)
 
     @property
     def run_began(self) -> float:
         """When the run that is under way began, monotonic: it tells one run from the next."""
-        return float(_DOUBLE.unpack_from(self._memory, 40)[0])
+        return self._times[40 // 8]
 
     def interrupt(self, *, for_time: bool, run: float | None = None) -> None:
         """Say that a run is to be interrupted (supervisor): then it is told by a signal.
@@ -182,85 +182,85 @@ class Page:
             run: when the run that is meant began; None for the one that is under way now.
         """
         if not (for_time or self.is_out_of_time):  # what its time is up for is not forgotten
-            _UNSIGNED.pack_into(self._memory, 504, 0)
+            self._words[504 // 8] = 0
         elif for_time:
-            _UNSIGNED.pack_into(self._memory, 504, 1)
-        _DOUBLE.pack_into(self._memory, 496, self.run_began if run is None else run)
+            self._words[504 // 8] = 1
+        self._times[496 // 8] = self.run_began if run is None else run
 
     @property
     def is_interrupted(self) -> bool:
         """Whether the run that is under way is the one that is to be interrupted."""
-        return bool(self.current) and _DOUBLE.unpack_from(self._memory, 496) == _DOUBLE.unpack_from(self._memory, 40)
+        return bool(self.current) and self._times[496 // 8] == self._times[40 // 8]
 
     @property
     def is_out_of_time(self) -> bool:
         """Whether that is so because its time is up."""
-        return self.is_interrupted and bool(_UNSIGNED.unpack_from(self._memory, 504)[0])
+        return self.is_interrupted and bool(self._words[504 // 8])
 
     def excuse(self, seconds: float) -> None:
         """Not count these seconds as run time of the present process (supervisor)."""
-        _DOUBLE.pack_into(self._memory, 80, _DOUBLE.unpack_from(self._memory, 80)[0] + seconds)
+        self._times[80 // 8] += seconds
 
     @property
     def holds(self) -> int:
         """How many blocks of `use` are open and lines stood in, in which it may not be stopped."""
-        return int(_UNSIGNED.unpack_from(self._memory, 56)[0])
+        return self._words[56 // 8]
 
     def hold(self, count: int) -> None:
         """Say how many blocks are open and lines stood in (executor)."""
-        _UNSIGNED.pack_into(self._memory, 56, count)
+        self._words[56 // 8] = count
 
     @property
     def halted(self) -> bool:
         """Whether what runs waits at a checkpoint until its pause is over."""
-        return bool(_UNSIGNED.unpack_from(self._memory, 64)[0])
+        return bool(self._words[64 // 8])
 
     def halt(self, *, halted: bool) -> None:
         """Say whether what runs waits at a checkpoint (executor)."""
         if halted:
             self._halted_at = monotonic()
         else:
-            paused = _DOUBLE.unpack_from(self._memory, 120)[0] + monotonic() - self._halted_at
-            _DOUBLE.pack_into(self._memory, 120, paused)
-        _UNSIGNED.pack_into(self._memory, 64, halted)
+            paused = self._times[120 // 8] + monotonic() - self._halted_at
+            self._times[120 // 8] = paused
+        self._words[64 // 8] = halted
 
     @property
     def waits(self) -> bool:
         """Whether what runs waits for another process."""
-        return bool(_UNSIGNED.unpack_from(self._memory, 72)[0])
+        return bool(self._words[72 // 8])
 
     def wait(self, waits: bool) -> None:
         """Say whether what runs waits for another process (executor)."""
-        _UNSIGNED.pack_into(self._memory, 72, waits)
+        self._words[72 // 8] = waits
 
     @property
     def by_checkpoint(self) -> bool:
         """Whether what runs is paused at a checkpoint only."""
-        return bool(_UNSIGNED.unpack_from(self._memory, 88)[0])
+        return bool(self._words[88 // 8])
 
     @property
     def generation(self) -> int:
         """How often what had not begun was handed back by the supervisor."""
-        return int(_UNSIGNED.unpack_from(self._memory, 8)[0])
+        return self._words[8 // 8]
 
     def renew(self) -> None:
         """Say that what has not begun was handed back behind the executor's back (supervisor)."""
-        _UNSIGNED.pack_into(self._memory, 8, self.generation + 1)
+        self._words[8 // 8] = self.generation + 1
 
     def stamp(self, sent: float) -> None:
         """Record that the beat sent at this monotonic time was answered (supervisor)."""
-        _DOUBLE.pack_into(self._memory, 16, sent)
+        self._times[16 // 8] = sent
 
     @property
     def beat_age(self) -> float:
         """Seconds since the sending of the last answered beat."""
-        return monotonic() - float(_DOUBLE.unpack_from(self._memory, 16)[0])
+        return monotonic() - self._times[16 // 8]
 
     def drain(self) -> None:
         """Ask the executor to finish what runs and exit (supervisor)."""
-        _UNSIGNED.pack_into(self._memory, 24, 1)
+        self._words[24 // 8] = 1
 
     @property
     def draining(self) -> bool:
         """Whether the executor shall finish and exit."""
-        return bool(_UNSIGNED.unpack_from(self._memory, 24)[0])
+        return bool(self._words[24 // 8])

@@ -111,4 +111,4 @@ def _raw(value: bytes | int) -> bytes:
 
 
 def _text(value: bytes | int) -> str:
-    return _raw(value).decode()
+    return value.decode() if isinstance(value, bytes) else str(value)

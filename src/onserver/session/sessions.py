@@ -281,8 +281,9 @@ class Sessions:
 
     def left(self, run: Running) -> None:
         """Give up the locks that a run which has ended still holds."""
-        for storage in list(self._storages.values()):
-            storage.left(run)
+        if self._storages:
+            for storage in list(self._storages.values()):
+                storage.left(run)
 
     def _of(self, record: SessionRecord | None) -> Session | None:
         return None if record is None else self.of(record)
