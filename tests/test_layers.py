@@ -40,6 +40,7 @@ FLOORS = {
     "celery_app": 6,
     "connections": 6,
     "doctor": 7,
+    "remote": 7,
     "web": 7,
     "cli": 8,
     "alone": 9,
@@ -81,6 +82,8 @@ LAZY_USERS = {
     "onserver.process.after_commit",
     "onserver.process.procedure",
     "onserver.process.side",
+    "onserver.remote",
+    "onserver.remote.ways",
     "onserver.server",
     "onserver.session.users",
     "onserver.values",
@@ -174,7 +177,8 @@ def test_imports_stand_at_the_top_of_the_file() -> None:
     offenders = [
         f"{found} inside {found.inside}"
         for found in IMPORTS
-        if found.inside and not (found.inside == "TYPE_CHECKING" and found.importer in {"onserver", "onserver.web"})
+        if found.inside
+        and not (found.inside == "TYPE_CHECKING" and found.importer in {"onserver", "onserver.remote", "onserver.web"})
     ]
     assert not offenders, "\n".join(offenders)
 

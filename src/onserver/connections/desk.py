@@ -11,7 +11,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, cast
+
+import msgspec
 
 from onserver.connections.ending import end_link, end_links
 from onserver.connections.events import read_events
@@ -20,7 +22,7 @@ from onserver.connections.login import open_session, require_id
 from onserver.connections.orders import method_order, start_order
 from onserver.connections.records import OPEN, Connections, Heard
 from onserver.connections.requests import ask_clients, asked_name
-from onserver.errors import ProcessNotFound, ProcessTimeout, SessionExpired
+from onserver.errors import BadArguments, ProcessNotFound, ProcessTimeout, SessionExpired
 from onserver.process.failure import value_of
 from onserver.process.handle import Process
 from onserver.process.hearing import Told, heard
@@ -339,5 +341,10 @@ def _valid(session_id: str) -> str:
 
 
 def _arguments(body: bytes) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    args, kwargs = decode(body)
-    return args, kwargs
+    try:
+        args, kwargs = decode(body)
+    except (msgspec.DecodeError, ValueError, TypeError) as error:  # a client may send anything
+        raise BadArguments("call", f"was sent with arguments that cannot be read: {error}", "[args, kwargs]") from error
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        raise BadArguments("call", "was sent with no list and dict of arguments", "[args, kwargs]")
+    return cast("Sequence[Any]", args), cast("Mapping[str, Any]", kwargs)

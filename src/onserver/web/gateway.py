@@ -7,6 +7,7 @@
 |---|---|
 | `/action/NAME`, `/4DACTION/NAME` | `actions`: what is published |
 | `/rest/…`, `/openapi.json` | `rest`, `openapi`: REST, and its description |
+| `/remote/VERB` | `remote_routes`: remote clients, where the setting `remote.over_web` lets them in |
 | `/processes/N` | `watching`: what has become of a process, for whoever has started it |
 | `/mobileapp/…`, `/rest/$directory/login` | `mobile`: its hooks |
 | everything else | `pages`: the pages of the project, and its hooks |
@@ -39,6 +40,7 @@ from onserver.web.middleware import SessionMiddleware
 from onserver.web.mobile import Mobile
 from onserver.web.openapi import openapi_routes
 from onserver.web.pages import FOLDER, Pages
+from onserver.web.remote_routes import RemoteDoor
 from onserver.web.rest import rest_routes
 from onserver.web.watching import process_routes
 
@@ -78,7 +80,7 @@ class Gateway:
         self.component = component
         limit = self.server.settings.web.max_concurrent_processes
         inside = SessionMiddleware(_Answering(Router(self._routes())), self.server, component)
-        self._outside = Capacity(inside, limit)
+        self._outside = RemoteDoor(Capacity(inside, limit), self.server)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""

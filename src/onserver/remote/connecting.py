@@ -1,0 +1,158 @@
+"""`connect`: become a client of a server."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from functools import partial
+from ipaddress import ip_address
+from typing import Any, Final, TypedDict, Unpack
+from urllib.parse import urlsplit
+
+from onserver.connections.facts import Opened, Opening
+from onserver.connections.wire import Close, Open
+from onserver.errors import BadArguments, OnServerError
+from onserver.process.afar import connected
+from onserver.process.failure import is_among
+from onserver.remote.call import new_id
+from onserver.remote.client import Client
+from onserver.remote.trips import Trips
+from onserver.remote.ways import InPlace, OverWeb, Way
+from onserver.server import Server
+from onserver.session.steps import Step, Steps, adrive, drive
+
+#: How long a server may be away before a call of a client raises, in seconds, where nothing else is said.
+PATIENCE_SECONDS: Final = 60.0
+_SIGNATURE: Final = "connect(url or server, *, user, password, …)"
+_HOSTS: Final = {"darwin": "mac", "win32": "windows"}
+
+
+class Options(TypedDict, total=False):
+    """The options of `connect`, which describes each of them."""
+
+    user: str
+    password: str
+    client_session: bool | None
+    timeout: float | None
+    patience: float
+    verify: Any
+    insecure: bool
+    exception_modules: Sequence[str]
+    persistent: str
+
+
+def connect(where: str | Server, /, **options: Unpack[Options]) -> Client:
+    """Connect this program to a server, and have a session there.
+
+    The hooks of new connections are asked about the main connection process at once.
+
+    Args:
+        where: `https://…` of a gateway that lets remote clients in (its setting `remote.over_web`); or the server
+            itself, in a program of its project that reaches its Redis.
+        options: these:
+        user: who works with the program; a project without users asks nobody.
+        password: of that user.
+        client_session: whether `session()` in this program is an object of its own; None as the server's settings say.
+        timeout: seconds for which a call is waited for; None as long as it takes.
+        patience: seconds for which a server may be away before a call raises `ServerUnreachable`; 60 by default.
+        verify: what proves who the server is: True for the certificates of the system, or an `ssl.SSLContext`.
+        insecure: allow `http://` to other machines, where everybody on the way reads all, the password too.
+        exception_modules: more modules whose exceptions may be made here when a function of the server has raised them.
+        persistent: the id of this installation, `Client.persistent` of its last time; for people.
+
+    Raises:
+        LoginRefused: ONS-4114, no such user, or another password.
+        ConnectionVetoed: ONS-4105, a hook has refused it.
+        ConnectionsRejected: ONS-4113, the server takes no new connections now.
+        MaintenanceMode: ONS-4104.
+        ServerUnreachable: ONS-1206.
+        BadArguments: ONS-1105, it is no such address.
+        MissingExtra: ONS-1008, over the web without the extra `remote`.
+
+    Example:
+        >>> with connect("https://shop.example", user="ann", password=asked) as client:  # doctest: +SKIP
+        ...     client.call("shop.total", 12)
+        42
+
+    4D: what a remote 4D does when it is opened.
+    """
+    client = drive(_connecting(where, options))
+    client.watch.start()
+    return client
+
+
+async def aconnect(where: str | Server, /, **options: Unpack[Options]) -> Client:
+    """`connect` without blocking the loop, whose task keeps the client heard; close it in the same loop.
+
+    Args:
+        where: as in `connect`.
+        options: those of `connect`, which see.
+
+    Example:
+        >>> async with await aconnect("https://shop.example", user="ann", password=asked) as client:  # doctest: +SKIP
+        ...     await client.acall("shop.total", 12)
+    """
+    client = await adrive(_connecting(where, options))
+    client.watch.astart()
+    return client
+
+
+def _connecting(where: str | Server, options: Options) -> Steps[Client]:
+    way = yield Step(partial(_way, where, options.get("verify", True), options.get("insecure", False)))
+    trips = Trips(way, options.get("patience", PATIENCE_SECONDS))
+    opened: Opened = yield from trips.ask(Open(asked=_asked(options)))
+    trips.session = opened.session
+    side = options.get("client_session")
+    allowed = partial(is_among, tuple(options.get("exception_modules", ())))
+    client = Client(trips, opened, opened.client_session if side is None else side, options.get("timeout"), allowed)
+    try:
+        yield from client.main.opening()
+    except OnServerError:
+        yield from trips.ask(Close(), patience=0.0)
+        raise
+    connected(client.main.afar)
+    return client
+
+
+def _asked(options: Options) -> Opening:
+    return Opening(
+        attempt=new_id(),
+        user=options.get("user", ""),
+        password=options.get("password", ""),
+        machine=platform.node(),
+        system_user=_system_user(),
+        ip="localhost",
+        host_type=_HOSTS.get(sys.platform, sys.platform),
+        agent=f"onserver.remote Python/{platform.python_version()}",
+        persistent=options.get("persistent", ""),
+    )
+
+
+def _way(where: str | Server, verify: Any, insecure: bool) -> Way:
+    if isinstance(where, Server):
+        where.load_tasks()
+        return InPlace(where)
+    parts = urlsplit(where)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BadArguments("connect", f"is given `{where}`, which is no https:// address", _SIGNATURE)
+    if parts.scheme == "http" and not insecure and not _is_here(parts.hostname):
+        problem = f"is given `{where}`, which anybody on the way reads: https://, or insecure=True"
+        raise BadArguments("connect", problem, _SIGNATURE)
+    return OverWeb(where, verify)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number without a name
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
