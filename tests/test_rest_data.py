@@ -151,6 +151,16 @@ async def test_the_catalogue_tells_of_classes(music: OnServer) -> None:
         assert (await guest.get("/rest/$catalog/Base")).status_code == 404
 
 
+async def test_the_description_has_classes_and_none_of_their_attributes(music: OnServer) -> None:
+    async with browser(Gateway(music.server)) as guest:
+        told = (await guest.get("/openapi.json")).json()
+    paths = {path for path in told["paths"] if "Album" in path}
+    assert paths == {
+        "/rest/$catalog/Album", "/rest/Album", "/rest/Album({key})", "/rest/Album/$entityset/{set}",
+    }  # fmt: skip
+    assert "released" not in json.dumps(told)
+
+
 # ---- sets of entities
 
 

@@ -7,20 +7,26 @@ pieces of paths in every order. 500 cases here, 10,000 in `make test-long`.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, urlencode
 
 import pytest
 import schemathesis
+import sqlalchemy as sa
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 
 from onserver.testing.inline import OnServer
 from onserver.web.gateway import Gateway
+from onserver.web.rest_source import source_of
+from tests.music import Album, Artist
 from tests.test_rest import CLOSED, shop_of
+from tests.test_rest_data import shop
 
 #: Cases of each of the two tests, and of each in `make test-long`.
 FEW, MANY = 250, 5_000
@@ -35,6 +41,9 @@ PIECES = [
     b"/action/", b"/4DACTION/", b"/processes/", b"1", b"99999999999999999999", b"/events", b"/openapi.json", b"*",
 ]  # fmt: skip
 
+
+#: What an album costs the shop, which guests are not told.
+SECRET = Decimal("4711.17")
 
 #: Requests as the description has them, and others.
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
@@ -137,6 +146,86 @@ def test_paths_of_pieces(closed: OnServer, number: int) -> None:
         ask()
     require_shut(closed)
     assert {400, 401, 404} <= statuses
+
+
+#: What a request for data is made of: attributes, comparators, values, and what is none of these.
+ATTRIBUTES = ["name", "cost", "id", "price", "released", "live", "artist.name", "albums.cost", "artist", "label", "no"]
+COMPARATORS = ["=", "!=", ">", "<=", "begin", "in", "#", "==", "like", ""]
+VALUES = [
+    "1", "-1.5", "9" * 25, "1e999", "2026-11-26", "true", "null", "@", "al@", "%", "Ann", "'a b'", '"', "'", "(", ":1",
+    ":9", "", "\\", "\0", "ä",
+]  # fmt: skip
+PARAMS = ["[1]", '["a", null]', "[[1]]", "[[]]", "[{}]", "{}", "[", '["\\u0000"]']
+COMPARE = st.builds("{} {} {}".format, *map(st.sampled_from, (ATTRIBUTES, COMPARATORS, VALUES)))
+FILTER = st.lists(COMPARE | st.sampled_from(["NOT", "(", ")", "AND", "OR", "EXCEPT"]), min_size=1, max_size=5).map(
+    " ".join
+)
+LISTED = st.lists(st.sampled_from([*ATTRIBUTES, "*", "artist.*", "albums.*", "__class__", ""]), max_size=3).map(
+    ",".join
+)
+SAID = {
+    "$filter": COMPARE | FILTER | st.text(max_size=10),
+    "$params": st.sampled_from(PARAMS),
+    "$orderby": st.builds("{} {}".format, st.sampled_from(ATTRIBUTES), st.sampled_from(["", "desc", "up"])),
+    "$top": st.sampled_from(VALUES),
+    "$attributes": LISTED,
+    "$expand": LISTED,
+    "$method": st.sampled_from(["entityset", "update", "delete", "release", "no"]),
+    "$timeout": st.sampled_from(VALUES),
+}
+QUERIES = st.lists(st.one_of(*(st.tuples(st.just(word), said) for word, said in SAID.items())), max_size=2).map(dict)
+PLACES = [
+    "Album", "Album", "Album(1)", "Album(x)", "Album/name", "Album(1)/name,cost", "Artist", "Artist(1)/albums", "Place",
+    "Place(A,1)", "Place(A)", "Album/$entityset/" + "A" * 32, "Nothing", "$catalog/Album", "$catalog/Nothing",
+]  # fmt: skip
+SENT = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.sampled_from(VALUES),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["__KEY", "__STAMP", "name", "cost", "id", "artist", "label"]), inner, max_size=3
+        )
+    ),
+    max_leaves=6,
+) | st.sampled_from([{"__KEY": "1", "cost": 1}, {"name": "New"}, [{"__KEY": "2", "name": "x"}]])
+
+
+@pytest.fixture
+def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[OnServer]:
+    """A shop of music that guests may look at but for what albums cost, and may change nothing of."""
+    nobody = {action: ["CreateInvoices"] for action in ("create", "update", "drop")}
+    rules = [
+        {"applyTo": "ds", "type": "datastore", "read": ["guest"], **nobody},
+        {"applyTo": "Album.cost", "type": "attribute", "read": ["CreateInvoices"]},
+    ]
+    roles = json.loads(CLOSED) | {"permissions": {"allowed": rules}, "forceLogin": False}
+    yield from shop(request, monkeypatch, tmp_path, json.dumps(roles))
+
+
+@pytest.mark.parametrize("number", [FEW, pytest.param(MANY, marks=LONG)])
+def test_requests_for_data(guarded: OnServer, number: int) -> None:
+    app, source = Gateway(guarded.server), guarded.server.part(source_of)
+    statuses: set[int] = set()
+    with source.open() as data:
+        data.execute(sa.update(Album).values(cost=SECRET))
+
+    @cases(number, number)
+    @given(st.sampled_from(["GET", "GET", "POST"]), st.sampled_from(PLACES), QUERIES, SENT)
+    def ask(method: str, place: str, query: dict[str, str], sent: object) -> None:
+        target = f"/rest/{quote(place, '/$(),')}?{urlencode(query, errors='replace')}".encode()
+        answer = runner.run(asked(app, method, target, json.dumps(sent).encode(), b""))
+        statuses.add(answer.status)
+        assert answer.status < 500, (method, target, sent, answer)
+        assert str(SECRET).encode() not in answer.body
+
+    with asyncio.Runner() as runner:
+        ask()
+    with source.open() as data:
+        assert data.scalars(sa.select(Album.name).where(Album.cost == SECRET).order_by(Album.id)).all() == [
+            "Alpha", "Beta", "Gamma", "alp",
+        ]  # fmt: skip
+        assert data.scalar(sa.select(sa.func.count()).select_from(Artist)) == 3
+    assert {200, 400, 403, 404} <= statuses
 
 
 async def asked(app: Gateway, method: str, target: bytes, body: bytes, cookie: bytes) -> Answer:

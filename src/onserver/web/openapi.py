@@ -20,8 +20,10 @@ from onserver.process.procedure import Procedure
 from onserver.process.server_method import ServerMethod
 from onserver.server import Server
 from onserver.web.answers import answer_of
+from onserver.web.openapi_data import data_paths
 from onserver.web.published import published
 from onserver.web.rest_functions import singleton_functions
+from onserver.web.rest_source import source_of
 
 _VERSION: Final = "3.1.0"
 _JSON: Final = "application/json"
@@ -110,6 +112,9 @@ def describe(server: Server, component: str = "") -> dict[str, Any]:
         types = _Types(method)
         schemas |= types.components
         paths[f"/rest/$singleton/{method.singleton}/{method.function_name}"] = {"post": _function(method, types)}
+    source = server.part(source_of)
+    if source is not None:
+        paths |= data_paths(one.name for one in source.dataclasses())
     return {
         "openapi": _VERSION,
         "info": {"title": component or server.name, "version": "1"},
