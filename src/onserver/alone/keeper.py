@@ -22,6 +22,7 @@ from typing import Final, Protocol
 from onserver.checkpoint import heed_by
 from onserver.cluster.member import Ask, Beat, Member
 from onserver.cluster.sweep import release_due, sweep
+from onserver.connections.ending import Closer
 from onserver.errors import BrokerUnavailable, MemberFenced
 from onserver.life.asks import INTERRUPT_SECONDS, LOOK_SECONDS
 from onserver.life.board import ABORT, PAUSE, Board
@@ -75,6 +76,7 @@ class Keeper:
         self._server = engine.server
         self._pause = engine.server.settings.member.beat_seconds
         self._board = Board()
+        self._closer = Closer(self._server, self._server.store, lambda text: print(text, file=sys.stderr))
         self._asked: dict[int, Ask] = {}
         self._since: dict[int, float] = {}
         self._interrupted: set[int] = set()
@@ -129,6 +131,7 @@ class Keeper:
         self._due_at = monotonic() + beat.due_seconds if beat.leader and beat.due_seconds is not None else None
         if beat.leader:
             sweep(member)
+        self._closer.heard(beat)
 
     def _follow(self, link: Link, member: Member, until: float) -> None:
         """Wait for the next beat, or an order; meanwhile do what is due."""

@@ -47,6 +47,7 @@ def end_links(server: Server, identity: str) -> None:
     connections = server.part(Connections)
     record = server.sessions.records.read(identity)
     if record is None or record.state != "closing":
+        server.store.command("ZREM", server.store.key("closing"), identity)  # of a restore: it is over by now
         return
     why = server.store.command("HGET", server.store.key(f"s:{identity}"), "why")
     for link in connections.links(identity):
