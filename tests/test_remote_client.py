@@ -421,25 +421,31 @@ def test_where_nobody_answers_there_is_no_client(here: Here) -> None:
 # -- the gateway
 
 
-def ask(url: str, verb: str, body: bytes, secret: str = "", kind: str = CONTENT) -> httpx.Response:
-    return httpx.post(f"{url}/remote/{verb}", content=body, headers={
-        "Content-Type": kind, "Authorization": f"Bearer {secret}"})  # fmt: skip
+@pytest.fixture
+def browser(here: Here) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=here.url) as browser:
+        yield browser
 
 
-def test_the_gateway_lets_in_who_knows_the_secret_and_nobody_else(here: Here) -> None:
+def ask(browser: httpx.Client, verb: str, body: bytes, secret: str = "", kind: str = CONTENT) -> int:
+    headers = {"Content-Type": kind, "Authorization": f"Bearer {secret}"}
+    return browser.post(f"/remote/{verb}", content=body, headers=headers).status_code
+
+
+def test_the_gateway_lets_in_who_knows_the_secret_and_nobody_else(here: Here, browser: httpx.Client) -> None:
     encode = msgspec.msgpack.Encoder().encode
     wish = Call(connection=1, call="0" * 32, name="shop.total", body=b"\x92\x90\x80")
     for secret in ("0", "0" * 32, "no id", here.server.session().id):
-        assert ask(here.url, "call", encode(wish), secret).status_code == 401
-        assert ask(here.url, "facts", encode(Facts()), secret).status_code == 401
+        assert ask(browser, "call", encode(wish), secret) == 401
+        assert ask(browser, "facts", encode(Facts()), secret) == 401
     with remote.connect(here.url) as client:
         secret = client.call(whose)[1]
-        assert ask(here.url, "facts", encode(Facts()), secret).status_code == 200
-        assert ask(here.url, "facts", encode(Facts()), secret, "application/json").status_code == 404
-        assert ask(here.url, "nothing", encode(Facts()), secret).status_code == 404
+        assert ask(browser, "facts", encode(Facts()), secret) == 200
+        assert ask(browser, "facts", encode(Facts()), secret, "application/json") == 404
+        assert ask(browser, "nothing", encode(Facts()), secret) == 404
         for body in (b"", b"{}", b"\xc1", encode({"known": -1}), encode({"session": "x"}), b"\x91" * 2000):
-            assert ask(here.url, "wait", body, secret).status_code == 400
+            assert ask(browser, "wait", body, secret) == 400
         for body in (b"", b"\xc1", b"\x90", encode([1, 2]), encode([[], [], []])):
             broken = Call(connection=client.main.number, call=uuid4().hex, name="shop.total", body=body)
-            assert ask(here.url, "call", encode(broken), secret).status_code == 400
-        assert httpx.get(f"{here.url}/remote/facts", headers={"Authorization": f"Bearer {secret}"}).status_code == 405
+            assert ask(browser, "call", encode(broken), secret) == 400
+        assert browser.get("/remote/facts").status_code == 405

@@ -1,0 +1,221 @@
+"""Remote clients as programs of their own, a gateway and a worker as programs, one cluster for all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from onserver.testing import wait_for
+from onserver.testing.cluster import Cluster, open_cluster
+from onserver.testing.programs import WorkerProgram
+from tests.gateway_served import Wire
+
+TASKS = """
+from onserver import on_server_close_connection, on_server_open_connection, procedure, process, server_method, session
+from onserver.testing.ledger import note
+
+@on_server_open_connection
+def opened(connection):
+    note("opened", session().id, connection.user, connection.connection, connection.zero)
+
+@on_server_close_connection
+def closed(connection):
+    note("closed", session().id, connection.user, connection.connection, connection.zero)
+
+@server_method
+def whose():
+    return [session().info.type, session().id, session().info.machine_name, session().info.host_type]
+
+@server_method
+def keep(word):
+    with session().storage.use() as storage:
+        storage["word"] = word
+
+@server_method
+def kept():
+    return session().storage.get("word")
+
+@server_method
+def slow(word):
+    note("in", word, process().deliveries)
+    with open(GATE) as gate:  # whoever lets it go writes there
+        gate.read()
+    note("out", word, process().deliveries)
+    return word
+
+@server_method
+def broken():
+    raise Broken("no", 7)
+
+class Broken(Exception):
+    pass
+
+@procedure
+def of_server(word):
+    with session().storage.use() as storage:
+        before = storage.get("word")
+        storage["word"] = word
+    return [session().info.type, before]
+"""
+
+#: What every client program begins with: it has the code of the project, and no way to Redis.
+CLIENT = """
+import json, sys
+from onserver import remote, session
+from tasks.jobs import Broken, broken, keep, kept, slow, whose
+
+url, *words = sys.argv[1:]
+
+def say(value):
+    print(json.dumps(value), flush=True)
+"""
+
+
+class Here(NamedTuple):
+    """The cluster, where its gateway is, and a wire before it."""
+
+    cluster: Cluster
+    url: str
+    wire: Wire
+    gate: Path
+
+    def program(self, text: str, *words: str) -> subprocess.Popen[str]:
+        """Start a client."""
+        hidden = {"ONSERVER_PROJECT", "ONSERVER_REDIS", "ONSERVER_SIGNING_KEY", "ONSERVER_NAME"}
+        environment = {name: word for name, word in self.cluster.environment().items() if name not in hidden}
+        command = [sys.executable, "-c", CLIENT + text, *words]
+        folder = self.cluster.folder
+        return subprocess.Popen(command, env=environment, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                text=True)  # fmt: skip
+
+    def let_go(self) -> None:
+        """Let the call go on that waits at the gate."""
+        self.gate.write_text("go")
+
+
+def next_line(program: subprocess.Popen[str]) -> Any:
+    assert program.stdout is not None
+    line = program.stdout.readline()
+    assert line, f"the client has ended with {program.wait(20)}"
+    return json.loads(line)
+
+
+@pytest.fixture(scope="module")
+def here(onserver_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    folder = tmp_path_factory.mktemp("programs")
+    gate = folder / "gate"
+    os.mkfifo(gate)
+    settings = {"remote.over_web": "true", "remote.beat_seconds": 0.2, "remote.unreachable_seconds": 3}
+    tasks = f"GATE = {str(gate)!r}\n{TASKS}"
+    with ExitStack() as opened:
+        cluster = opened.enter_context(open_cluster(onserver_redis, folder, tasks=tasks, settings=settings))
+        command = [sys.executable, "-m", "onserver.cli", "web", "--bind", "127.0.0.1:0"]
+        web = WorkerProgram("web", command, cluster.environment(), folder / "web.log", cluster.project)
+        opened.callback(web.end)
+        cluster.start()
+        wait_for(lambda: "serving" in web.output or not web.alive, 60)
+        found = re.search(r"serving (http://\S+)", web.output)
+        assert found, web.output
+        wire = Wire(found.group(1))
+        opened.callback(wire.close)
+        yield Here(cluster, found.group(1), wire, gate)
+
+
+def test_two_programs_have_sessions_of_their_own_and_share_that_of_the_server(here: Here) -> None:
+    text = """
+with remote.connect(url, client_session=words[0] == "side") as client:
+    mine = session()
+    say([whose(), mine and [mine.info.type, mine.id], kept()])
+    keep(words[0])
+    sys.stdin.readline()
+    say([kept(), client.execute_on_server("jobs.of_server", words[0]).result(30)])
+    try:
+        broken()
+    except Broken as error:
+        say([error.args, type(error.__cause__).__name__])
+    if mine:
+        try:
+            mine.set_privileges("p")
+        except Exception as error:
+            say(error.code)
+"""
+    with here.program(text, here.url, "side") as side, here.program(text, here.url, "none") as none:
+        (of_side, mine, empty), (of_none, nothing, empty_too) = next_line(side), next_line(none)
+        assert of_side[0] == of_none[0] == "remote"  # row 11
+        assert of_side[1] != of_none[1]
+        assert mine == ["remote", of_side[1]]  # row 18
+        assert nothing is None  # row 17
+        assert empty is None
+        assert empty_too is None
+        assert of_side[2]
+        assert of_side[3] in {"linux", "mac"}
+        for program, before in ((side, None), (none, "side")):
+            assert program.stdin is not None
+            program.stdin.write("\n")
+            program.stdin.flush()
+            word = "side" if program is side else "none"
+            assert next_line(program) == [word, ["storedProcedure", before]]
+            assert next_line(program) == [["no", 7], "ProcedureFailed"]
+        assert next_line(side) == 4115
+        assert (side.wait(30), none.wait(30)) == (0, 0)
+    ledger = here.cluster.ledger
+    wait_for(lambda: len(ledger.of("closed")) >= 2, 30)
+    for identity in (of_side[1], of_none[1]):
+        facts = [line[2:] for line in ledger.of("opened") if line[1] == identity]
+        ends = [line[2:] for line in ledger.of("closed") if line[1] == identity]
+        assert facts == ends  # rows 15 and 16: the same three arguments, in the session of the client
+        assert len(facts) == 1
+        assert facts[0][-1] == "0"
+
+
+def test_a_client_that_is_killed_leaves_its_call_running_once(here: Here) -> None:
+    text = """
+client = remote.connect(url)
+say(whose())
+client.submit(slow, "killed")
+say("put")
+sys.stdin.readline()
+"""
+    ledger = here.cluster.ledger
+    with here.program(text, here.url) as program:
+        identity = next_line(program)[1]
+        assert next_line(program) == "put"
+        wait_for(lambda: [line for line in ledger.of("in") if "killed" in line], 30)
+        program.kill()
+    here.let_go()
+    wait_for(lambda: [line for line in ledger.of("out") if "killed" in line], 30)
+    wait_for(lambda: [line for line in ledger.of("closed") if identity in line], 60)  # unreachable for too long
+    assert len([line for line in ledger.of("in") if "killed" in line]) == 1
+    assert len([line for line in ledger.of("closed") if identity in line]) == 1
+    wait_for(lambda: here.cluster.server.sessions.find(identity) is None, 30)
+
+
+def test_a_client_that_is_cut_off_gets_the_answer_and_the_call_ran_once(here: Here) -> None:
+    text = """
+with remote.connect(url) as client:
+    pending = client.submit(slow, "cut")
+    say("put")
+    say(pending.result(60))
+    say(whose()[0])
+"""
+    ledger = here.cluster.ledger
+    with here.program(text, here.wire.url) as program:
+        assert next_line(program) == "put"
+        wait_for(lambda: [line for line in ledger.of("in") if "cut" in line], 30)
+        here.wire.cut()
+        here.let_go()
+        wait_for(lambda: [line for line in ledger.of("out") if "cut" in line], 30)
+        here.wire.mend()
+        assert next_line(program) == "cut"
+        assert next_line(program) == "remote"
+        assert program.wait(30) == 0
+    assert len([line for line in ledger.of("in") if "cut" in line]) == 1
