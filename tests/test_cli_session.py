@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from onserver.cli import command
+from onserver.connections.records import Connections
 from onserver.errors import LockLost
 from onserver.process.signing import Signer
 from onserver.redis.address import Address
@@ -358,3 +360,41 @@ def test_a_call_as_a_session_is_asked_for_by_it(run: Run, sessions: Sessions, st
     assert run("call", "shop.open", "--as", guest.id, "--detach").status == 0
     assert run("call", "create_invoice", "7", "--as", guest.id, "--detach").status == 3
     assert run("call", "create_invoice", "7", "--detach").status == 0  # the server itself
+
+
+# ---- remote clients
+
+
+def test_remote_clients_are_listed_as_they_are(run: Run, sessions: Sessions, store: Store) -> None:
+    store.command("HSET", store.key("server"), "state", "running")
+    with Server.current() as server:
+        connections = server.part(Connections)
+        awake, asleep, silent = (connections.open(secrets.token_hex(16), "", user=user) for user in ("a", "b", "c"))
+        connections.sleep(asleep.id)
+        store.command("HINCRBY", store.key(f"s:{silent.id}"), "heard", -31_000)
+        number, _, _ = connections.connect(awake.id, "main", secrets.token_hex(16))
+        connections.decided(awake.id, number, True)
+        states = {
+            line.split()[2]: line.split()[-1] for line in run("session", "ls", "--kind", "remote").out.splitlines()
+        }
+        assert states == {"USER": "STATE", "a": "active", "b": "sleeping", "c": "unreachable"}
+        [row] = data(run("connections", "ls", "--json"))
+        assert (row["client"], row["user"], row["connection"], row["name"]) == (awake.id, "a", number, "main")
+        assert f"{number}  main  open" in run("connections", "ls").out
+        assert run("session", "message", awake.id, "backup at six").status == 0
+        assert [event.split(b" ")[1] for event in connections.beat(awake.id, 0).events] == [b"message"]
+        assert run("session", "drop", awake.id, "--yes").status == 0
+        assert sessions.records.read(awake.id).state == "closing"  # type: ignore[union-attr]
+        assert run("session", "ls", "--kind", "remote").out.count("closing") == 1
+
+
+def test_new_connections_are_rejected_and_taken_again(run: Run, store: Store) -> None:
+    assert run("connections", "status") == (0, "new connections are taken; 0 remote clients\n", "")
+    assert data(run("connections", "reject", "--json")) == {"rejected": True, "changed": True}
+    assert data(run("connections", "reject", "--json")) == {"rejected": True, "changed": False}
+    ran = run("connections", "status")
+    assert ran.status == 3
+    assert ran.out.startswith("new connections are rejected by ")
+    assert store.command("HEXISTS", store.key("server"), "rj")
+    assert run("connections", "accept").out == "new connections are taken again\n"
+    assert run("connections", "accept").out == "new connections were taken already\n"
