@@ -217,8 +217,8 @@ class WebSession(Session):
         if facts:
             self._note(self._records.write(self._record.id, data=changed, **facts))
         elif changed:
-            facts = self._records.keep(self._record.id, changed)
-            self._record = kept_in(self._record, changed, facts)  # read anew when it would have been
+            told = self._records.keep(self._record.id, changed)
+            self._record = kept_in(self._record, changed, told)  # read anew when it would have been
 
     def close(self) -> bool:
         """End it, as when its user logs out: what it has asked for runs on. `session()` is a new guest's afterwards."""
