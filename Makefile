@@ -26,6 +26,7 @@ test: lint ## linters, type checkers and all tests but the long ones
 
 test-long: ## the long storms and repetitions
 	@$(PYTHON) scripts/bootstrap.py test
+	-@$(PYTHON) scripts/bootstrap.py desktop
 	@$(VENV)/python -m pytest $(SIDE_BY_SIDE) -m long --timeout 1800 $(PYTEST)
 
 bench: ## ours and stock Celery in turn, as ratios
@@ -54,6 +55,7 @@ requirements: ## write down again what requirements/*.in resolve to, to the byte
 	$(LOCK) requirements/test.in -o requirements/test.txt
 	$(LOCK) -c requirements/test.txt requirements/demo.in -o requirements/demo.txt
 	$(LOCK) -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
+	$(LOCK) -c requirements/test.txt requirements/desktop.in -o requirements/desktop.txt
 
 clean: ## remove what tools left behind; .venv and the project's data stay
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

@@ -223,4 +223,4 @@ def test_the_bootstrap_says_which_sets_there_are() -> None:
         [sys.executable, ROOT / "scripts" / "bootstrap.py", "dmo"], capture_output=True, text=True, check=False
     )
     assert refused.returncode == 2
-    assert refused.stderr == "error  Say what to set up: bench or demo or test.\n"
+    assert refused.stderr == "error  Say what to set up: bench or demo or desktop or test.\n"
