@@ -405,10 +405,22 @@ def test_what_a_client_starts_runs_as_a_stored_procedure_and_is_told_to_it_alone
     for session_id, wanted in ((other.session, number), (client.session, number + 100)):
         with pytest.raises(ProcessNotFound):
             here.desk.process(session_id, wanted, 0)
+    with pytest.raises(SessionExpired):
+        here.desk.process("", number, 0)
+    with pytest.raises(BadArguments, match="cannot be read"):
+        here.desk.start(client.session, new_id(), "job", b"no arguments")
     with pytest.raises(BadArguments):
         here.desk.start(client.session, new_id(), "job", body_of("a"), {"after_commit": "default"})
     with pytest.raises(ProcedureNotFound):
         here.desk.start(client.session, new_id(), "onserver.close_connection", body_of("a"))
+
+
+async def test_the_end_of_a_process_is_waited_for_on_a_loop(here: Here) -> None:
+    client = here.open()
+    number = await asyncio.to_thread(here.desk.start, client.session, new_id(), "job", body_of("a"))
+    end = await here.desk.aprocess(client.session, number, 20)
+    assert end is not None
+    assert end.state == "done"
 
 
 # ---- events
@@ -516,12 +528,16 @@ def test_a_client_that_is_silent_is_unreachable_and_then_its_session_ends(here: 
     assert here.server.sessions.dropped(client.session) is None
 
 
-def test_calls_in_time_do_not_matter_beats_do(here: Here) -> None:
+def test_what_counts_is_that_the_client_is_heard_and_not_that_its_session_is_used(here: Here) -> None:
     client = here.open()
     for _ in range(4):
         here.advance(600)
         here.desk.wait(client.session, 0)
     assert here.desk.facts(client.session).state == "active"
+    here.advance(600)
+    assert here.server.sessions.take(client.session, renew=True) is not None  # a request of the web
+    here.advance(301)
+    assert here.gone(client)
 
 
 def test_a_session_sleeps_for_48_hours_and_is_there_when_its_client_wakes(here: Here) -> None:

@@ -9,39 +9,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from functools import partial
-from time import monotonic
-from typing import Any, Final, cast
-
-import msgspec
+from typing import Any, Final
 
 from onserver.connections.ending import end_link, end_links
-from onserver.connections.events import read_events
 from onserver.connections.facts import Event, Opened, Opening
 from onserver.connections.login import open_session, require_id
+from onserver.connections.opening import begin_connection, require_accepted
 from onserver.connections.orders import method_order, start_order
-from onserver.connections.records import OPEN, Connections, Heard
+from onserver.connections.processes import aend_of_process, arguments, end_of_process, start_process
+from onserver.connections.records import Connections
 from onserver.connections.requests import ask_clients, asked_name
-from onserver.errors import BadArguments, ProcessNotFound, ProcessTimeout, SessionExpired
-from onserver.process.failure import value_of
-from onserver.process.handle import Process
-from onserver.process.hearing import Told, heard
-from onserver.process.in_session import IN_CALLERS_SESSION
-from onserver.process.inbox import End, Inbox
+from onserver.connections.waiting import waiting
+from onserver.errors import SessionExpired
+from onserver.process.inbox import End
 from onserver.process.put import Order, Sender
-from onserver.process.signing import Signer
 from onserver.process.twin import CallEnd, await_call, put_call, wait_call
 from onserver.server import Server
 from onserver.session.context import serving
 from onserver.session.record import SessionRecord
 from onserver.session.records import is_identity
 from onserver.session.session import Session
-from onserver.session.steps import Step, Steps, adrive, drive
-from onserver.values import decode, encode
+from onserver.session.steps import adrive, drive
 
 #: How long a method that waits does so where nothing else is said, in seconds.
 PATIENCE_SECONDS: Final = 60.0
-_TOLD: Final = (b"told", b"")
 
 
 class Desk:
@@ -128,15 +119,22 @@ class Desk:
             ConnectionsRejected: ONS-4113.
             MaintenanceMode: ONS-4104.
         """
-        number = self._begin_connection(session_id, name, call_id)
-        end = CallEnd("done", b"", b"") if number < 0 else wait_call(self._server, call_id, session_id, seconds)
-        return self._decided(session_id, abs(number), end, seconds)
+        require_id(call_id, "connect")
+        number, is_open = begin_connection(self._server, self._taken(session_id), name, call_id)
+        if not is_open:
+            end = wait_call(self._server, call_id, session_id, seconds)
+            require_accepted(self._server, session_id, number, end, seconds)
+        return number
 
     async def aconnect(self, session_id: str, name: str, call_id: str, seconds: float = PATIENCE_SECONDS) -> int:
         """`connect` on a loop."""
-        number = await asyncio.to_thread(self._begin_connection, session_id, name, call_id)
-        end = CallEnd("done", b"", b"") if number < 0 else await await_call(self._server, call_id, session_id, seconds)
-        return await asyncio.to_thread(self._decided, session_id, abs(number), end, seconds)
+        require_id(call_id, "connect")
+        here = await asyncio.to_thread(self._taken, session_id)
+        number, is_open = await asyncio.to_thread(begin_connection, self._server, here, name, call_id)
+        if not is_open:
+            end = await await_call(self._server, call_id, session_id, seconds)
+            await asyncio.to_thread(require_accepted, self._server, session_id, number, end, seconds)
+        return number
 
     def disconnect(self, session_id: str, connection: int) -> None:
         """End a connection: what waits in its twin is aborted, and the hooks are told. The session goes on.
@@ -201,11 +199,11 @@ class Desk:
         Raises:
             SessionExpired: ONS-4102.
         """
-        return drive(self._waiting(_valid(session_id), seconds, known))
+        return drive(waiting(self._server, _valid(session_id), seconds, known))
 
     async def await_(self, session_id: str, seconds: float, known: int = 0) -> Sequence[Event]:
         """`wait` on a loop."""
-        return await adrive(self._waiting(_valid(session_id), seconds, known))
+        return await adrive(waiting(self._server, _valid(session_id), seconds, known))
 
     def register(self, session_id: str, name: str) -> bool:
         """Let a client take requests of `execute_on_client`, under a name. False when it does so already.
@@ -265,20 +263,21 @@ class Desk:
             MaintenanceMode: ONS-4104.
         """
         require_id(start_id, "start")
-        here = self._taken(session_id)
-        order = start_order(self._server, name, options or {}, f"remote {session_id} {start_id}")
-        with serving(here, remote=True):
-            return self._sender.put(order, *_arguments(body)).number
+        return start_process(self._server, self._taken(session_id), start_id, name, body, options or {})
 
     def process(self, session_id: str, number: int, seconds: float) -> End | None:
         """Wait for the end of a process that this client has started; None when it has not ended by then.
 
         Raises:
             ProcessNotFound: ONS-2001, there is none of this client.
+            SessionExpired: ONS-4102.
         """
-        process = self._own(session_id, number)
-        any(True for _ in self._server.part(Inbox).ends((process,), seconds))
-        return process.end
+        return end_of_process(self._server, self._taken(session_id).id, number, seconds)
+
+    async def aprocess(self, session_id: str, number: int, seconds: float) -> End | None:
+        """`process` on a loop."""
+        here = await asyncio.to_thread(self._taken, session_id)
+        return await aend_of_process(self._server, here.id, number, seconds)
 
     # -- inside
 
@@ -288,63 +287,11 @@ class Desk:
             raise SessionExpired(session_id)
         return found
 
-    def _begin_connection(self, session_id: str, name: str, call_id: str) -> int:
-        """Make it, and have the hooks asked; its number, below 0 where it is open already."""
-        require_id(call_id, "connect")
-        here = self._taken(session_id)
-        number, user, is_open = self._connections.connect(session_id, " ".join(name.split())[:200], call_id)
-        if is_open:
-            return -number
-        order = Order(procedure=OPEN, shape=None, flags=IN_CALLERS_SESSION, queue=self._server.settings.remote.queue)
-        nothing: dict[str, Any] = {}
-        with serving(here, remote=True):
-            put_call(self._server, session_id, number, order, encode([[session_id, user, number], nothing]), call_id)
-        return number
-
-    def _decided(self, session_id: str, number: int, end: CallEnd | None, seconds: float) -> int:
-        if end is None:
-            raise ProcessTimeout(0, seconds)
-        if end.state != "done":
-            self._connections.decided(session_id, number, False)  # the process may have died with them
-            value_of(self._server, 0, OPEN, End(end.state, end.error))
-        return number
-
     def _body(self, order: Order, body: bytes) -> bytes:
-        return self._sender.body(order, *_arguments(body))
-
-    def _own(self, session_id: str, number: int) -> Process[Any]:
-        asked = self._server.store.command("HGET", self._server.store.key(f"p:{number}"), "c")
-        who = Signer.shown(asked) if asked else None
-        if who is None or who.session != session_id:
-            raise ProcessNotFound(number)
-        return Process(self._server, number)
-
-    def _waiting(self, session_id: str, seconds: float, known: int) -> Steps[Sequence[Event]]:
-        until, wakes = monotonic() + seconds, True
-        while True:
-            beat: Heard = yield Step(partial(self._connections.beat, session_id, known, wakes=wakes))
-            wakes = False
-            found = read_events(self._server, beat)
-            if found or monotonic() >= until:
-                return found
-            yield from heard(self._server, Told(partial(self._ask, session_id, known)), until - monotonic())
-
-    def _ask(self, session_id: str, known: int, address: str) -> Sequence[Any] | None:
-        beat = self._connections.beat(session_id, known, address, wakes=False)
-        return _TOLD if beat.events or beat.state == "closing" else None
+        return self._sender.body(order, *arguments(order.procedure, body))
 
 
 def _valid(session_id: str) -> str:
     if not is_identity(session_id):
         raise SessionExpired("")
     return session_id
-
-
-def _arguments(body: bytes) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    try:
-        args, kwargs = decode(body)
-    except (msgspec.DecodeError, ValueError, TypeError) as error:  # a client may send anything
-        raise BadArguments("call", f"was sent with arguments that cannot be read: {error}", "[args, kwargs]") from error
-    if not isinstance(args, list) or not isinstance(kwargs, dict):
-        raise BadArguments("call", "was sent with no list and dict of arguments", "[args, kwargs]")
-    return cast("Sequence[Any]", args), cast("Mapping[str, Any]", kwargs)

@@ -67,6 +67,8 @@ def grant(server: Server, session: str, wish: Wish) -> Any:
         case Wait():
             forget_calls(server, session, wish.have)
             return desk.wait(session, wish.seconds, wish.known)
+        case Process():
+            return _process(desk.process(session, wish.number, wish.seconds))
         case _:
             return _SHORT[type(wish)](server, session, wish)
 
@@ -93,6 +95,8 @@ async def agrant(server: Server, session: str, wish: Wish, beside: Beside) -> An
             if wish.have:
                 await beside(forget_calls, server, session, wish.have)
             return await desk.await_(session, wish.seconds, wish.known)
+        case Process():
+            return _process(await desk.aprocess(session, wish.number, wish.seconds))
         case _:
             return await beside(_SHORT[type(wish)], server, session, wish)
 
@@ -111,8 +115,7 @@ def _ended(end: CallEnd | None) -> Ended | None:
     return None if end is None else Ended(state=end.state, result=end.result, error=end.error)
 
 
-def _process(server: Server, session: str, wish: Process) -> Ended | None:
-    end: End | None = server.part(Desk).process(session, wish.number, wish.seconds)
+def _process(end: End | None) -> Ended | None:
     if end is None:
         return None
     done = end.state == "done"
@@ -133,7 +136,6 @@ _SHORT: Final[Mapping[type[Wish], Callable[[Server, str, Any], Any]]] = {
     Open: lambda server, _, wish: server.part(Desk).open(wish.asked),
     Disconnect: lambda server, session, wish: server.part(Desk).disconnect(session, wish.connection),
     Start: _start,
-    Process: _process,
     Ask: lambda server, session, wish: server.part(Desk).ask(session, wish.ask, wish.name, wish.procedure, wish.body),
     Register: lambda server, session, wish: server.part(Desk).register(session, wish.name),
     Unregister: lambda server, session, _: server.part(Desk).unregister(session),

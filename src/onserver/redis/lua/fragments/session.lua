@@ -18,9 +18,9 @@ local function told(id)
   return fields
 end
 local function set_end(id)
-  local v = redis.call('HMGET', T .. 's:' .. id, 'seen', 'idle', 'limit')
+  local v = redis.call('HMGET', T .. 's:' .. id, 'seen', 'idle', 'limit', 'heard')
   local idle, limit = tonumber(v[2]), tonumber(v[3])
-  local ends = idle > 0 and v[1] + idle or 0
+  local ends = idle > 0 and (v[4] or v[1]) + idle or 0   -- that of a client lasts while the client itself is heard
   if limit > 0 and (ends == 0 or limit < ends) then ends = limit end
   local text = string.format('%.0f', ends)
   redis.call('HSET', T .. 's:' .. id, 'until', text)
