@@ -383,6 +383,8 @@ def test_remote_clients_are_listed_as_they_are(run: Run, sessions: Sessions, sto
         assert f"{number}  main  open" in run("connections", "ls").out
         assert run("session", "message", awake.id, "backup at six").status == 0
         assert [event.split(b" ")[1] for event in connections.beat(awake.id, 0).events] == [b"message"]
+        assert set(data(run("connections", "tell", "now", "--json"))["told"]) == {awake.id, asleep.id, silent.id}
+        assert run("connections", "tell", "x" * 65_000).status == 2
         assert run("session", "drop", awake.id, "--yes").status == 0
         assert sessions.records.read(awake.id).state == "closing"  # type: ignore[union-attr]
         assert run("session", "ls", "--kind", "remote").out.count("closing") == 1
@@ -390,6 +392,7 @@ def test_remote_clients_are_listed_as_they_are(run: Run, sessions: Sessions, sto
 
 def test_new_connections_are_rejected_and_taken_again(run: Run, store: Store) -> None:
     assert run("connections", "status") == (0, "new connections are taken; 0 remote clients\n", "")
+    assert run("connections", "tell", "hello").out == "there is no remote client\n"
     assert data(run("connections", "reject", "--json")) == {"rejected": True, "changed": True}
     assert data(run("connections", "reject", "--json")) == {"rejected": True, "changed": False}
     ran = run("connections", "status")

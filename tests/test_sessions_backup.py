@@ -14,6 +14,7 @@ from onserver.backup.change_log import LogWriter
 from onserver.backup.cut import Cut
 from onserver.backup.load import load
 from onserver.backup.replay import replay
+from onserver.connections.records import Connections
 from onserver.errors import MaintenanceMode
 from onserver.process.maintenance import begin_maintenance
 from onserver.redis.address import Address
@@ -157,3 +158,38 @@ def test_the_log_leads_on_in_the_storages_of_sessions_that_the_archive_has(
 
 def journal(store: Store) -> int:
     return int(store.command("XLEN", store.key("journal")))
+
+
+def test_the_sessions_of_clients_come_back_with_their_connections_and_what_they_are_to_be_told(
+    floor: Floor, other: Server
+) -> None:
+    connections, sessions = floor.server.part(Connections), floor.server.sessions
+    here, leaving = (connections.open(uuid4().hex, "", user=user) for user in ("ann", "bob"))
+    number, _, _ = connections.connect(here.id, "main", uuid4().hex)
+    last, _, _ = connections.connect(leaving.id, "main", uuid4().hex)
+    for client, connection in ((here, number), (leaving, last)):
+        assert connections.decided(client.id, connection, True)
+    sessions.message(here.id, "backup at six")
+    connections.beat(here.id, 0)
+    connections.end(leaving.id, "closed")
+    load(other.store, saved(floor.store), path="a.onsb")
+    there = other.part(Connections)
+    assert [(link.number, link.state) for link in there.links(here.id)] == [(number, "open")]
+    assert len(there.beat(here.id, 0).events) == 1
+    assert found(other, leaving.id).record.state == "closing"
+    assert there.ending(10) == [leaving.id]
+    assert [str(orphan) for orphan in find_orphans(other.store)] == []
+
+
+def test_the_session_of_a_client_that_was_dropped_since_leaves_nothing(floor: Floor) -> None:
+    connections = floor.server.part(Connections)
+    client = connections.open(uuid4().hex, "", user="ann")
+    connections.connect(client.id, "main", uuid4().hex)
+    pieces = saved(floor.store)
+    connections.end(client.id, "dropped", '{"by":"root","reason":""}')
+    connections.decided(client.id, connections.links(client.id)[0].number, False)
+    assert floor.server.sessions.dropped(client.id) is not None
+    begin_maintenance()
+    load(floor.store, pieces, path="a.onsb", by="root")
+    assert floor.server.sessions.find(client.id) is None
+    assert floor.orphans() == []

@@ -9,17 +9,20 @@ from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns
 from onserver.cli.session_found import pages
 from onserver.connections.records import Connections
+from onserver.process.control import asked_by
 from onserver.process.rejecting import connections_rejected, reject_new_connections
 
 _MOST: Final = 1_000
+#: More clients than any server has.
+_ALL: Final = 1_000_000
 
 
 @click.group()
 @common_options
 def connections() -> None:
-    """List the connections of remote clients; reject new ones, or take them again.
+    """List the connections of remote clients; tell clients something; reject new ones, or take them again.
 
-    A client is told something, and dropped, by its session: `onserver session message` and `drop`.
+    One client is told something, and dropped, by its session: `onserver session message` and `drop`.
     """
 
 
@@ -42,6 +45,28 @@ def ls(invocation: Invocation, limit: int) -> int:
     ]
     shown = columns(("client", "user", "number", "connection", "name", "state"), rows, right=("number", "connection"))
     invocation.screen.result(rows, shown if rows else "no remote client has a connection")
+    return exits.DONE
+
+
+@connections.command()
+@click.argument("text")
+@common_options
+@pass_invocation
+def tell(invocation: Invocation, text: str) -> int:
+    """Leave a message for all remote clients that there are.
+
+    Exit status: 0 done, 2 the text is too long, 6 cannot reach Redis.
+    """
+    server = invocation.server()
+    by, told = asked_by(server), list[str]()
+    try:
+        for record in pages(server, kind="remote", most=_ALL):
+            if server.sessions.message(record.id, text, by=by):
+                told.append(record.id)
+    except ValueError as error:
+        raise click.UsageError(f"TEXT: {error}") from error
+    count = f"{len(told)} {'client has' if len(told) == 1 else 'clients have'}"
+    invocation.screen.result({"told": told}, f"{count} a message" if told else "there is no remote client")
     return exits.DONE
 
 

@@ -139,9 +139,9 @@ def on_server_open_connection(**options: Unpack[HookOptions]) -> Callable[[Opens
 def on_server_open_connection(function: Any = None, /, **options: Any) -> Any:
     """Run a function before a remote client may use the server; it may refuse the connection.
 
-    None or 0 accepts; any other whole number refuses, and hooks behind are not asked. One that raises, runs for longer
-    than its time limit, or answers anything else refuses too. A client may open several connections, so what it does
-    must bear being done again.
+    It runs in the session of the client. None or 0 accepts; any other whole number refuses, and hooks behind are not
+    asked. One that raises, runs for longer than its time limit, or answers anything else refuses too. A client may open
+    several connections, so what it does must bear being done again.
 
     Args:
         function: what runs, plain or `async def`; called with a `Connection`.
@@ -173,7 +173,8 @@ def on_server_close_connection(**options: Unpack[HookOptions]) -> Callable[[Clos
 def on_server_close_connection(function: Any = None, /, **options: Any) -> Any:
     """Run a function when a connection of a remote client ends that was accepted.
 
-    What it answers means nothing; what it raises is recorded and shown.
+    It runs in the session of the client, which is over with its last connection where it ends. What it answers means
+    nothing; what it raises is recorded and shown.
 
     Args:
         function: what runs, plain or `async def`; called with the `Connection` that its opening had.
