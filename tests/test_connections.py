@@ -647,18 +647,22 @@ def test_the_leader_ends_what_somebody_has_begun_to_end(here: Here) -> None:
     assert len(told("close")) == 2
 
 
-def test_a_connection_whose_hooks_nobody_could_tell_is_given_up(here: Here) -> None:
+def test_two_who_end_a_session_tell_the_hooks_once(here: Here) -> None:
+    hooks()
     client = here.open()
-    connection = here.connect(client)
-    connections = here.server.part(Connections)
-    connections.end(client.session, "closed")
-    store = here.server.store
-    number = connections.closing(client.session, client.number, connection)
-    wait_for(lambda: here.gone(client) or store.command("HGET", store.key(f"p:{number}"), "s") == b"done")
-    assert here.gone(client)
+    for _ in range(3):
+        here.connect(client)
+    threads = [threading.Thread(target=here.desk.end, args=(client.session,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    here.close_all()
+    wait_for(lambda: here.gone(client))
+    assert len({facts[2] for facts in told("close")}) == len(told("close")) == 3
 
 
-def test_a_message_of_the_web_is_for_a_session_of_the_web(here: Here) -> None:
+def test_a_token_brings_a_browser_into_the_session_which_keeps_its_id(here: Here) -> None:
     client = here.open()
     token = here.desk.token(client.session, 60)
     redeemed = here.server.sessions.records.redeem(token)

@@ -12,6 +12,7 @@ from onserver import reject_new_connections
 from onserver.connections.desk import Desk
 from onserver.connections.facts import Opening
 from onserver.connections.records import Connections
+from onserver.process.control import abort
 from onserver.redis.keys import find_orphans
 from onserver.redis.scripts import script
 from onserver.server import Server
@@ -136,3 +137,14 @@ def test_a_lost_reply(client: Client, proxy: Proxy, name: str, scene: Callable[[
     proxy.swallow_reply(1, matching=lambda words: words[0] in RUNS and words[1] == sha)
     scene(client)
     assert proxy.broken == 1
+
+
+def test_a_connection_whose_hooks_nobody_could_tell_is_given_up(client: Client) -> None:
+    session = client.open()
+    number = client.connect(session)
+    client.connections.end(session, "closed")
+    process = client.connections.closing(session, 1, number)
+    assert client.connections.closing(session, 1, number) == process
+    abort(client.server, process, "root")
+    assert client.connections.closing(session, 1, number) == 0
+    assert client.server.sessions.find(session) is None
