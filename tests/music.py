@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +13,16 @@ from sqlalchemy import event
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship, synonym
 
-from onserver.web.rest_classes import DataClass
+from onserver import Server, session
+from onserver.data import Datastore, data_function, datastore, local
+from onserver.data.datastore import Datastores
+from onserver.registry import keep, kept
+
+
+def require(server: Server) -> Datastore:
+    """Answer the datastore that is declared."""
+    [found] = server.part(Datastores).all()
+    return found
 
 
 class Base(DeclarativeBase):
@@ -52,6 +60,37 @@ class Album(Base):
         """What stands on its back."""
         return f"{self.id}: {self.name}"
 
+    @data_function(published=True)
+    def margin(self, times: int = 1) -> tuple[str, str]:
+        """Tell what is earned with it, and whose session asks."""
+        earned = ((self.price or 0) - (self.cost or 0)) * times
+        return str(earned), session().user_name
+
+    @data_function(published=True)
+    @classmethod
+    def cheap(cls, most: float) -> list[Album]:
+        """Find what is not dear."""
+        with require(Server.current()).session() as data:
+            return list(data.scalars(sa.select(Album).where(Album.price <= most).order_by(Album.id)))
+
+    @data_function(on="selection", published=True, requires="CreateInvoices")
+    @classmethod
+    def rename(cls, albums: Sequence[Album], end: str) -> int:
+        """Add something to the names of some."""
+        for album in albums:
+            album.name += end
+        return len(albums)
+
+    @data_function
+    def hidden(self) -> str:
+        """Not for REST."""
+        return self.name
+
+    @local
+    def shout(self) -> str:
+        """Run wherever it is called."""
+        return self.name.upper()
+
 
 class Place(Base):
     """Where an album stands, in a shelf: it has a key of two."""
@@ -62,31 +101,29 @@ class Place(Base):
     facts: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
 
 
-class Music:
-    """The source.
+#: What the classes above have declared.
+FUNCTIONS = {key: one for key, one in kept().items() if key[1] == __name__}
+
+
+def declare_music(file: Path) -> Datastore:
+    """Declare the shop's datastore, with something in it.
 
     Args:
         file: of SQLite; a new one.
     """
 
-    def __init__(self, file: Path) -> None:
-        self.engine = sa.create_engine(f"sqlite:///{file}")
-        event.listen(self.engine, "connect", _keep_references)
-        Base.metadata.create_all(self.engine)
-        self._classes = {model: DataClass(model) for model in (Artist, Album, Place)}
-        with self.open() as data:
-            fill(data)
+    keep({**kept(), **FUNCTIONS})  # a test may have begun with nothing declared
 
-    def dataclasses(self) -> Sequence[DataClass]:
-        return list(self._classes.values())
+    @datastore(Artist, Album, Place)
+    def music() -> sa.Engine:
+        engine = sa.create_engine(f"sqlite:///{file}")
+        event.listen(engine, "connect", _keep_references)
+        return engine
 
-    def of(self, model: type[Any]) -> DataClass:
-        return self._classes[model]
-
-    @contextmanager
-    def open(self) -> Iterator[Session]:
-        with Session(self.engine) as data, data.begin():
-            yield data
+    Base.metadata.create_all(music.engine)
+    with music.session() as data:
+        fill(data)
+    return music
 
 
 def _keep_references(connection: Any, _: object) -> None:

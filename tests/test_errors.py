@@ -190,6 +190,10 @@ EXAMPLES: list[tuple[Any, str]] = [
     (errors.TooLarge("rates", 17000000, 16777216), "`rates` would take 17,000,000 bytes; at most 16,777,216 are allo"),
     (errors.VersionConflict("rates", 3, 4), "`rates` is at version 4, not 3: somebody changed it meanwhile."),
     (
+        errors.EntityNotFound("Album", "7"),
+        "There is no `Album` of the key '7'. Somebody may have dropped it meanwhile: ask for what there is.",
+    ),
+    (
         errors.ChangesNotLogged(100001),
         "The change was refused (1274): 100,001 changes wait to be written to the log. The leader of the workers ",
     ),

@@ -38,6 +38,7 @@ FLOORS = {
     "life": 5,
     "backup": 6,
     "celery_app": 6,
+    "data": 6,
     "connections": 6,
     "doctor": 7,
     "remote": 7,
@@ -79,6 +80,7 @@ LAZY_USERS = {
     "onserver.cli.celery_side",
     "onserver.life.duties",
     "onserver.life.guests",
+    "onserver.data",
     "onserver.process.after_commit",
     "onserver.process.procedure",
     "onserver.process.side",
@@ -89,7 +91,10 @@ LAZY_USERS = {
     "onserver.values",
     "onserver.web",
     "onserver.web.rest",
+    "onserver.web.rest_source",
 }
+#: Packages whose public names are loaded when they are used.
+FRONTS = {"onserver", "onserver.data", "onserver.remote", "onserver.web"}
 IMPORTERS = {"onserver.lazy", "onserver.project", "onserver.process.failure"}
 
 
@@ -177,8 +182,7 @@ def test_imports_stand_at_the_top_of_the_file() -> None:
     offenders = [
         f"{found} inside {found.inside}"
         for found in IMPORTS
-        if found.inside
-        and not (found.inside == "TYPE_CHECKING" and found.importer in {"onserver", "onserver.remote", "onserver.web"})
+        if found.inside and not (found.inside == "TYPE_CHECKING" and found.importer in FRONTS)
     ]
     assert not offenders, "\n".join(offenders)
 

@@ -12,8 +12,7 @@ import pytest
 
 from onserver.testing.inline import OnServer
 from onserver.web.gateway import Gateway
-from onserver.web.rest_source import source_of
-from tests.music import Music
+from tests.music import declare_music
 from tests.test_rest import CLOSED, OPEN, problem, shop_of
 from tests.web_project import browser
 
@@ -22,10 +21,9 @@ def shop(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, folder: Path, roles: str
 ) -> Iterator[OnServer]:
     for opened in shop_of(request, monkeypatch, folder, roles):
-        music = Music(folder / "music.sqlite")
-        opened.server.replace_part(source_of, music)
+        music = declare_music(folder / "music.sqlite")
         yield opened
-        music.engine.dispose()
+        music.close()
 
 
 @pytest.fixture
@@ -129,7 +127,9 @@ async def test_a_key_of_two_and_a_structure(music: OnServer) -> None:
     ["$filter=nothing=1", "$filter=id=one", "$filter=released=soon", "$filter=label=x", "$filter=artist=1",
      "$filter=name.x=1", "$filter=price begin 1", "$filter=price > null", "$filter=live=perhaps",
      "$orderby=albums.name", "$orderby=label", "$fliter=id=1", "$filter=__mapper__=1", "$filter=metadata=1",
-     "$attributes=__init__", "$method=delete", "$method=update", "$filter=id in :1&$params=[[\"x\"]]"],
+     "$attributes=__init__", "$method=delete", "$method=update", "$filter=id in :1&$params=[[\"x\"]]",
+     "$filter=name=:1&$params=[{\"a\": 1}]", "$filter=name in :1&$params=[[[1]]]", "$filter=id=1e999",
+     "$filter=id=99999999999999999999", "$filter=name begin \"a%00b\"", "$filter=name=\"@a%00b\""],
 )  # fmt: skip
 async def test_what_there_is_not_is_refused_and_does_nothing(music: OnServer, query: str) -> None:
     async with browser(Gateway(music.server)) as guest:

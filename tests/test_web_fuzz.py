@@ -23,8 +23,7 @@ from schemathesis import GenerationMode
 
 from onserver.testing.inline import OnServer
 from onserver.web.gateway import Gateway
-from onserver.web.rest_source import source_of
-from tests.music import Album, Artist
+from tests.music import Album, Artist, require
 from tests.test_rest import CLOSED, shop_of
 from tests.test_rest_data import shop
 
@@ -204,9 +203,9 @@ def guarded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp
 
 @pytest.mark.parametrize("number", [FEW, pytest.param(MANY, marks=LONG)])
 def test_requests_for_data(guarded: OnServer, number: int) -> None:
-    app, source = Gateway(guarded.server), guarded.server.part(source_of)
+    app, music = Gateway(guarded.server), require(guarded.server)
     statuses: set[int] = set()
-    with source.open() as data:
+    with music.session() as data:
         data.execute(sa.update(Album).values(cost=SECRET))
 
     @cases(number, number)
@@ -220,7 +219,7 @@ def test_requests_for_data(guarded: OnServer, number: int) -> None:
 
     with asyncio.Runner() as runner:
         ask()
-    with source.open() as data:
+    with music.session() as data:
         assert data.scalars(sa.select(Album.name).where(Album.cost == SECRET).order_by(Album.id)).all() == [
             "Alpha", "Beta", "Gamma", "alp",
         ]  # fmt: skip

@@ -14,7 +14,7 @@
     │                 ProcessAborted 2203 · ProcessLost 2204 · ProcessDead 2205 · VariableTimeout 2206
     │                 DeadlockDetected 2301 · SyncInAsyncError 2302 · SignalGone 2003
     ├─ StorageError   LockTimeout 3101 · NotInUse 3103 · LockLost 3104 · NotShareable 3106 · TooLarge 3107
-    │                 VersionConflict 3108 · ChangesNotLogged 3109
+    │                 VersionConflict 3108 · ChangesNotLogged 3109 · EntityNotFound 3110
     ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
     │                 ConnectionVetoed 4105 · BadSignature 4106 · CallerRevoked 4107 · SessionNotFound 4108
     │                 NoSession 4109 · UserNotFound 4110 · UserExists 4111 · PasswordRefused 4112
@@ -117,6 +117,7 @@ from onserver.errors.setup import (
 )
 from onserver.errors.storing import (
     ChangesNotLogged,
+    EntityNotFound,
     LockLost,
     LockTimeout,
     NotInUse,
@@ -157,6 +158,7 @@ __all__ = [
     "CutNeverEnds",
     "DeadlockDetected",
     "DuplicateName",
+    "EntityNotFound",
     "HookFailed",
     "HookNotFound",
     "ImportFailed",

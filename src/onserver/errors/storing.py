@@ -121,6 +121,22 @@ class VersionConflict(StorageError):
         return "Read it again, then write."
 
 
+class EntityNotFound(StorageError, LookupError):
+    """There is no entity of this key in a class of data, or not any more."""
+
+    code = 3110
+    dataclass: str
+    key: str
+
+    @property
+    def message(self) -> str:
+        return f"There is no `{self.dataclass}` of the key {self.key!r}."
+
+    @property
+    def hint(self) -> str:
+        return "Somebody may have dropped it meanwhile: ask for what there is."
+
+
 class ChangesNotLogged(StorageError):
     """Changes of the storage are to be logged, and `waiting` of them are in no file yet; 1274 of the original."""
 

@@ -67,7 +67,7 @@ class ServerMethod(Procedure[P, R_co]):
         if there is not None:
             answer: R_co = there.call(self.name, args, kwargs)
             return answer
-        with _in_place(self):
+        with in_place(self):
             return super().__call__(*args, **kwargs)
 
     @functools.cached_property
@@ -85,14 +85,18 @@ class AsyncServerMethod(ServerMethod[P, R_co], AsyncProcedure[P, R_co]):
         return self._awaited(args, kwargs) if there is None else there.acall(self.name, args, kwargs)
 
     async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R_co:
-        with _in_place(self):
+        with in_place(self):
             result: R_co = await cast("Callable[..., Coroutine[Any, Any, R_co]]", self.function)(*args, **kwargs)
             return result
 
 
 @contextmanager
-def _in_place(method: Procedure[..., Any]) -> Generator[None]:
-    """One call in place: what the web may not, is refused, and `roles.json` may promote what is called."""
+def in_place(method: Procedure[..., Any]) -> Generator[None]:
+    """One call in place: what the web may not, is refused, and `roles.json` may promote what is called.
+
+    Raises:
+        PrivilegeDenied: ONS-4103.
+    """
     if not in_web():
         yield
         return

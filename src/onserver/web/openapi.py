@@ -112,7 +112,7 @@ def describe(server: Server, component: str = "") -> dict[str, Any]:
         types = _Types(method)
         schemas |= types.components
         paths[f"/rest/$singleton/{method.singleton}/{method.function_name}"] = {"post": _function(method, types)}
-    source = server.part(source_of)
+    source = source_of(server)
     if source is not None:
         paths |= data_paths(one.name for one in source.dataclasses())
     return {

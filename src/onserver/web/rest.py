@@ -34,7 +34,8 @@ from onserver.session.context import session
 from onserver.session.session import Session
 from onserver.web.answers import HEADERS, JSON, answer_of, problem, refusal
 from onserver.web.bodies import BadBody, read_body, texts_of
-from onserver.web.rest_functions import called, catalog_of_functions, find_function
+from onserver.web.calling import call_method
+from onserver.web.rest_functions import arguments_of, called, catalog_of_functions, find_function
 from onserver.web.rest_info import info_of_session
 from onserver.web.rest_path import CATALOG, INFO, MalformedPath, RestPath, read_path
 from onserver.web.rest_query import read_query
@@ -104,7 +105,7 @@ class Rest:
         function = find_function(self._server, path, self._component)
         if function is not None:
             return _only("POST", request) or await called(self._server, function, request)
-        source = self._server.part(source_of)
+        source = source_of(self._server)
         if source is not None and path.word == CATALOG and len(path.names) == 1:
             return _only("GET", request) or await self._described(mine, source, path.names[0])
         if source is not None and not path.word:
@@ -112,7 +113,7 @@ class Rest:
         return _told(problem(404, f"There is nothing of this name: /rest/{CATALOG} tells what there is."))
 
     def _catalog(self) -> dict[str, Any]:
-        source = self._server.part(source_of)
+        source = source_of(self._server)
         classes: list[Any] = [] if source is None else load(f"{_DATA}:catalog")(source)
         return {"dataClasses": classes, **catalog_of_functions(self._server, self._component)}
 
@@ -126,8 +127,25 @@ class Rest:
         body = await read_body(request, self._server.settings.web.max_body_bytes)
         root = str(request.scope.get("root_path", ""))
         asked = load(f"{_DATA}:Asked")(path=path, query=query, method=request.method, body=body, root=root)
+        if request.method == "POST" and len(path.names) == 2 and not query.method:
+            return await self._function(mine, source, asked)
         found = await self._server.part(Threads).run(load(f"{_DATA}:answer"), self._server, source, mine, asked)
         return Response(msgspec.json.encode(found), 200, HEADERS, JSON)
+
+    async def _function(self, mine: Session | None, source: Any, asked: Any) -> Response:
+        """Call a function of a class of data, of an entity, or of the entities that are meant."""
+        path = asked.path
+        method = load("onserver.data.functions:data_methods")(self._server).get(path.names)
+        if method is None or (method.on == "entity") != (path.key is not None):
+            return _told(problem(404, f"`{path.names[0]}` has no such function."))
+        given = list(arguments_of(asked.body))
+        if method.on == "entity":
+            given.insert(0, path.key)
+        elif method.on == "selection":
+            found = await self._server.part(Threads).run(load(f"{_DATA}:keys"), self._server, source, mine, asked)
+            given.insert(0, found)
+        result = await call_method(self._server, method, given, {})
+        return Response(msgspec.json.encode({"result": result}), 200, HEADERS, JSON)
 
 
 def _session_of_request() -> Session | None:

@@ -2,7 +2,8 @@
 
 An object without `__KEY` makes an entity, one with it changes that entity. Where the class counts changes
 (`version_id_col`), a `__STAMP` that is not the present one is refused: somebody else has changed it meanwhile.
-What belongs to one other takes that one's key, `{"__KEY": "7"}`, or null.
+What belongs to one other takes that one's key, `{"__KEY": "7"}`, or null. Permissions of attributes are asked for on
+the way to the database (`onserver.data.watching`), as for all code of the web.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from typing import Any, Final, cast
 
 from sqlalchemy.orm import Session
 
+from onserver.data.access import Access
+from onserver.data.classes import Attribute, DataClass
+from onserver.data.copies import found, key_values
+from onserver.data.values import column_name, converted, told
 from onserver.session.roles_resources import Action
 from onserver.web.bodies import BadBody
-from onserver.web.rest_access import Access
-from onserver.web.rest_classes import Attribute, DataClass
-from onserver.web.rest_entities import key_values, stamp_of
+from onserver.web.rest_entities import stamp_of
 from onserver.web.rest_select import Classes
-from onserver.web.rest_values import column_name, converted, key_of, key_text, told
 
 #: How many entities one request may make or change.
 MOST: Final = 1_000
@@ -48,6 +50,7 @@ class Changing:
             sent: an object, or a list of them.
 
         Raises:
+            BadValue: something does not fit its attribute.
             BadBody: 400, something of it cannot be; 404, there is no such entity; 409, somebody else has changed it.
             PrivilegeDenied: ONS-4103.
         """
@@ -71,9 +74,6 @@ class Changing:
         """
         self._access.require("drop", dataclass.resource)
         for entity in entities:
-            for one in dataclass.attributes.values():
-                if one.kind == "storage" and getattr(entity, one.name) is not None:
-                    self._access.require("drop", one.resource)
             self._data.delete(entity)
         self._data.flush()
 
@@ -115,8 +115,6 @@ class Changing:
                 if key_values(dataclass, entity)[dataclass.key.index(column_name(dataclass, name))] != value:
                     raise BadBody(400, f"`{dataclass.name}.{name}` is of the key, which stays.")
                 return
-        if action == "update" or value is not None:
-            self._access.require(action, attribute.resource)
         setattr(entity, name, value)
 
     def _other(self, dataclass: DataClass, name: str, value: Any) -> Any:
@@ -130,18 +128,3 @@ class Changing:
         if entity is None:
             raise BadBody(400, f"`{dataclass.name}.{name}` is to be a `{other.name}` that there is not.")
         return entity
-
-
-def found(data: Session, dataclass: DataClass, key: Any) -> Any:
-    """Answer the entity of a key; None where there is none.
-
-    Args:
-        data: the session of the database.
-        dataclass: of the entity.
-        key: a text, or what JSON has for it.
-    """
-    text = key if isinstance(key, str) else key_text([key]) if isinstance(key, int | float) else None
-    values = None if text is None else key_of(dataclass, text)
-    if values is None or any(value is None for value in values):
-        return None
-    return data.get(dataclass.model, values)

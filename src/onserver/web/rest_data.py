@@ -11,8 +11,8 @@ is dropped by a filter that fits all.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass as plain
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -23,21 +23,33 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 from sqlalchemy.orm import Session as Data
 from sqlalchemy.orm.exc import StaleDataError
 
+from onserver.data.access import Access
+from onserver.data.classes import DataClass
+from onserver.data.copies import entities_of, found, key_values
+from onserver.data.values import BadValue, key_text
 from onserver.server import Server
 from onserver.session.entity_sets import MOST_ENTITIES, EntitySets, TooManySets
 from onserver.session.session import Session
 from onserver.web.bodies import BadBody
-from onserver.web.rest_access import Access
-from onserver.web.rest_changes import Changing, found
-from onserver.web.rest_classes import DataClass
-from onserver.web.rest_entities import Telling, expands, key_values
+from onserver.web.rest_changes import Changing
+from onserver.web.rest_entities import Telling, expands
 from onserver.web.rest_path import RestPath
 from onserver.web.rest_query import TOP, Query
-from onserver.web.rest_select import Classes, Selecting, within_keys
-from onserver.web.rest_values import key_of, key_text
+from onserver.web.rest_select import Classes, Selecting
 
-_CHUNK: Final = 500
 _GONE: Final = "There is no such set of entities: it was released, or its time is over."
+
+
+class Store(Protocol):
+    """A database."""
+
+    def of(self, model: type[Any]) -> DataClass:
+        """Answer the class of data of a mapped class."""
+        ...
+
+    def session(self) -> AbstractContextManager[Data]:
+        """Open a session of the database: committed when the block ends, rolled back when it raises."""
+        ...
 
 
 class Source(Protocol):
@@ -47,12 +59,8 @@ class Source(Protocol):
         """Answer the classes of data that those outside may ask for."""
         ...
 
-    def of(self, model: type[Any]) -> DataClass:
-        """Answer the class of data of a mapped class."""
-        ...
-
-    def open(self) -> AbstractContextManager[Data]:
-        """Open a session of the database: committed when the block ends, rolled back when it raises."""
+    def named(self, name: str) -> tuple[Store, DataClass] | None:
+        """Answer the class of data of a name, and its database; None where there is none."""
         ...
 
 
@@ -89,7 +97,7 @@ def describe(server: Server, source: Source, mine: Session | None, name: str) ->
     Raises:
         BadBody: 404, there is none of this name.
     """
-    dataclass = _named(source, name)
+    _, dataclass = _named(source, name)
     return dataclass.described(Access(server, mine).readable(dataclass))
 
 
@@ -106,15 +114,28 @@ def answer(server: Server, source: Source, mine: Session | None, asked: Asked) -
         BadBody: it cannot be answered, with the status that says how.
         PrivilegeDenied: ONS-4103.
     """
-    dataclass = _named(source, asked.path.names[0])
+    with _one(server, source, mine, asked) as one:
+        return one.answer()
+
+
+def keys(server: Server, source: Source, mine: Session | None, asked: Asked) -> list[str]:
+    """Answer the keys of the entities that a request means, in their order; arguments and errors as of `answer`."""
+    with _one(server, source, mine, asked) as one:
+        return one.keys()
+
+
+@contextmanager
+def _one(server: Server, source: Source, mine: Session | None, asked: Asked) -> Generator[_One]:
+    store, dataclass = _named(source, asked.path.names[0])
     access = Access(server, mine)
     sets = None if mine is None else mine.entity_sets(server.settings.web.answer_seconds)
     try:
-        with source.open() as data:
-            one = _One(data, source.of, access, dataclass, asked, sets, mine)
-            return one.answer()
+        with store.session() as data:
+            yield _One(data, store.of, access, dataclass, asked, sets, mine)
     except (IntegrityError, StaleDataError) as error:
         raise BadBody(409, "The database refused it: it does not fit what is there.") from error
+    except BadValue as error:
+        raise BadBody(400, f"{error}.") from error
     except StatementError as error:
         if isinstance(error, DBAPIError) and not isinstance(error, DataError):
             raise  # of the database, and not of what was sent
@@ -155,6 +176,10 @@ class _One:
         self._access.require("read", self._dataclass.resource)
         return self._page()
 
+    def keys(self) -> list[str]:
+        self._access.require("read", self._dataclass.resource)
+        return list(self._keys())
+
     # -- reading
 
     def _page(self) -> dict[str, Any]:
@@ -167,7 +192,7 @@ class _One:
             entities = self._data.scalars(chosen.offset(query.skip).limit(top)).all()
             return self._telling.page(self._dataclass, entities, query, count)
         made = self._make(keys) if query.method == "entityset" else self._place(self._asked.path.entity_set or "")
-        entities = self._of_keys(keys[query.skip : query.skip + top])
+        entities = entities_of(self._data, self._dataclass, keys[query.skip : query.skip + top])
         return {"__ENTITYSET": made, **self._telling.page(self._dataclass, entities, query, len(keys))}
 
     def _entity(self, key: str) -> Any:
@@ -194,16 +219,6 @@ class _One:
             return [text for text in texts if text in inside]
         fitting = set(texts)
         return [text for text in kept if text in fitting]
-
-    def _of_keys(self, keys: Sequence[str]) -> list[Any]:
-        """Answer the entities of these keys in their order, without those that are not there any more."""
-        there: dict[str, Any] = {}
-        values = [value for value in (key_of(self._dataclass, key) for key in keys) if value is not None]
-        for place in range(0, len(values), _CHUNK):
-            within = within_keys(self._dataclass, values[place : place + _CHUNK])
-            for entity in self._data.scalars(sa.select(self._dataclass.model).where(within)):
-                there[key_text(key_values(self._dataclass, entity))] = entity
-        return [there[key] for key in keys if key in there]
 
     # -- sets
 
@@ -261,7 +276,7 @@ class _One:
         elif path.entity_set is None and self._query.filter is None:
             raise BadBody(400, "Say what is to be dropped: a key, a set, or `$filter`.")
         else:
-            entities = self._of_keys(self._keys())
+            entities = entities_of(self._data, self._dataclass, self._keys())
         self._changing.drop(self._dataclass, entities)
         return {"ok": True}
 
@@ -269,8 +284,8 @@ class _One:
         return self._telling.uri(self._dataclass, key_text(key_values(self._dataclass, entity)))
 
 
-def _named(source: Source, name: str) -> DataClass:
-    found = {one.name: one for one in source.dataclasses()}.get(name)
+def _named(source: Source, name: str) -> tuple[Store, DataClass]:
+    found = source.named(name)
     if found is None:
         raise BadBody(404, "There is no class of data of this name.")
     return found

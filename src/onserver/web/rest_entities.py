@@ -15,12 +15,13 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, with_parent
 
+from onserver.data.access import Access
+from onserver.data.classes import DataClass
+from onserver.data.copies import key_values
+from onserver.data.values import key_text, told
 from onserver.web.bodies import BadBody
-from onserver.web.rest_access import Access
-from onserver.web.rest_classes import DataClass
 from onserver.web.rest_query import TOP, Query
 from onserver.web.rest_select import Classes
-from onserver.web.rest_values import key_text, told
 
 #: What is told of an entity: names, and what is told of those related; nothing in it means all.
 Wanted: TypeAlias = dict[str, "Wanted"]
@@ -141,11 +142,6 @@ def wanted(query: Query) -> tuple[Wanted, Wanted]:
         for name in path:
             inside = inside.setdefault(name, {})
     return names, {name: {_ALL: {}} for name in query.expand}
-
-
-def key_values(dataclass: DataClass, entity: Any) -> tuple[Any, ...]:
-    """Answer the key of an entity."""
-    return tuple(getattr(entity, name) for name in dataclass.key)
 
 
 def stamp_of(dataclass: DataClass, entity: Any) -> Any:

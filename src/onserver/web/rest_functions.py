@@ -65,17 +65,17 @@ def catalog_of_functions(server: Server, component: str = "") -> dict[str, Any]:
 
 async def called(server: Server, method: ServerMethod[..., Any], request: Request) -> Response:
     """Call a function with the arguments that a request has, and answer its result."""
-    result = await call_method(server, method, await arguments(server, request), {})
+    body = await read_body(request, server.settings.web.max_body_bytes)
+    result = await call_method(server, method, arguments_of(body), {})
     return Response(msgspec.json.encode({"result": result}), 200, HEADERS, JSON)
 
 
-async def arguments(server: Server, request: Request) -> Sequence[Any]:
-    """Read the arguments that a request has: a JSON list, or nothing.
+def arguments_of(body: bytes) -> Sequence[Any]:
+    """Read the arguments that a body has: a JSON list, or nothing.
 
     Raises:
         BadBody: it is something else.
     """
-    body = await read_body(request, server.settings.web.max_body_bytes)
     try:
         return msgspec.json.decode(body or b"[]", type=list[Any])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

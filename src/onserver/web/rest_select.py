@@ -6,18 +6,18 @@ comparison is true or false, whatever is null: `!=` holds for null too, and NOT 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias, cast
 
 import sqlalchemy as sa
 from sqlalchemy.orm import aliased
 
+from onserver.data.access import Access
+from onserver.data.classes import DataClass
+from onserver.data.values import column_name, converted, require_values
 from onserver.web.bodies import BadBody
-from onserver.web.rest_access import Access
-from onserver.web.rest_classes import DataClass
 from onserver.web.rest_filter import All, Compare, Filter, Not
 from onserver.web.rest_query import Order, Query
-from onserver.web.rest_values import column_name, converted
 
 Condition: TypeAlias = sa.ColumnElement[bool]
 #: Answers the class of data of a mapped class.
@@ -53,7 +53,8 @@ class Selecting:
             within: of which only; None for all there are.
 
         Raises:
-            BadBody: 400, it names what there is not, or what does not fit.
+            BadBody: 400, it names what there is not.
+            BadValue: it compares with what does not fit.
             PrivilegeDenied: ONS-4103, it asks by what may not be read.
         """
         model = dataclass.model
@@ -111,20 +112,12 @@ class Selecting:
             raise BadBody(400, f"`{dataclass.name}.{name}` is worked out, and cannot be searched or sorted by.")
 
 
-def within_keys(dataclass: DataClass, keys: Iterable[tuple[Any, ...]]) -> Condition:
-    """Make the condition that an entity has one of these keys."""
-    columns = [getattr(dataclass.model, name) for name in dataclass.key]
-    if len(columns) == 1:
-        return cast("Condition", columns[0].in_([key[0] for key in keys]))
-    same = [sa.and_(*(column == part for column, part in zip(columns, key, strict=True))) for key in keys]
-    return sa.or_(*same) if same else sa.false()
-
-
 def _comparison(dataclass: DataClass, name: str, column: Any, asked: Compare) -> Condition:
     kind = dataclass.mapper.columns[column_name(dataclass, name)].type
     if isinstance(kind, sa.JSON | sa.LargeBinary):
         raise BadBody(400, f"`{dataclass.name}.{name}` cannot be compared.")
     sign, value = asked.comparator, asked.value
+    require_values(value)
     if sign == "in":
         return cast("Condition", column.in_([converted(dataclass, name, one) for one in value]))
     if sign == "begin":

@@ -1,4 +1,4 @@
-"""A class of data as REST sees it: its name, its attributes, the key of its entities; read off a mapped class.
+"""A class of data as those outside see it: its name, its attributes, the key of its entities; read off a mapped class.
 
     storage          a column                            alias        another name of one (`synonym`)
     relatedEntity    what belongs to one other           calculated   an expression, or a property of Python's
@@ -9,7 +9,7 @@ Names that begin with `_` are nobody's but the class's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
@@ -57,12 +57,13 @@ class DataClass:
 
     Args:
         model: the mapped class.
-        name: by which REST and `roles.json` know it; its own by default.
+        known: the classes of its datastore; what leads to any other is nobody's but its own.
     """
 
-    def __init__(self, model: type[Any], name: str = "") -> None:
+    def __init__(self, model: type[Any], known: Collection[type[Any]]) -> None:
         self.model = model
-        self.name = name or model.__name__
+        self.name = model.__name__
+        self._known = known
         self.resource = Resource("dataclass", self.name)
 
     @property
@@ -76,7 +77,7 @@ class DataClass:
         """All attributes that have a public name, in the order of the class."""
         found: dict[str, Attribute] = {}
         for name, prop in self.mapper.attrs.items():
-            if isinstance(prop, RelationshipProperty):
+            if isinstance(prop, RelationshipProperty) and prop.mapper.class_ in self._known:
                 kind: Kind = "relatedEntities" if prop.uselist else "relatedEntity"
                 self._note(found, name, kind, prop.mapper.class_.__name__)
         for name, attr in self.mapper.column_attrs.items():

@@ -8,16 +8,19 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import sqlalchemy as sa
 
-from onserver.web.bodies import BadBody
-from onserver.web.rest_classes import DataClass
-from onserver.web.rest_filter import BadFilter, require_values
+from onserver.data.classes import DataClass
 
 _KEY: Final = ","
+_LARGEST: Final = 2**63
+
+
+class BadValue(ValueError):
+    """A value that no attribute takes; its text says why."""
 
 
 def converted(dataclass: DataClass, name: str, value: Any) -> Any:
@@ -29,7 +32,7 @@ def converted(dataclass: DataClass, name: str, value: Any) -> Any:
         value: as JSON has it, or a text.
 
     Raises:
-        BadBody: 400, it does not fit.
+        BadValue: it does not fit.
     """
     column = dataclass.mapper.columns[str(column_name(dataclass, name))]
     if value is None:
@@ -45,8 +48,8 @@ def converted(dataclass: DataClass, name: str, value: Any) -> Any:
             return _moment(value, wanted, column.type)
         made = msgspec.convert(value, wanted, strict=False)
         require_values(made)
-    except (msgspec.ValidationError, BadFilter, ValueError, TypeError) as error:
-        raise BadBody(400, f"`{dataclass.name}.{name}` cannot be {str(value)[:40]!r}.") from error
+    except (msgspec.ValidationError, ValueError, TypeError) as error:
+        raise BadValue(f"`{dataclass.name}.{name}` cannot be {str(value)[:40]!r}") from error
     return made
 
 
@@ -74,8 +77,24 @@ def key_of(dataclass: DataClass, text: str) -> tuple[Any, ...] | None:
         return None
     try:
         return tuple(converted(dataclass, name, part) for name, part in zip(dataclass.key, parts, strict=True))
-    except BadBody:
+    except BadValue:
         return None
+
+
+def require_values(value: Any) -> None:
+    """Refuse what no database compares: structures, numbers beyond 64 bits, texts with a zero byte.
+
+    Raises:
+        BadValue: it is one of these.
+    """
+    every = cast("Sequence[Any]", value) if isinstance(value, list) else [value]
+    for one in every:
+        if isinstance(one, dict | list):
+            raise BadValue("a value is a structure")
+        if isinstance(one, int | float) and not abs(one) < _LARGEST:
+            raise BadValue("a number is larger than any")
+        if isinstance(one, str) and "\0" in one:
+            raise BadValue("a text has a zero byte")
 
 
 def told(value: Any) -> Any:

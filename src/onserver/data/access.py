@@ -1,4 +1,4 @@
-"""What the session of a request may do with data, by the permissions of `roles.json` (specification 8.4, 8.5).
+"""What a session of the web may do with data, by the permissions of `roles.json` (specification 8.4, 8.5).
 
 An attribute that may not be read is left out of what is told, and cannot be searched or sorted by: what may not be read
 is not to be guessed either. Everything else that is not allowed is refused.
@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from onserver.data.classes import Attribute, DataClass
 from onserver.errors import PrivilegeDenied
 from onserver.server import Server
 from onserver.session.roles_resources import Action, Resource, Verdict
 from onserver.session.session import Session
-from onserver.web.rest_classes import Attribute, DataClass
 
 
 class Access:
-    """What one request may.
+    """What one request may, as long as its privileges are what they are.
 
     Args:
         server: whose `roles.json` decides.
