@@ -58,6 +58,11 @@ class Engine:
         self.socket = socket
         self.client = redis.Redis(unix_socket_path=str(socket), protocol=2)
 
+    def memory(self) -> int:
+        """Return the bytes that it uses for data."""
+        said: Any = self.client.info("memory")
+        return int(said["used_memory"])
+
     def counts(self) -> Counts:
         """Ask for all counters, in one trip."""
         said: Any = self.client.info("everything")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks import report
 from benchmarks.measures import Figures
+from benchmarks.programs import ROOT
 
 
 def run(out: Path, *words: str) -> dict[str, object]:
@@ -92,3 +95,13 @@ def test_requests_with_sessions_are_compared_with_those_of_the_frameworks(tmp_pa
     assert len(written["rows"]) == 9
     assert all(row["stock"] > 0 and row["ours"] > 0 for row in written["rows"])
     assert [row["judged"] for row in written["rows"]] == [False] * 3 + [True] * 6, "Starlette's has no server to ask"
+
+
+@pytest.mark.long
+def test_a_crowd_of_remote_clients_is_measured() -> None:
+    command = [sys.executable, "-m", "benchmarks.remote_clients", "20", "100"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    figures: dict[str, float] = json.loads(done.stdout)
+    assert figures["clients"] == 20
+    assert 0 < figures["call_p50_ms"] <= figures["call_p95_ms"]

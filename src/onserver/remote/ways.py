@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
@@ -79,7 +80,8 @@ class OverWeb:
     def __init__(self, url: str, verify: Any = True) -> None:
         self.url = url.rstrip("/")
         self._http = load("httpx2", "remote")
-        self._options: dict[str, Any] = {"verify": verify, "trust_env": True, "follow_redirects": False}
+        proof = _trusting(self._http.create_ssl_context) if verify is True else verify
+        self._options: dict[str, Any] = {"verify": proof, "follow_redirects": False}
         self._limits = self._http.Limits(max_connections=None, max_keepalive_connections=20)
         self._clients: dict[int, Any] = {}
         self._in_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
@@ -184,6 +186,12 @@ def _answer(verb: str, response: Any) -> Any:
     if isinstance(error, BrokerUnavailable):
         raise Cut(error.message) from error
     raise error or OnServerError()
+
+
+@cache
+def _trusting(make: Callable[[], Any]) -> Any:
+    """Read the certificates of the system: once in a program, however many clients it has."""
+    return make()
 
 
 def _only_ours(module: str) -> bool:
