@@ -255,6 +255,8 @@ def test_scripts_know_the_words_with_which_saved_keys_begin() -> None:
 
 #: Where commands that write are sent by themselves: of keys that no backup has.
 PLAIN = {
+    "alone/keeper.py",
+    "alone/place.py",
     "backup/load.py",
     "backup/placing.py",
     "backup/replay.py",
@@ -262,6 +264,7 @@ PLAIN = {
     "celery_app/channel.py",
     "cli/reload.py",
     "cluster/member.py",
+    "connections/requests.py",
     "doctor/engine.py",
     "doctor/leftovers.py",
     "process/clients.py",

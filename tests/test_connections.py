@@ -647,6 +647,17 @@ def test_the_leader_ends_what_somebody_has_begun_to_end(here: Here) -> None:
     assert len(told("close")) == 2
 
 
+def test_a_session_whose_time_is_up_before_the_hooks_are_told_is_there_for_them(here: Here) -> None:
+    hooks()
+    client = here.open()
+    connection = here.connect(client)
+    store = here.server.store
+    store.command("HSET", store.key(f"s:{client.session}"), "until", 1)
+    assert here.server.part(Connections).closing(client.session, client.number, connection)
+    wait_for(lambda: here.gone(client))
+    assert told("close") == [(client.session, client.number, connection, 0)]
+
+
 def test_two_who_end_a_session_tell_the_hooks_once(here: Here) -> None:
     hooks()
     client = here.open()

@@ -14,6 +14,7 @@ from onserver.backup.change_log import LogWriter
 from onserver.backup.cut import Cut
 from onserver.backup.load import load
 from onserver.backup.replay import replay
+from onserver.connections.ending import Closer
 from onserver.connections.records import Connections
 from onserver.errors import MaintenanceMode
 from onserver.process.maintenance import begin_maintenance
@@ -193,3 +194,9 @@ def test_the_session_of_a_client_that_was_dropped_since_leaves_nothing(floor: Fl
     load(floor.store, pieces, path="a.onsb", by="root")
     assert floor.server.sessions.find(client.id) is None
     assert floor.orphans() == []
+
+
+def test_an_end_that_is_restored_of_a_session_that_is_not_is_forgotten(floor: Floor) -> None:
+    floor.store.command("ZADD", floor.store.key("closing"), 1, "F" * 32)
+    Closer(floor.server, floor.store, print).work()
+    assert floor.server.part(Connections).ending(10) == []

@@ -46,8 +46,10 @@ def end_links(server: Server, identity: str) -> None:
     """Do what is to be done for each connection of a session that ends."""
     connections = server.part(Connections)
     record = server.sessions.records.read(identity)
-    if record is None or record.state != "closing":
-        server.store.command("ZREM", server.store.key("closing"), identity)  # of a restore: it is over by now
+    if record is None:
+        connections.end(identity, "closed")  # of a restore: it is over by now, and nobody is to look for it any more
+        return
+    if record.state != "closing":
         return
     why = server.store.command("HGET", server.store.key(f"s:{identity}"), "why")
     for link in connections.links(identity):

@@ -7,7 +7,9 @@
 local kept = answered(ARGV[1])
 if kept then return kept end
 local id = ARGV[2]
-if redis.call('HGET', T .. 's:' .. id, 'kind') ~= 'remote' or not there(id) then return 0 end
+local kind = redis.call('HGET', T .. 's:' .. id, 'kind')
+if not kind then redis.call('ZREM', T .. 'closing', id) end
+if kind ~= 'remote' then return 0 end
 begin_end(id, ARGV[3], ARGV[4])
 emptied()
 return answer(ARGV[1], 1)
