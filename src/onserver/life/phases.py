@@ -75,6 +75,11 @@ class Phases:
         return self.now in ("starting", "running")
 
     @property
+    def is_gone(self) -> bool:
+        """Whether it has gone, by whatever was just done."""
+        return self.now == "gone"
+
+    @property
     def waits(self) -> bool:
         """Whether it waits for remote clients to leave, and is to look again soon."""
         return self.now == "stopping" and not self._guests.left

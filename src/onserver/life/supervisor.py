@@ -137,7 +137,7 @@ class Supervisor:
                 return
             if monotonic() >= self._next_beat:
                 self._beat()
-            if self._phases.now == "gone":  # the start has failed: nothing is said after its traceback
+            if self._phases.is_gone:  # the start has failed: nothing is said after its traceback
                 return
             if self._phases.now == "draining" and monotonic() >= self._phases.deadline:
                 self._phases.look = True
