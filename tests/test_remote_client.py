@@ -31,8 +31,10 @@ from onserver.remote import Client, ClientSession, Message
 from onserver.remote_settings import RemoteSettings
 from onserver.settings import MemberSettings, Settings, SigningSettings
 from onserver.testing import wait_for
+from onserver.web import Gateway
 from tests.gateway_served import Wire, served
-from tests.inline_worker import KEY, working
+from tests.inline_worker import KEY, make_server, working
+from tests.web_project import browser as asked_in_place
 from tests.web_project import make_project
 
 calls: list[Any] = []
@@ -430,6 +432,16 @@ def browser(here: Here) -> Iterator[httpx.Client]:
 def ask(browser: httpx.Client, verb: str, body: bytes, secret: str = "", kind: str = CONTENT) -> int:
     headers = {"Content-Type": kind, "Authorization": f"Bearer {secret}"}
     return browser.post(f"/remote/{verb}", content=body, headers=headers).status_code
+
+
+async def test_a_gateway_takes_no_clients_where_nobody_has_said_so(here: Here) -> None:
+    with here.server.as_current():
+        closed = make_server("closed", here.server.settings.redis)
+    with closed:
+        async with asked_in_place(Gateway(closed)) as browser:
+            answer = await browser.post("/remote/facts", content=b"\x80", headers={"Content-Type": CONTENT})
+            assert answer.status_code == 404
+            assert answer.headers["content-type"] != CONTENT
 
 
 def test_the_gateway_lets_in_who_knows_the_secret_and_nobody_else(here: Here, browser: httpx.Client) -> None:

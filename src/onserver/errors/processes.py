@@ -105,7 +105,8 @@ class ProcedureFailed(ProcessError):
     @property
     def message(self) -> str:
         said = f": {self.remote_message}" if self.remote_message else ""
-        return f"#{self.number} `{self.procedure}` raised {self.remote_type}{said}"
+        number = f"#{self.number} " if self.number else ""
+        return f"{number}`{self.procedure}` raised {self.remote_type}{said}"
 
     def __str__(self) -> str:
         trace = self.remote_traceback.rstrip()
