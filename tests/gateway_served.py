@@ -88,6 +88,8 @@ class Wire:
                 _end(client)
                 continue
             server = socket.create_connection(self._to)
+            for one in (client, server):  # what comes is passed on at once
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             with self._lock:
                 self._open += [client, server]
             lost = threading.Event()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,8 +19,10 @@ from onserver.testing import wait_for
 from onserver.testing.cluster import Cluster, open_cluster
 from onserver.testing.programs import WorkerProgram
 from tests.gateway_served import Wire
+from tests.remote_billing import BILLING
 
 TASKS = """
+import os, time
 from onserver import on_server_close_connection, on_server_open_connection, procedure, process, server_method, session
 from onserver.testing.ledger import note
 
@@ -53,6 +56,13 @@ def slow(word):
     return word
 
 @server_method
+def tally(n):
+    note("begun", n, process().number, process().deliveries, os.getpid())
+    time.sleep(0.01)
+    note("ended", n, process().number, process().deliveries)
+    return n
+
+@server_method
 def broken():
     raise Broken("no", 7)
 
@@ -71,7 +81,7 @@ def of_server(word):
 CLIENT = """
 import json, sys
 from onserver import remote, session
-from tasks.jobs import Broken, broken, keep, kept, slow, whose
+from tasks.jobs import Broken, broken, keep, kept, slow, tally, whose
 
 url, *words = sys.argv[1:]
 
@@ -118,6 +128,8 @@ def here(onserver_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     tasks = f"GATE = {str(gate)!r}\n{TASKS}"
     with ExitStack() as opened:
         cluster = opened.enter_context(open_cluster(onserver_redis, folder, tasks=tasks, settings=settings))
+        billing = cluster.project / "tasks" / "billing.py"
+        billing.write_text(f"FILE = {str(folder / 'billing.db')!r}\n{BILLING}")
         command = [sys.executable, "-m", "onserver.cli", "web", "--bind", "127.0.0.1:0"]
         web = WorkerProgram("web", command, cluster.environment(), folder / "web.log", cluster.project)
         opened.callback(web.end)
@@ -219,3 +231,50 @@ with remote.connect(url) as client:
         assert next_line(program) == "remote"
         assert program.wait(30) == 0
     assert len([line for line in ledger.of("in") if "cut" in line]) == 1
+
+
+def test_whatever_breaks_each_call_runs_once_and_in_order(here: Here) -> None:
+    """A client sends on and on; its wire is cut three times, and an executor is killed. The verdict is the ledger's."""
+    calls = 40
+    text = f"""
+with remote.connect(url) as client:
+    pending = [client.submit(tally, n) for n in range({calls})]
+    say([one.result(60) for one in pending])
+"""
+    ledger = here.cluster.ledger
+    with here.program(text, here.wire.url) as program:
+        for at in (8, 16, 24):
+            wait_for(lambda: len(ledger.of("ended")) >= at, 60)  # noqa: B023
+            here.wire.cut()
+            if at == 16:
+                os.kill(int(ledger.of("begun")[-1][4]), signal.SIGKILL)
+            here.wire.mend()
+        assert next_line(program) == list(range(calls))
+        assert program.wait(30) == 0
+    assert [int(line[1]) for line in ledger.of("ended")] == list(range(calls))
+    begun = [(int(line[1]), int(line[3])) for line in ledger.of("begun")]
+    assert begun == sorted(set(begun))  # what has begun again was cut off by its worker's death
+    assert len({line[2] for line in ledger.of("begun")}) == 1  # one twin, through all of it
+    assert len(begun) <= calls + 1
+
+
+@pytest.mark.parametrize("side", ["side", "none"])
+def test_data_is_worked_with_on_the_server_in_the_session_of_the_client(here: Here, side: str) -> None:
+    text = """
+from tasks.billing import Invoice, seen
+with remote.connect(url, client_session=words[0] == "side") as client:
+    made = Invoice.add(12)
+    say([whose()[:2], made.saved_in, made.on_server(), made.on_client()])
+    say(client.execute_on_server("billing.bill", 5).result(30))
+"""
+    with here.program(text, here.url, side) as program:
+        mine, saved_in, on_server, on_client = next_line(program)
+        assert mine[0] == "remote"
+        assert saved_in == " ".join(mine)  # row 12: a trigger
+        assert on_server == [12, mine]  # row 13
+        assert on_client == [12, mine if side == "side" else None]  # row 14, as 18 and 17
+        saved_in, (total, of_server) = next_line(program)
+        assert of_server[0] == "storedProcedure"  # row 20
+        assert saved_in == " ".join(of_server)  # row 28
+        assert total == 5
+        assert program.wait(30) == 0
