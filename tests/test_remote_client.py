@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -315,6 +316,19 @@ def test_what_a_process_returns_is_for_who_has_started_it(here: Here) -> None:
         strange: remote.RemoteProcess[Any] = remote.RemoteProcess(two.main._trips, started.number, "", lambda _: True)
         with pytest.raises(LookupError):
             strange.result(0)
+
+
+def test_client_and_server_in_one_program_without_workers(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "onserver.toml").write_text('name = "alone"\n')
+    with here.server.as_current(), Server.standalone(tmp_path) as server:
+        one, two = remote.connect(server), remote.connect(server, client_session=True)
+        with one:
+            fill([1])
+            assert whose()[:1] + whose()[2:3] == ["remote", [1]]
+        assert two.call(whose)[2] is None
+        assert two.execute_on_server("shop.stock", 2).result(20) == "standalone"
+    assert (one.ended, two.ended) == ("closed", "closed")  # a server that is closed has no clients
 
 
 def test_a_refused_connection_has_no_client(here: Here) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -42,7 +43,7 @@ class Client:
 
     Args:
         trips: to the server, with its session.
-        opened: what the server said when the session was opened.
+        opened: what the server said of the session.
         side: whether `session()` in this program is the object of the client's side.
         timeout: seconds for which a call is waited for; None as long as it takes.
         allowed: whose exceptions may be made here.
@@ -82,10 +83,7 @@ class Client:
         return self._main
 
     def process(self, name: str = "") -> ConnectionProcess:
-        """Return another connection process, which gets a twin of its own with its first call.
-
-        Args:
-            name: for people, at most 200 characters.
+        """Return another connection process, which gets a twin of its own with its first call; its name is for people.
 
         4D: `New process` on a remote 4D.
         """
@@ -289,6 +287,7 @@ class Client:
 
 #: Those that are to be closed when the program ends.
 _open: Final[WeakSet[Client]] = WeakSet()
+os.register_at_fork(after_in_child=_open.clear)  # they are the parent's, who ends them
 
 
 @atexit.register

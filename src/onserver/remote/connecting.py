@@ -114,6 +114,8 @@ def _connecting(where: str | Server, options: Options) -> Steps[Client]:
         yield from trips.ask(Close(), patience=0.0)
         raise
     connected(client.main.afar)
+    if isinstance(where, Server):
+        where.before_close(client.close)
     return client
 
 

@@ -30,6 +30,9 @@ ANSWERS: Final[Mapping[str, Any]] = MappingProxyType(
 )  # fmt: skip
 #: Longer than a wish waits for its answer, in seconds: then the connection is held for broken.
 _SPARE_SECONDS: Final = 15.0
+#: Farewells, for which nobody who leaves waits for long.
+_BRIEF: Final = frozenset({"close", "disconnect", "sleep"})
+_BRIEF_SECONDS: Final = 5.0
 #: What a server in front says while the gateway is away.
 _AWAY: Final = frozenset({502, 503, 504})
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -135,7 +138,8 @@ class OverWeb:
             {"Authorization": f"Bearer {session}"} if session else {}
         )
         waits = getattr(wish, "seconds", 0.0) if verb != "token" else 0.0
-        timeout = self._http.Timeout(waits + _SPARE_SECONDS, connect=_SPARE_SECONDS, pool=None)
+        spare = _BRIEF_SECONDS if verb in _BRIEF else _SPARE_SECONDS
+        timeout = self._http.Timeout(waits + spare, connect=spare, pool=None)
         url = f"{self.url}/remote/{verb}"
         return verb, {"url": url, "content": _encode(wish), "headers": headers, "timeout": timeout}
 
