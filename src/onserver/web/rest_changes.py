@@ -8,7 +8,7 @@ the way to the database (`onserver.data.watching`), as for all code of the web.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from sqlalchemy.orm import Session
@@ -54,7 +54,7 @@ class Changing:
             BadBody: 400, something of it cannot be; 404, there is no such entity; 409, somebody else has changed it.
             PrivilegeDenied: ONS-4103.
         """
-        wishes = cast("list[Any]", sent if isinstance(sent, list) else [sent])
+        wishes = cast("Sequence[Any]", sent) if isinstance(sent, list) else [sent]
         if len(wishes) > MOST:
             raise BadBody(400, f"More than {MOST:,} entities come at once.")
         saved: list[Any] = []
