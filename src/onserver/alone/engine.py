@@ -23,6 +23,8 @@ from onserver.server import Server
 
 #: Seconds that threads get to end, once nothing runs in them or what runs was interrupted.
 ENDS: Final = 10.0
+#: How soon what was handed over and not heard of yet is looked for again, in seconds.
+_LOOK_SECONDS: Final = 0.02
 
 
 class Engine:
@@ -88,8 +90,7 @@ class Engine:
             grace_seconds: how long to wait for what runs and what has been started here; what has not ended then is
                 interrupted, and runs again when somebody comes.
         """
-        with self._changed:
-            self._changed.wait_for(lambda: all(seat.idle for seat in self._seats), grace_seconds)
+        self._await_rest(grace_seconds)
         self.stopping.set()
         stuck = self._end_seats()
         if self._keeper is not None:
@@ -101,6 +102,17 @@ class Engine:
         epochs.drained(self.member)
         self.member.leave(hooks_run=last)
         return stuck
+
+    def _await_rest(self, seconds: float) -> None:
+        """Wait until nothing runs here, and nothing is on its way: who waits for work may just have been given some."""
+        until, store = monotonic() + seconds, self.server.store
+        while (left := until - monotonic()) > 0:
+            with self._changed:
+                rests = self._changed.wait_for(lambda: all(seat.idle for seat in self._seats), left)
+            if rests and not any(store.pipeline([("LLEN", store.key(f"held:{at.holder}")) for at in self.places])):
+                return
+            with self._changed:
+                self._changed.wait(min(left, _LOOK_SECONDS))
 
     def _end_seats(self) -> str:
         for seat in self._seats:
@@ -123,9 +135,10 @@ class Engine:
         """This member was declared dead; become another. What ran is given to whoever comes, also to this program."""
         with self._lock:
             if self.member is fenced:
-                for place in self.places:
-                    place.retired = True
+                dead = tuple(self.places)
                 self._join()
+                for place in dead:
+                    place.die()
 
     # -- places
 

@@ -121,6 +121,12 @@ class Place:
         store = self._server.store
         store.command("RPUSH", store.key(f"x:{self.holder}"), *["wake"] * (WIDTH + 1))
 
+    def die(self) -> None:
+        """Its member was declared dead: nothing is handed over here any more, and whoever waits for that looks up."""
+        self.retired = True
+        key = self._server.store.key(f"x:{self.holder}")
+        self._server.store.pipeline([("RPUSH", key, "wake"), ("PEXPIRE", key, int(1000 * _LATE_SECONDS))])
+
     # -- running
 
     def run(self, claim: Claim, performing: Performing | None = None) -> list[Settlement]:
