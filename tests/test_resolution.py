@@ -46,7 +46,7 @@ ELSEWHERE: Final[Mapping[int, str]] = {
     **dict.fromkeys((1, 2, 3, 4, 5, 6, 7, 10, 26), "the tests of the gateway and of REST"),
     8: "nowhere: there is no SOAP, see docs/why.md",
     **dict.fromkeys((11, 12, 13, 14, 15, 16, 18), "test_remote_programs.py, which has rows 17, 20 and 28 as well"),
-    **dict.fromkeys((24, 25), "test_session_standalone.py"),
+    **dict.fromkeys((24, 25), "test_session_standalone.py, and test_standalone.py, which has row 26 as well"),
 }
 HERE: Final = {9, 17, 19, 20, 21, 22, 23, 27, 28}
 
