@@ -59,13 +59,13 @@ from tests.inline_worker import make_server, working
 seen: list[Any] = []
 
 
-@server_method(name="connections.who")
+@server_method(name="connections.who_calls")
 def who(word: str = "") -> list[str]:
     """Tell in which session this runs, and who asks."""
     return [session().id, session().info.type, caller().user, caller().kind, word]
 
 
-@server_method(name="connections.count")
+@server_method(name="connections.calls_so_far")
 def count() -> int:
     """Count the calls of a twin in a variable of it."""
     variables = process().variables
@@ -73,12 +73,12 @@ def count() -> int:
     return int(variables["calls"])
 
 
-@server_method(name="connections.guarded", requires="invoices.read")
+@server_method(name="connections.for_readers", requires="invoices.read")
 def guarded() -> str:
     return "read"
 
 
-@procedure(name="connections.job")
+@procedure(name="connections.job_of_a_client")
 def job(word: str) -> str:
     return f"{word} in {session().info.type} for {caller().user}"
 
@@ -221,7 +221,7 @@ def test_new_connections_are_rejected_and_those_that_are_there_go_on(here: Here)
         here.open()
     with pytest.raises(ConnectionsRejected):
         here.connect(client)
-    assert here.call(client, connection, "who", "x")[4] == "x"
+    assert here.call(client, connection, "who_calls", "x")[4] == "x"
     assert reject_new_connections(False)
     assert here.connect(client) > connection
 
@@ -233,8 +233,8 @@ def test_in_maintenance_no_client_gets_in_and_none_is_served(here: Here) -> None
     for asks in (
         here.open,
         lambda: here.connect(client),
-        lambda: here.desk.call(client.session, connection, new_id(), "who", body_of()),
-        lambda: here.desk.start(client.session, new_id(), "connections.job", body_of("a")),
+        lambda: here.desk.call(client.session, connection, new_id(), "who_calls", body_of()),
+        lambda: here.desk.start(client.session, new_id(), "connections.job_of_a_client", body_of("a")),
     ):
         with pytest.raises(MaintenanceMode, match="month-end close"):
             asks()
@@ -254,7 +254,7 @@ def test_both_hooks_see_the_session_of_the_client_and_get_the_same_pair(here: He
     here.desk.disconnect(client.session, second)
     wait_for(lambda: len(told("close")) == 1)
     assert told("close") == [(client.session, client.number, second, 0)]
-    assert here.call(client, first, "who")[0] == client.session
+    assert here.call(client, first, "who_calls")[0] == client.session
     here.desk.end(client.session)
     wait_for(lambda: here.gone(client))
     assert told("close")[1:] == [(client.session, client.number, first, 0)]
@@ -300,7 +300,7 @@ def test_a_later_refusal_leaves_the_session_and_its_other_connections(here: Here
     connection = here.connect(client)
     with pytest.raises(ConnectionVetoed):
         here.connect(client)
-    assert here.call(client, connection, "who")[0] == client.session
+    assert here.call(client, connection, "who_calls")[0] == client.session
     here.desk.end(client.session)
     wait_for(lambda: here.gone(client))
     assert [facts[2] for facts in told("close")] == [connection]
@@ -348,34 +348,42 @@ def test_a_connection_that_ends_while_the_hooks_are_asked_is_told_to_them(here: 
 
 def test_a_call_runs_in_the_session_of_its_client(here: Here) -> None:
     ann, bob = here.open("ann"), here.open("bob")
-    assert here.call(ann, here.connect(ann), "connections.who", "a") == [ann.session, "remote", "ann", "remote", "a"]
-    assert here.call(bob, here.connect(bob), "who", "b") == [bob.session, "remote", "bob", "remote", "b"]
+    assert here.call(ann, here.connect(ann), "connections.who_calls", "a") == [
+        ann.session,
+        "remote",
+        "ann",
+        "remote",
+        "a",
+    ]
+    assert here.call(bob, here.connect(bob), "who_calls", "b") == [bob.session, "remote", "bob", "remote", "b"]
 
 
 def test_each_connection_has_its_own_variables(here: Here) -> None:
     client = here.open()
     first, second = here.connect(client), here.connect(client)
-    assert [here.call(client, one, "count") for one in (first, first, second, first)] == [1, 2, 1, 3]
+    assert [here.call(client, one, "calls_so_far") for one in (first, first, second, first)] == [1, 2, 1, 3]
 
 
 def test_what_may_not_be_called_is_not(here: Here) -> None:
     client = here.open()
     connection = here.connect(client)
     for name, error in (
-        ("connections.job", ProcedureNotFound),
+        ("connections.job_of_a_client", ProcedureNotFound),
         ("onserver.close_connection", ProcedureNotFound),
-        ("guarded", PrivilegeDenied),
-        ("connections.who", BadArguments),
+        ("for_readers", PrivilegeDenied),
+        ("connections.who_calls", BadArguments),
     ):
         with pytest.raises(error):
-            here.desk.call(client.session, connection, new_id(), name, body_of(*([1, 2, 3] if "who" in name else [])))
+            here.desk.call(
+                client.session, connection, new_id(), name, body_of(*([1, 2, 3] if "who_calls" in name else []))
+            )
     with pytest.raises(SessionExpired):
-        here.desk.call("F" * 32, connection, new_id(), "who", body_of())
+        here.desk.call("F" * 32, connection, new_id(), "who_calls", body_of())
     with pytest.raises(SessionExpired):
-        here.desk.call("' or 1", connection, new_id(), "who", body_of())
+        here.desk.call("' or 1", connection, new_id(), "who_calls", body_of())
     other = here.open("bob")
     with pytest.raises(SessionExpired):  # the connection is another client's
-        here.desk.call(other.session, connection, new_id(), "who", body_of())
+        here.desk.call(other.session, connection, new_id(), "who_calls", body_of())
 
 
 def test_a_session_of_the_web_is_no_clients(here: Here) -> None:
@@ -394,8 +402,8 @@ def test_a_session_of_the_web_is_no_clients(here: Here) -> None:
 
 def test_what_a_client_starts_runs_as_a_stored_procedure_and_is_told_to_it_alone(here: Here) -> None:
     client, other, start = here.open(), here.open("bob"), new_id()
-    number = here.desk.start(client.session, start, "job", body_of("a"), {"name": "nightly", "priority": 7})
-    assert here.desk.start(client.session, start, "job", body_of("a")) == number
+    number = here.desk.start(client.session, start, "job_of_a_client", body_of("a"), {"name": "nightly", "priority": 7})
+    assert here.desk.start(client.session, start, "job_of_a_client", body_of("a")) == number
     end = here.desk.process(client.session, number, 20)
     assert end is not None
     assert decode(end.payload) == "a in storedProcedure for ann"
@@ -408,16 +416,16 @@ def test_what_a_client_starts_runs_as_a_stored_procedure_and_is_told_to_it_alone
     with pytest.raises(SessionExpired):
         here.desk.process("", number, 0)
     with pytest.raises(BadArguments, match="cannot be read"):
-        here.desk.start(client.session, new_id(), "job", b"no arguments")
+        here.desk.start(client.session, new_id(), "job_of_a_client", b"no arguments")
     with pytest.raises(BadArguments):
-        here.desk.start(client.session, new_id(), "job", body_of("a"), {"after_commit": "default"})
+        here.desk.start(client.session, new_id(), "job_of_a_client", body_of("a"), {"after_commit": "default"})
     with pytest.raises(ProcedureNotFound):
         here.desk.start(client.session, new_id(), "onserver.close_connection", body_of("a"))
 
 
 async def test_the_end_of_a_process_is_waited_for_on_a_loop(here: Here) -> None:
     client = here.open()
-    number = await asyncio.to_thread(here.desk.start, client.session, new_id(), "job", body_of("a"))
+    number = await asyncio.to_thread(here.desk.start, client.session, new_id(), "job_of_a_client", body_of("a"))
     end = await here.desk.aprocess(client.session, number, 20)
     assert end is not None
     assert end.state == "done"
@@ -478,14 +486,17 @@ def test_clients_run_what_they_are_asked_for_one_behind_the_other(here: Here) ->
     assert not here.desk.register(client.session, "again")
     assert execute_on_client("front@", job, "a") == 1
     ask = new_id()
-    assert [here.desk.ask(other.session, ask, "front desk", "job", body_of("b")) for _ in range(2)] == [1, 1]
+    assert [here.desk.ask(other.session, ask, "front desk", "job_of_a_client", body_of("b")) for _ in range(2)] == [
+        1,
+        1,
+    ]
     assert [(one.name, one.requests) for one in registered_clients()] == [("front desk", 2)]
     first, second = here.desk.wait(client.session, 5)
     assert [(one.kind, one.name, decode(one.body)[0]) for one in (first, second)] == [
-        ("request", "connections.job", ["a"]),
-        ("request", "connections.job", ["b"]),
+        ("request", "connections.job_of_a_client", ["a"]),
+        ("request", "connections.job_of_a_client", ["b"]),
     ]
-    assert kinds(here.desk.wait(client.session, 0, first.number)) == [("request", "connections.job")]
+    assert kinds(here.desk.wait(client.session, 0, first.number)) == [("request", "connections.job_of_a_client")]
     assert here.desk.unregister(client.session)
     assert not here.desk.unregister(client.session)
     assert here.desk.wait(client.session, 0, first.number) == []
@@ -496,7 +507,7 @@ def test_a_forged_request_is_told_to_nobody(here: Here, caplog: pytest.LogCaptur
     client = here.open()
     here.desk.register(client.session, "desk")
     store = here.server.store
-    content = encode(["connections.job", body_of("a"), b"no signature"])
+    content = encode(["connections.job_of_a_client", body_of("a"), b"no signature"])
     assert store.run("ask_clients", store.nonce(), "", store.now_ms(), "desk", content) == 1
     assert here.desk.wait(client.session, 0) == []
     assert "was refused" in caplog.text
@@ -543,14 +554,14 @@ def test_what_counts_is_that_the_client_is_heard_and_not_that_its_session_is_use
 def test_a_session_sleeps_for_48_hours_and_is_there_when_its_client_wakes(here: Here) -> None:
     client = here.open()
     connection = here.connect(client)
-    here.call(client, connection, "count")
+    here.call(client, connection, "calls_so_far")
     here.desk.sleep(client.session)
     assert here.desk.facts(client.session).state == "sleeping"
     here.advance(47 * 3600)
     record = here.desk.facts(client.session)
     assert (record.state, record.unreachable_ms) == ("sleeping", 0)
     assert here.desk.wake(client.session).state == "active"
-    assert here.call(client, connection, "count") == 2  # its twin is as it was
+    assert here.call(client, connection, "calls_so_far") == 2  # its twin is as it was
     here.advance(901)
     here.close_all()
     wait_for(lambda: here.gone(client))
