@@ -13,7 +13,7 @@ import pytest
 from onserver.testing import wait_for
 from onserver.testing.cluster import CELERY_APP, open_cluster
 from onserver.testing.programs import WorkerProgram
-from tests.test_docs import ROOT, blocks
+from tests.pages import ROOT, blocks
 
 pytestmark = [
     pytest.mark.long,

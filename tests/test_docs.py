@@ -40,11 +40,9 @@ from onserver.settings import load as load_settings
 from onserver.testing import wait_for
 from scripts import reference
 from tests.inline_worker import make_server, working
+from tests.pages import PAGES, ROOT, Block, blocks
 from tests.test_errors import EXAMPLES
 
-ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: What goes on until it is told to end, and what it writes when it is there.
 SERVES = {
     "onserver dev": " ready",
@@ -56,25 +54,6 @@ SERVES = {
 #: What is not run here, because it sets up or takes the whole machine: whether it could be is looked at.
 LOOKED_AT = {"make", "pip", "docker", "export"}
 READY = 30.0
-
-
-class Block(NamedTuple):
-    """A block of a page."""
-
-    line: int
-    language: str
-    text: str
-    file: str = ""
-    """The file that it is, where the line above names one."""
-
-
-def blocks(page: Path) -> list[Block]:
-    text = page.read_text(encoding="utf-8")
-    made = []
-    for found in BLOCK.finditer(text):
-        file = re.search(r"`(\S+\.(?:json|html))`:\n+$", text[: found.start()])
-        made.append(Block(text.count("\n", 0, found.start()) + 2, found[1], found[2], file[1] if file else ""))
-    return made
 
 
 def named(path: Path) -> str:
