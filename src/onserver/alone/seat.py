@@ -118,6 +118,8 @@ class Seat(threading.Thread):
             left, self.place = self.place, self._engine.seat_place()
             self._engine.give_up(left)
             return []
+        if self._engine.stopping.is_set():
+            return []  # the step may have taken the wake of a close that had just begun
         self._engine.is_idle(self)
         return self.place.handed_over(link)
 
