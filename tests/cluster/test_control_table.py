@@ -105,17 +105,44 @@ def cases() -> Iterator[Any]:
             )
 
 
+class Places:
+    """The cluster of one place at a time: rows come place by place, and starting workers is what takes time here.
+
+    A parameter of the fixture would not do: beside a parameter of the test, it would be made anew for each row.
+    """
+
+    def __init__(self, redis: str, folders: pytest.TempPathFactory) -> None:
+        self._redis = redis
+        self._folders = folders
+        self._where = ""
+        self._opened = ExitStack()
+
+    def at(self, where: str) -> Cluster:
+        """The cluster there, which is opened when the last row was elsewhere."""
+        if where != self._where:
+            self.close()
+            tasks = ASYNC_TASKS if where == "loop" else TASKS
+            self.cluster = self._opened.enter_context(
+                open_cluster(self._redis, self._folders.mktemp(where), tasks=tasks)
+            )
+            pool = "" if where in ("executor", "loop") else where
+            self.cluster.start(1, pool=pool, executors=1 if where == "solo" else 2)
+            self.cluster.start(1, executors=1, options=("-Q", "mortal"))  # where processes are lost
+            self._where = where
+        return self.cluster
+
+    def close(self) -> None:
+        self._where = ""
+        self._opened.close()
+
+
 @pytest.fixture(scope="module")
-def place(
-    request: pytest.FixtureRequest, onserver_redis: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[str, Cluster]]:
-    where: str = request.param
-    tasks = ASYNC_TASKS if where == "loop" else TASKS
-    with open_cluster(onserver_redis, tmp_path_factory.mktemp(where), tasks=tasks) as cluster:
-        pool = "" if where in ("executor", "loop") else where
-        cluster.start(1, pool=pool, executors=1 if where == "solo" else 2)
-        cluster.start(1, executors=1, options=("-Q", "mortal"))  # where processes are lost
-        yield where, cluster
+def places(onserver_redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    places = Places(onserver_redis, tmp_path_factory)
+    try:
+        yield places
+    finally:
+        places.close()
 
 
 def given(order: str, process: Process[Any]) -> Answer:
@@ -165,9 +192,9 @@ def ended(cluster: Cluster, state: str) -> Process[Any]:
     return process
 
 
-@pytest.mark.parametrize(("place", "row"), list(cases()), indirect=["place"])
-def test_an_order(place: tuple[str, Cluster], row: Row) -> None:
-    where, cluster = place
+@pytest.mark.parametrize(("where", "row"), list(cases()))
+def test_an_order(places: Places, where: str, row: Row) -> None:
+    cluster = places.at(where)
     expected: str = getattr(row, where)
     seconds = {"stubborn": 4.0, "deaf": 2.0 if row.order == "pause" and expected == "done/" else LONG}.get(
         row.doing, 0.5 if row.order == "resume" and expected == "done/" else LONG
@@ -183,5 +210,5 @@ def test_an_order(place: tuple[str, Cluster], row: Row) -> None:
         if not process.state.ended:
             held.close()
             process.resume()
-            process.abort(force=True)
+            process.abort(force=row.doing == "stubborn")  # a killed child takes a prefork pool seconds to replace
             process.wait(timeout=60)
