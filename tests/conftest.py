@@ -1,3 +1,4 @@
+import compileall
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,15 @@ from tests.leftovers import nothing_is_left
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # This run was put into the background: the programs that tests start would inherit that Ctrl-C is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the package once for the hundreds of programs that tests start, also where Python writes no bytecode."""
+    if not hasattr(config, "workerinput"):  # of xdist, which begin after this
+        compileall.compile_dir(SOURCE, quiet=1)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -43,6 +43,14 @@ def nothing_is_left(own: Path) -> Iterator[None]:
     shutil.rmtree(runtime)
 
 
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a program has ended, also where whoever adopted it takes seconds to notice: psutil waits for that."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def programs(own: Path) -> list[str]:
     """The programs whose command or environment names this folder, but for the one that runs the tests."""
     us = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}

@@ -40,6 +40,7 @@ from onserver.settings import load as load_settings
 from onserver.testing import wait_for
 from scripts import reference
 from tests.inline_worker import make_server, working
+from tests.leftovers import has_ended
 from tests.pages import PAGES, ROOT, Block, blocks
 from tests.test_errors import EXAMPLES
 
@@ -147,9 +148,10 @@ class Run:
 
     def serve(self, typed: str, ready: str) -> str:
         log = self.folder / f"served-{len(self.served)}.log"
+        patience = {"ONSERVER_WORKER_GRACE_SECONDS": "2"}  # nobody reads on at the end of a page, whatever runs then
         with log.open("wb") as output:
             program = subprocess.Popen(
-                ["bash", "-c", f"exec env {typed}"], cwd=self.folder, env=self.environment, process_group=0,
+                ["bash", "-c", f"exec env {typed}"], cwd=self.folder, env=self.environment | patience, process_group=0,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
         served = Served(program, log)
@@ -182,7 +184,7 @@ def end_redis(folder: Path) -> None:
     for running in folder.rglob(".onserver/redis/running.json"):
         keeper = psutil.Process(int(re.findall(r"\d+", running.read_text())[0]))
         keeper.terminate()
-        keeper.wait(60)
+        wait_for(lambda: has_ended(keeper), 60, f"{keeper} to end")  # noqa: B023
 
 
 def commands(text: str) -> Iterator[tuple[str, list[str]]]:

@@ -13,6 +13,7 @@ from onserver import Process, execute_many, execute_on_server
 from onserver.testing.cluster import BEAT, LEASE, Cluster
 from tests.cluster.conftest import Open
 from tests.cluster.jobs import overlaps, runs, work
+from tests.leftovers import has_ended
 from tests.measure import at_best
 
 ENDED = {"done", "failed", "lost", "dead"}
@@ -164,7 +165,7 @@ def test_what_a_killed_executor_started_is_ended_with_it(cluster_of: Open) -> No
         cluster.wait_for(lambda: cluster.ledger.count("child") == 2 and cluster.ledger.count("started"))
         children = [psutil.Process(int(words[1])) for words in cluster.ledger.of("child")]
         os.kill(int(cluster.ledger.of("started")[0][3]), signal.SIGKILL)
-        cluster.wait_for(lambda: not any(child.is_running() for child in children))
+        cluster.wait_for(lambda: all(map(has_ended, children)))
         assert process.number
 
 
@@ -175,4 +176,4 @@ def test_what_an_interrupted_run_started_is_ended_with_its_worker(cluster_of: Op
         cluster.wait_for(lambda: cluster.ledger.count("child") == 2 and cluster.ledger.count("started"))
         children = [psutil.Process(int(words[1])) for words in cluster.ledger.of("child")]
         assert not cluster.worker(0).end()
-        cluster.wait_for(lambda: not any(child.is_running() for child in children))
+        cluster.wait_for(lambda: all(map(has_ended, children)))
