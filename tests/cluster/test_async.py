@@ -372,6 +372,7 @@ def test_a_drained_worker_finishes_what_it_runs(cluster_of: Open) -> None:
         assert cluster.worker(0).wait() == 0
         assert [process.result(timeout=0) for process in running] == list(range(5))
         assert {process.record().state for process in running} == {"done"}
+        assert "killed" not in cluster.worker(0).output, "the executor ends by itself, and not when the grace is over"
 
 
 def test_what_outlives_the_grace_time_is_cancelled_and_runs_again_uncounted(cluster_of: Open) -> None:

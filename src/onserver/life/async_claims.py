@@ -114,7 +114,7 @@ class Claims:
             count = 0 if self._idle and not self._resume else min(self._free(), CLAIMS)
             if count or self._settlements:
                 await self._trip(count)
-            elif done():
+            if not self._settlements and done():  # also right after the last was said: nothing rings once more
                 return
 
     # -- the trips
