@@ -42,6 +42,7 @@ from onserver.cluster.sweep import bury_member
 from onserver.errors import BadArguments, DeadlockDetected, NotStandalone, ProcessAborted, ProcessTimeout
 from onserver.process.put import Sender
 from onserver.redis.address import Address
+from onserver.registry import PROCEDURE, keep, kept
 from onserver.testing import wait_for
 from onserver.web import Gateway
 from tests.inline_worker import make_server
@@ -61,6 +62,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture
 def alone(application: Server) -> Iterator[Server]:
     with declaring(), application.as_current():
+        keep({key: one for key, one in kept().items() if key[0] == PROCEDURE})  # not the hooks of other files
         yield application
 
 

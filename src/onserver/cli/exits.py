@@ -29,6 +29,7 @@ INTERRUPTED: Final = 130
 _STATUS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.ProcedureNotFound, NOT_FOUND),
     (errors.ProcessNotFound, NOT_FOUND),
+    (errors.CallNotFound, NOT_FOUND),
     (errors.ScheduleNotFound, NOT_FOUND),
     (errors.HookNotFound, NOT_FOUND),
     (errors.RoleNotFound, NOT_FOUND),
