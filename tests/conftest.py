@@ -35,7 +35,7 @@ def leaves_nothing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
     """A real Redis for the tests that only need one; whoever stops or kills one makes one of its own."""
-    with Embedded(tmp_path_factory.mktemp("embedded"), appendfsync="always", linger_seconds=0) as embedded:
+    with Embedded(tmp_path_factory.mktemp("embedded"), appendfsync="everysec", linger_seconds=0) as embedded:
         embedded.start()
         yield embedded
 

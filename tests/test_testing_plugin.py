@@ -173,6 +173,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A new project, whose pytest runs as a program of its own: `tasks` is another one in each."""
     write_project("shop", pytester.path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "")  # what pytest makes of plug-ins' modules takes it seconds
     pytester.makeini(
         "[pytest]\naddopts = -p no:valkey\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
     )

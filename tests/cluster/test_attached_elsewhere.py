@@ -178,17 +178,17 @@ def test_a_process_that_is_paused_before_it_came_waits_until_it_is_resumed(clust
 
 def test_a_process_that_runs_is_paused_at_its_next_checkpoint(cluster: Cluster) -> None:
     cluster.start(1, pool="threads", application="proj", executors=2)
-    process = process_of(cluster, ask(cluster, "print(json.dumps(steps.delay(150).id))"))
+    process = process_of(cluster, ask(cluster, "print(json.dumps(steps.delay(80).id))"))
     cluster.wait_for(lambda: cluster.ledger.count("step", process.number) > 2)
     assert process.pause().level == "asked"
     cluster.wait_for(lambda: process.state == "paused", 60)
     done = cluster.ledger.count("step", process.number)
     assert ask(cluster, "print(json.dumps(count.delay('other').get(timeout=60)))") == "other"
-    assert cluster.ledger.count("step", process.number) == done < 150
+    assert cluster.ledger.count("step", process.number) == done < 80
     process.resume()
-    assert process.result(timeout=60) == 150
+    assert process.result(timeout=60) == 80
     steps = [int(words[2]) for words in cluster.ledger.of("step")]
-    assert steps == list(range(150))
+    assert steps == list(range(80))
 
 
 @pytest.mark.parametrize("gate", ["queue", "procedure", "all"])
