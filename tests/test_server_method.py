@@ -1,10 +1,11 @@
 """A server method is called like any function, and runs in the session of whoever calls it from outside."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from onserver import caller, execute_on_server, server_method, session
+from onserver import caller, execute_on_server, procedure, server_method, session
 from onserver.errors import BadDeclaration, PrivilegeDenied
 from onserver.process.put import Sender
 from onserver.process.server_method import AsyncServerMethod, ServerMethod
@@ -86,6 +87,22 @@ def test_what_it_is_told_to_other_programs_says_that_it_is_published() -> None:
 def test_what_cannot_be_kept_is_refused(options: dict[str, object], problem: str) -> None:
     with pytest.raises(BadDeclaration, match=problem.replace("*", r"\*")):
         server_method(**options)(test_it_is_called_in_place)  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("options", [{"name": "onserver.x"}, {"name": "x", "aliases": ["onserver.x"]}])
+@pytest.mark.parametrize("decorator", [server_method, procedure])
+def test_the_names_of_the_framework_are_its_own(decorator: Any, options: dict[str, object]) -> None:
+    with pytest.raises(BadDeclaration, match=r"`onserver\.x` begins with `onserver\.`"):
+        decorator(**options)(test_it_is_called_in_place)
+
+
+@pytest.mark.parametrize("decorator", [server_method, procedure])
+def test_called_with_the_function_it_keeps_the_options(decorator: Any) -> None:
+    with declaring():
+        made = decorator(test_it_is_called_in_place, name="called.directly", priority=7)
+        assert (made.name, made.order.priority) == ("called.directly", 7)
+        with pytest.raises(BadDeclaration, match="has no option `colour`"):
+            decorator(test_it_is_called_in_place, colour="red")
 
 
 def test_a_generator_is_no_server_method() -> None:

@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from onserver import Backup, BackupResult, Connection, Process, SystemEvent, execute_on_server
+from onserver import Backup, BackupResult, Connection, Process, SystemEvent, execute_on_server, system_event
 from onserver.errors import HookFailed, ProcedureFailed
 from onserver.life.hook_arguments import HookArgument
 from onserver.life.hook_records import HookRecord, read_runs
 from onserver.life.side_runs import start_side
 from onserver.process.record import State
+from onserver.session.context import serving
 from onserver.testing.cluster import Cluster, open_cluster
 from tests.cluster.conftest import Open
 from tests.cluster.hooks_project import TASKS
@@ -229,6 +231,81 @@ def test_a_hook_of_the_start_or_the_end(cluster_of: Open, kind: str, how: str) -
     assert cluster.ledger.count("ran", kind) == len(found)
     if fails:
         assert "ONS-5301" in workers[0].output
+
+
+WHO = """
+from onserver import (
+    caller, on_backup_shutdown, on_backup_startup, on_server_shutdown, on_server_startup, on_system_event, procedure,
+)
+from onserver.testing.ledger import note
+
+
+def noted(word):
+    who = caller()
+    note(word, who.user, who.kind, who.is_server, who.session, who.os_user, who.has_privilege("nobody.has.it"))
+
+
+@procedure
+def started_by(word):
+    noted("process of " + word)
+
+
+@on_server_startup
+def startup():
+    noted("startup")
+    started_by.start("startup")
+
+
+@on_server_shutdown
+def shutdown():
+    noted("shutdown")
+
+
+@on_server_shutdown(when="drained")
+def drained():
+    noted("drained")
+
+
+@on_backup_startup
+def guard(backup):
+    noted("backup " + backup.label)
+
+
+@on_backup_shutdown
+def after(result):
+    noted("after backup")
+
+
+@on_system_event
+def heard(event):
+    if event.name == "told":
+        noted("here")
+        started_by.start("event")
+
+
+@on_system_event(run_on="once")
+def heard_once(event):
+    if event.name == "told":
+        noted("once")
+"""
+
+
+def test_the_server_or_its_operator_asks_in_a_hook(cluster_of: Open) -> None:
+    """Not whoever is served when it happens: a hook looks at no privileges of theirs."""
+    cluster = cluster_of(1, tasks=WHO, settings={"backup.verify": "false"})
+    ann = cluster.server.sessions.open("web", user="ann")
+    with cluster.as_current():
+        cluster.backup(label="mine")
+        with serving(ann):
+            system_event("told")
+        for word in ("once", "process of event", "process of startup"):
+            cluster.wait_for(lambda word=word: cluster.ledger.count(word))  # type: ignore[misc]
+    cluster.worker(0).signal(signal.SIGTERM)
+    assert cluster.worker(0).wait() == 0
+    found = {words[0]: words[1:] for words in cluster.ledger}
+    hooks = ("startup", "shutdown", "drained", "backup mine", "after backup", "here", "once")
+    who = ["server", "server", "True", "", psutil.Process().username(), "True"]
+    assert found == dict.fromkeys((*hooks, "process of startup", "process of event"), who)
 
 
 def test_the_error_of_a_failed_hook_reaches_whoever_asks(running: Cluster) -> None:

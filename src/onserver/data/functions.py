@@ -113,7 +113,7 @@ def data_function(function: Callable[..., Any] | None = None, /, **options: Any)
 
     4D: a function of a data model class (specification 5.2), `exposed` where it is published.
     """
-    return functools.partial(_Declared, options=options) if function is None else _Declared(function, {})
+    return functools.partial(_Declared, options=options) if function is None else _Declared(function, options)
 
 
 def local(function: F) -> F:

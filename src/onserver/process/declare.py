@@ -119,7 +119,7 @@ def procedure(function: Callable[..., Any] | None = None, /, **options: Any) -> 
 
     4D: a method that is started by *Execute on server*.
     """
-    return partial(_declared, options=options) if function is None else _declared(function, {})
+    return partial(_declared, options=options) if function is None else _declared(function, options)
 
 
 def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Procedure[..., Any]:
@@ -131,10 +131,22 @@ def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Proce
         made = AsyncProcedure(function, rules=rules, **rest)
     else:
         made = Procedure(function, rules=rules, **rest)
-    if made.name.startswith(_OURS) and not made.function.__module__.startswith(_OURS):
-        raise BadDeclaration(made.name, f"begins with `{_OURS}`, as the framework's own do", "Give it another name.")
+    require_free_name(made)
     declare(PROCEDURE, made)
     return made
+
+
+def require_free_name(made: Procedure[..., Any]) -> None:
+    """Refuse a name, or an earlier one, that is kept for the framework's own procedures, to whoever is not of it.
+
+    Raises:
+        BadDeclaration: ONS-1009.
+    """
+    if made.function.__module__.startswith(_OURS):
+        return
+    for name in (made.name, *made.aliases):
+        if name.startswith(_OURS):
+            raise BadDeclaration(name, f"begins with `{_OURS}`, as the framework's own do", "Give it another name.")
 
 
 def require_declarable(function: Callable[..., Any], options: Mapping[str, Any], names: Sequence[str]) -> None:

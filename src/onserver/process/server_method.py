@@ -21,7 +21,7 @@ from typing import Any, Final, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, 
 
 from onserver.process.afar import far
 from onserver.process.authority import require_in_place
-from onserver.process.declare import require_declarable
+from onserver.process.declare import require_declarable, require_free_name
 from onserver.process.in_session import IN_CALLERS_SESSION
 from onserver.process.procedure import AsyncProcedure, Procedure
 from onserver.process.put import Order
@@ -175,7 +175,7 @@ def server_method(function: Callable[..., Any] | None = None, /, **options: Any)
 
     4D: a method with the attributes *Execute on server* and, published, *Available through 4D tags and URLs*.
     """
-    return functools.partial(_declared, options=options) if function is None else _declared(function, {})
+    return functools.partial(_declared, options=options) if function is None else _declared(function, options)
 
 
 def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> ServerMethod[..., Any]:
@@ -185,5 +185,6 @@ def _declared(function: Callable[..., Any], options: Mapping[str, Any]) -> Serve
         made = cast("ServerMethod[..., Any]", AsyncServerMethod(function, **options))
     else:
         made = cast("ServerMethod[..., Any]", ServerMethod(function, **options))
+    require_free_name(made)
     declare(PROCEDURE, made)
     return made

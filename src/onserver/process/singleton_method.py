@@ -96,7 +96,7 @@ def published(function: Callable[..., Any] | None = None, /, **options: Any) -> 
 
     4D: `exposed` before a function of a singleton.
     """
-    return functools.partial(_Published, options=options) if function is None else _Published(function, {})
+    return functools.partial(_Published, options=options) if function is None else _Published(function, options)
 
 
 class _Published:
