@@ -58,11 +58,12 @@ class DataClass:
     Args:
         model: the mapped class.
         known: the classes of its datastore; what leads to any other is nobody's but its own.
+        name: what those outside call it; by default its own.
     """
 
-    def __init__(self, model: type[Any], known: Collection[type[Any]]) -> None:
+    def __init__(self, model: type[Any], known: Collection[type[Any]], name: str = "") -> None:
         self.model = model
-        self.name = model.__name__
+        self.name = name or model.__name__
         self._known = known
         self.resource = Resource("dataclass", self.name)
 

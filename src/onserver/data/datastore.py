@@ -48,6 +48,7 @@ class Datastore:
         self.function: Callable[..., Any] = function
         self.name = name_below_tasks(function)
         self._classes = {model: DataClass(model, models) for model in models}
+        self._guarding = dict(self._classes)
         self._engines: dict[int, sa.Engine] = {}
         self._making = threading.Lock()
 
@@ -73,6 +74,20 @@ class Datastore:
     def of(self, model: type[Any]) -> DataClass:
         """Answer the class of data of a mapped class."""
         return self._classes[model]
+
+    def guarding(self, model: type[Any]) -> DataClass | None:
+        """Answer the class of data whose permissions hold for a mapped class: its own, or that of its nearest base.
+
+        Args:
+            model: the mapped class; one that is derived has the name of that base, and its own attributes besides.
+        """
+        found = self._guarding.get(model)
+        if found is None:
+            base = next((one for one in model.__mro__ if one in self._classes), None)
+            if base is None:
+                return None
+            found = self._guarding[model] = DataClass(model, tuple(self._classes), base.__name__)
+        return found
 
     @contextmanager
     def session(self) -> Generator[Session]:

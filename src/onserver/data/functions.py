@@ -36,13 +36,15 @@ from onserver.data.classes import DataClass
 from onserver.data.copies import copied, entities_of, entity_of, key_values, revived, sent, taken
 from onserver.data.datastore import Datastore, Datastores
 from onserver.data.values import key_text
-from onserver.data.watching import dataclass_of
+from onserver.data.watching import dataclass_of, shown
 from onserver.errors import BadDeclaration
 from onserver.process.afar import far
 from onserver.process.declare import require_declarable
 from onserver.process.server_method import ServerMethod, in_place
 from onserver.registry import PROCEDURE, declare
 from onserver.server import Server
+from onserver.session.context import in_web
+from onserver.session.roles_resources import Resource
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -179,7 +181,9 @@ class _Run:
         def called(this: Any, *args: Any, **kwargs: Any) -> Any:
             there = far()
             if there is None:
-                with in_place(method), self._session(this if on == "entity" else None):
+                those = [this] if on == "entity" else args[0] if on == "selection" and args else ()
+                session = self._session(this if on == "entity" else None)
+                with shown(_promoted(method, those), in_place(method)), session:
                     return function(this, *args, **kwargs)
             known = _Known(self._owner)
             given = [sent(one, known.of) for one in args]
@@ -255,6 +259,13 @@ def data_methods(server: Server) -> Mapping[tuple[str, str], DataMethod[..., Any
     """Answer the published functions of classes of data, by class and name."""
     found = [cast("DataMethod[..., Any]", one) for one in server.registry.all() if isinstance(one, DataMethod)]
     return {(one.dataclass, one.function_name): one for one in found if one.exposed}
+
+
+def _promoted(method: DataMethod[..., Any], entities: Sequence[Any]) -> Sequence[Any]:
+    """Answer the entities of which a function may read more than its caller: those it is given, if it is promoted."""
+    if not entities or not in_web():
+        return ()
+    return entities if Server.current().require_roles().promotes(Resource("method", method.name)) else ()
 
 
 def _store_of(owner: type[Any]) -> Datastore:

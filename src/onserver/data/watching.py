@@ -5,20 +5,22 @@
     UPDATE, DELETE    as statements: permissions of the class are asked for, and no trigger runs
 
 Permissions are asked for where code of the web does it (specification 8.5), and for classes of a datastore. What a
-trigger changes in turn, the data model asks for, and nobody else: no permission is looked at.
+trigger changes in turn, the data model asks for, and nobody else: no permission is looked at, and nothing is hidden.
+Entities of a class that is derived from one of a datastore, and is not named there, are guarded as those of its base.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, Protocol, cast
 
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import InstanceState, Mapper, ORMExecuteState, Session
-from sqlalchemy.orm.attributes import set_committed_value
 
 from onserver.data.access import Access
 from onserver.data.classes import DataClass
+from onserver.data.hiding import loaded, show, trusted, trusting
 from onserver.registry import Registry
 from onserver.server import Server
 from onserver.session.context import in_web
@@ -34,9 +36,7 @@ _registry: Final = Registry()
 
 
 class _Store(Protocol):
-    def has(self, model: type[Any]) -> bool: ...
-
-    def of(self, model: type[Any]) -> DataClass: ...
+    def guarding(self, model: type[Any]) -> DataClass | None: ...
 
 
 class _Trigger(Protocol):
@@ -54,15 +54,33 @@ def watch() -> None:
 
 
 def dataclass_of(model: type[Any]) -> DataClass | None:
-    """Answer the class of data of a mapped class; None where no datastore has it."""
+    """Answer the class of data whose permissions hold for a mapped class; None where no datastore has it or a base."""
     stores = cast("Iterable[_Store]", _registry.all(DATASTORE))
-    return next((store.of(model) for store in stores if store.has(model)), None)
+    return next((found for store in stores if (found := store.guarding(model)) is not None), None)
+
+
+@contextmanager
+def shown(entities: Iterable[Any], call: AbstractContextManager[None]) -> Generator[None]:
+    """Call a function: it is shown of entities what it may read, which is hidden again after the call.
+
+    Args:
+        entities: of any class.
+        call: the call, by which the function may be promoted.
+    """
+    mine = list(entities)
+    try:
+        with call:
+            _look(mine)
+            yield
+    finally:
+        _look(mine)
 
 
 def _before_flush(data: Session, _context: object, _instances: object) -> None:
     seen: set[int] = set()
-    asking = in_web()
+    web = asking = in_web() and not trusted()
     while True:
+        _drop_orphans(data)
         found = [(entity, what) for entity, what in _changes(data) if id(entity) not in seen]
         if not found:
             return
@@ -71,9 +89,40 @@ def _before_flush(data: Session, _context: object, _instances: object) -> None:
             if asking:
                 _ask(entity, what)
         asking = False  # what comes now, triggers have made
-        for entity, what in found:
-            for one in _triggers(entity, what):
+        due = [(one, entity, what) for entity, what in found for one in _triggers(entity, what)]
+        with _seeing_all(data, hidden=web and bool(due)):
+            for one, entity, what in due:
                 one.function(entity, what)
+
+
+@contextmanager
+def _seeing_all(data: Session, *, hidden: bool) -> Generator[None]:
+    """Run triggers: they see what the database has, also of entities that code of the web has loaded."""
+    try:
+        with trusting():
+            if hidden:
+                _look(list(data))
+            yield
+    finally:
+        if hidden:
+            _look(list(data))
+
+
+def _drop_orphans(data: Session) -> None:
+    """Drop what SQLAlchemy drops when it is taken from its owner (`delete-orphan`), before it does so unasked."""
+    for entity in list(data.dirty):
+        state = cast("InstanceState[Any]", inspect(entity))
+        for relation in state.mapper.relationships:
+            if relation.cascade.delete_orphan:
+                for orphan in state.attrs[relation.key].history.deleted or ():
+                    if orphan is not None and _is_orphan(data, relation.mapper, orphan):
+                        data.delete(orphan)
+
+
+def _is_orphan(data: Session, mapper: Mapper[Any], entity: Any) -> bool:
+    state = cast("InstanceState[Any]", inspect(entity))
+    there = state.persistent and state.session is data and entity not in data.deleted
+    return there and mapper._is_orphan(state)  # what the flush itself asks
 
 
 def _changes(data: Session) -> Iterable[tuple[Any, str]]:
@@ -117,24 +166,23 @@ def _ask(entity: Any, what: str) -> None:
             access.require(action, attribute.resource)
 
 
-def _hide(entity: Any, _context: object, _names: object = None) -> None:
+def _hide(entity: Any, _context: object, names: Iterable[str] | None = None) -> None:
     """Let an attribute that may not be read be null."""
-    if not in_web():
-        return
-    dataclass = dataclass_of(cast("type[object]", type(entity)))
-    if dataclass is None:
-        return
-    access, loaded = _access(), cast("InstanceState[Any]", inspect(entity)).dict
-    version = dataclass.mapper.version_id_col
-    kept = {*dataclass.key, *(() if version is None else (dataclass.mapper.get_property_by_column(version).key,))}
-    for name, attribute in dataclass.attributes.items():
-        shown = attribute.kind != "storage" or name not in loaded or name in kept
-        if not shown and not access.may("read", attribute.resource):
-            set_committed_value(entity, name, None)
+    loaded(entity, names)
+    if in_web():
+        _look([entity])
+
+
+def _look(entities: Iterable[Any]) -> None:
+    access = _access() if in_web() else None
+    for entity in entities:
+        dataclass = None if access is None else dataclass_of(cast("type[object]", type(entity)))
+        if access is not None and dataclass is not None:
+            show(entity, dataclass, access)
 
 
 def _execute(asked: ORMExecuteState) -> None:
-    if not in_web() or asked.is_column_load or asked.is_relationship_load:
+    if not in_web() or trusted() or asked.is_column_load or asked.is_relationship_load:
         return
     ways = (asked.is_select, asked.is_update, asked.is_delete, asked.is_insert)
     for action, so in zip(_ASKED, ways, strict=True):
