@@ -23,6 +23,7 @@ def served(server: Server) -> Iterator[str]:
     config = uvicorn.Config(Gateway(server), log_config=None, lifespan="off", timeout_graceful_shutdown=1)
     program = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `onserver web` does
         thread = threading.Thread(target=program.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         wait_for(lambda: program.started, 20)

@@ -56,6 +56,7 @@ def web(invocation: Invocation, bind: tuple[str, int], behind_proxy: str, compon
     try:
         family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
         listening = socket.create_server(bind, family=family, backlog=1024)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it on sockets of its own only
     except OSError as error:
         raise click.UsageError(f"{bind[0]}:{bind[1]} cannot be listened on: {error.strerror}.") from error
     with listening, server:
