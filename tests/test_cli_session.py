@@ -19,8 +19,10 @@ from onserver.redis.address import Address
 from onserver.redis.store import Store
 from onserver.registry import keep, kept
 from onserver.server import Server
+from onserver.session.session import Session
 from onserver.session.sessions import Sessions
 from onserver.session.users import Users
+from onserver.testing.wait import wait_for
 
 ROLES = {
     "privileges": [
@@ -121,9 +123,15 @@ def test_there_is_nobody_at_first(run: Run) -> None:
     assert data(run("session", "ls", "--json")) == []
 
 
+def _past(opened: Session) -> Session:
+    """Wait until the millisecond in which it was opened is over: of two in one millisecond neither is the newer."""
+    wait_for(lambda: Server.current().store.pipeline_at([("PING",)])[0] > opened.record.created_ms, 10)
+    return opened
+
+
 def test_sessions_are_listed_by_kind_and_user(run: Run, sessions: Sessions) -> None:
-    ann = sessions.open("web", user="ann", login="Ann", ip="10.0.0.7", agent="Firefox")
-    guest = sessions.open("web")
+    ann = _past(sessions.open("web", user="ann", login="Ann", ip="10.0.0.7", agent="Firefox"))
+    guest = _past(sessions.open("web"))
     desk = sessions.open("remote", user="bob", machine="desk")
     assert [row["id"] for row in data(run("session", "ls", "--json"))] == [desk.id, guest.id, ann.id]
     assert [row["id"] for row in data(run("session", "ls", "--kind", "web", "--json"))] == [guest.id, ann.id]

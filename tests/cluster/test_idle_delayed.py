@@ -67,4 +67,4 @@ def test_ten_thousand_delayed_processes_cost_an_idle_worker_nothing(onserver_red
             assert memory(worker) - before < MEGABYTE
             began = monotonic()  # and what is due before all of them is not late for that
             assert execute_on_server(work.options(delay=0.3), 3).result(timeout=10) == 3
-            assert monotonic() - began >= 0.3
+            assert monotonic() - began >= 0.25, "its time is reckoned by the clock of Redis, as this program knows it"
