@@ -154,6 +154,7 @@ def test_sleep_waits_until_hooks_were_told_and_a_machine_tells_it_once(cluster_o
         logind.tell("PrepareForSleep", False)
         cluster.wait_for(lambda: logind.waits == 2)
         cluster.wait_for(lambda: heard(cluster, "once", "foreground"))
+        cluster.wait_for(lambda: heard(cluster, "here", "foreground"))
         assert len(events(cluster, "foreground")) == len(heard(cluster, "here", "foreground")) == 1
         assert (events(cluster, "background")[0].code, events(cluster, "foreground")[0].code) == (1, 2)
 
