@@ -6,6 +6,7 @@ written by hand. `tests/test_docs.py` fails when a page says something else than
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from inspect import cleandoc
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +20,7 @@ from onserver.errors import NoWorker, OnServerError
 from onserver.life.event_kinds import KINDS
 from onserver.planned import QueueSettings, ScheduleSettings
 from onserver.settings import SETTINGS, Setting, listed
+from scripts.reference_python import MODULES, described
 from tests.test_errors import EXAMPLES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +36,6 @@ GROUPS = {
 #: Errors whose codes are taken and which nothing raises in this release, with what will.
 RESERVED = {
     "UnsafeBind": "the admin page",
-    "BadToken": "remote sessions",
 }
 SECTIONS = {
     "": "The server and its Redis", "member": "Members", "process": "Processes", "storage": "Storage",
@@ -180,6 +181,7 @@ def events() -> Iterator[str]:
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "errors": errors, "settings": settings, "cli": commands, "events": events,
+    **{name: partial(described, module) for name, module in MODULES.items()},
 }  # fmt: skip
 
 

@@ -197,7 +197,6 @@ EXAMPLES: list[tuple[Any, str]] = [
         errors.ChangesNotLogged(100001),
         "The change was refused (1274): 100,001 changes wait to be written to the log. The leader of the workers ",
     ),
-    (errors.BadToken(), "The token was refused: it is unknown or was used already."),
     (errors.SessionExpired("s1"), "Session s1 has expired. Log in again."),
     (errors.SessionNotFound("ann"), "There is no session `ann`. `onserver session ls` lists all."),
     (errors.SessionNotFound("ann", ["4F", "9C"]), "Several sessions are meant by `ann`: 4F, 9C. Give the id of one."),

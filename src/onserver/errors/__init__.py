@@ -15,7 +15,7 @@
     │                 DeadlockDetected 2301 · SyncInAsyncError 2302 · SignalGone 2003
     ├─ StorageError   LockTimeout 3101 · NotInUse 3103 · LockLost 3104 · NotShareable 3106 · TooLarge 3107
     │                 VersionConflict 3108 · ChangesNotLogged 3109 · EntityNotFound 3110
-    ├─ SessionError   BadToken 4101 · SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
+    ├─ SessionError   SessionExpired 4102 · PrivilegeDenied 4103 · MaintenanceMode 4104
     │                 ConnectionVetoed 4105 · BadSignature 4106 · CallerRevoked 4107 · SessionNotFound 4108
     │                 NoSession 4109 · UserNotFound 4110 · UserExists 4111 · PasswordRefused 4112
     │                 ConnectionsRejected 4113 · LoginRefused 4114
@@ -86,7 +86,6 @@ from onserver.errors.reaching import (
 from onserver.errors.remote import ConnectionsRejected, LoginRefused
 from onserver.errors.sessions import (
     BadSignature,
-    BadToken,
     CallerRevoked,
     ConnectionVetoed,
     MaintenanceMode,
@@ -145,7 +144,6 @@ __all__ = [
     "BadSetting",
     "BadSettingsFile",
     "BadSignature",
-    "BadToken",
     "BrokerUnavailable",
     "CallError",
     "CallNotFound",

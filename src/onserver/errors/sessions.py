@@ -14,17 +14,6 @@ class SessionError(OnServerError):
     code = 4000
 
 
-class BadToken(SessionError):
-    """A token is not valid: forged, spent, or of another server."""
-
-    code = 4101
-    problem: str = "it is unknown or was used already"
-
-    @property
-    def message(self) -> str:
-        return f"The token was refused: {self.problem}."
-
-
 class SessionExpired(SessionError):
     """The session has ended."""
 

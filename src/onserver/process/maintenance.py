@@ -84,7 +84,7 @@ def begin_maintenance(
         >>> end_maintenance()
         True
 
-    4D: `REJECT NEW REMOTE CONNECTIONS`, which refuses connections; here new calls are what is refused first.
+    4D: none; `REJECT NEW REMOTE CONNECTIONS` is `reject_new_connections`.
     """
     server = Server.current()
     if for_seconds is not None and not 0 < for_seconds <= _LONGEST_SECONDS:
