@@ -9,6 +9,7 @@ VENV := .venv/bin
 SOURCES := src tests scripts benchmarks tasks workers
 
 # Most tests wait for other programs, so three at a time keep two cores busy. One after the other: SIDE_BY_SIDE=
+# What fails is run once more, alone (scripts/tests.py): a fault fails twice, what a busy machine did is named.
 SIDE_BY_SIDE := -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
@@ -22,12 +23,12 @@ demo: ## the main job on real input: a server, two workers, an application, a re
 	@$(VENV)/python scripts/demo.py
 
 test: lint ## linters, type checkers and all tests but the long ones
-	@$(VENV)/python -m pytest $(SIDE_BY_SIDE) $(PYTEST)
+	@$(VENV)/python -m scripts.tests $(SIDE_BY_SIDE) -- $(PYTEST)
 
 test-long: ## the long storms and repetitions
 	@$(PYTHON) scripts/bootstrap.py test
 	-@$(PYTHON) scripts/bootstrap.py desktop
-	@$(VENV)/python -m pytest $(SIDE_BY_SIDE) -m long --timeout 1800 $(PYTEST)
+	@$(VENV)/python -m scripts.tests $(SIDE_BY_SIDE) -- -m long --timeout 1800 $(PYTEST)
 
 bench: ## ours and stock Celery in turn, as ratios
 	@$(PYTHON) scripts/bootstrap.py bench

@@ -391,13 +391,14 @@ class Supervisor:
             return
         self._register(code)
         self._timetable.plan(code.digest, code.schedules)
-        self._say(f"{self.node}: code {self.code.digest} → {code.digest}")
+        said = f"{self.node}: code {self.code.digest} → {code.digest}"
         self.code = code
         old = [*self.crew.executors(), *self.crew.loops()]
         for child in old:
             child.draining = True
         self.crew.fill(self._executors, code.plain.digest, self._worker.queues)
         self._loops.fill(code)
+        self._say(said)  # now that somebody has the new code
         for child in old:
             child.draining = False
         self.crew.drain(old)
