@@ -14,13 +14,13 @@ from dataclasses import replace
 
 from benchmarks.ours import procedure
 from onserver import Limit, Server
-from onserver.cli.finding import PAGE, find
-from onserver.cli.processes import Seen
 from onserver.cluster.member import Member
 from onserver.process.limits import rule
 from onserver.process.put import Order, Sender
 from onserver.redis.scripts import assemble
 from onserver.redis.store import Store
+from onserver.views.finding import PAGE, find
+from onserver.views.processes import Seen
 
 _KEYS, _FULL = 1000, 100
 _LOOKS = 5

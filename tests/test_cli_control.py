@@ -21,13 +21,13 @@ import pytest
 
 from onserver.cli import command
 from onserver.cli.bar import line as bar_line
-from onserver.cli.members import MemberRow
-from onserver.cli.overview import Overview, QueueRow
-from onserver.cli.processes import Row
 from onserver.cli.top_screen import Shown, draw
 from onserver.process.progress import Progress
 from onserver.server import Server
 from onserver.testing.wait import wait_for
+from onserver.views.members import MemberRow
+from onserver.views.overview import Overview, QueueRow
+from onserver.views.processes import Row
 from tests.test_cli_programs import Project
 
 TASKS = """import logging

@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 
 from onserver import Server, execute_many, execute_on_server, procedure
-from onserver.cli.finding import every, find, full_name, matching, named, numbers_in
-from onserver.cli.processes import Row, Seen
 from onserver.errors import NoWorker, ProcedureNotFound, ProcessNotFound
 from onserver.redis.address import Address
 from onserver.testing import wait_for
+from onserver.views.finding import every, find, full_name, matching, named, numbers_in
+from onserver.views.processes import Row, Seen
 from tests.inline_worker import make_server, working
 
 MANY = 3000

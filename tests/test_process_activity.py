@@ -20,11 +20,11 @@ from onserver import (
     session_storage,
 )
 from onserver.cli import command, exits
-from onserver.cli.finding import find
-from onserver.cli.processes import Seen
 from onserver.redis.address import Address
 from onserver.session.context import serving
 from onserver.testing import wait_for
+from onserver.views.finding import find
+from onserver.views.processes import Seen
 from tests.inline_worker import make_server, working
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from onserver import procedure
-from onserver.cli.processes import Seen
 from onserver.errors import BadArguments, ProcedureNotFound
 from onserver.process import gates
 from onserver.process.put import Sender
 from onserver.redis.address import Address, unix_address
 from onserver.session.context import Run, entered
+from onserver.views.processes import Seen
 from tests.cluster.redis_program import redis_program
 from tests.floor import Floor, open_floor
 

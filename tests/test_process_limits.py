@@ -14,7 +14,6 @@ import pytest
 
 from onserver import Limit, execute_on_server, procedure, wait_all
 from onserver.celery_app.app import make_app
-from onserver.cli.processes import Seen
 from onserver.cluster.member import Member
 from onserver.errors import BadArguments, BadDeclaration, MemberFenced, NoWorker
 from onserver.life.code import Code
@@ -24,6 +23,7 @@ from onserver.process.limits import in_force, key_of, rule
 from onserver.process.put import Sender, read_order
 from onserver.redis.address import Address
 from onserver.server import Server
+from onserver.views.processes import Seen
 from tests.floor import Executor, Floor, open_floor
 from tests.inline_worker import make_server, working
 

@@ -8,7 +8,6 @@ from uuid import uuid4
 import pytest
 
 from onserver import Process, Server, SystemEvent, procedure
-from onserver.cli.processes import Seen
 from onserver.cluster.member import Member
 from onserver.errors import BadDeclaration, MemberFenced
 from onserver.life.epoch import leaving, open_epoch, run_epoch, stop_epoch
@@ -23,6 +22,7 @@ from onserver.process.side import runnable_aside
 from onserver.redis.address import Address
 from onserver.redis.keys import find_orphans
 from onserver.session.context import Run, entered
+from onserver.views.processes import Seen
 from tests.inline_worker import make_server
 
 CODE, HEARD = "c0de", "on_system_event:shop.heard"

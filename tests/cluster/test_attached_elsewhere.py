@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 
 from onserver import Process, begin_maintenance, end_maintenance, execute_on_server
-from onserver.cli.processes import Seen
 from onserver.errors import BadSignature, PrivilegeDenied
 from onserver.process.gates import (
     pause_all,
@@ -28,6 +27,7 @@ from onserver.redis.address import parse
 from onserver.redis.store import Store
 from onserver.testing.cluster import Cluster, open_cluster
 from onserver.testing.wait import wait_for
+from onserver.views.processes import Seen
 from tests.attached import plain_shop
 from tests.cluster.redis_program import redis_program
 from tests.test_scaffold_joining import write

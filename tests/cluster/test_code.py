@@ -10,9 +10,9 @@ import warnings
 from pathlib import Path
 
 from onserver import execute_many, execute_on_server, server_epoch
-from onserver.cli.processes import Seen
 from onserver.errors import NoWorker
 from onserver.testing.cluster import Cluster
+from onserver.views.processes import Seen
 from tests.cluster.conftest import Open
 from tests.cluster.jobs import overlaps
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 import click
 
 from onserver.cli import exits
-from onserver.cli.finding import every, named
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
-from onserver.cli.processes import Seen
 from onserver.errors import ProcessNotFound
 from onserver.process.handle import Process
 from onserver.process.record import Record, State
 from onserver.server import Server
+from onserver.views.finding import every, named
+from onserver.views.processes import Seen
 
 #: Seconds between two looks at a process that is to stop.
 _LOOK: Final = 0.05

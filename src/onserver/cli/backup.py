@@ -24,7 +24,13 @@ from onserver.backup.state import Ask, State
 from onserver.cli import exits
 from onserver.cli.abort import confirm
 from onserver.cli.backup_restore import restore
-from onserver.cli.backup_shown import (
+from onserver.cli.bar import Bar
+from onserver.cli.invocation import Invocation, common_options, pass_invocation
+from onserver.cli.screen import columns, duration
+from onserver.errors import ArchiveNotFound, BackupFailed, BackupVetoed, OnServerError
+from onserver.life.hook_arguments import BackupResult
+from onserver.server import Server
+from onserver.views.backup_shown import (
     archive_text,
     log_line,
     log_row,
@@ -34,12 +40,6 @@ from onserver.cli.backup_shown import (
     moment,
     shown,
 )
-from onserver.cli.bar import Bar
-from onserver.cli.invocation import Invocation, common_options, pass_invocation
-from onserver.cli.screen import columns, duration
-from onserver.errors import ArchiveNotFound, BackupFailed, BackupVetoed, OnServerError
-from onserver.life.hook_arguments import BackupResult
-from onserver.server import Server
 
 _STATUS: Final[Mapping[int, int]] = {
     Code.NEVER_QUIET: exits.TIMED_OUT, Code.NO_ARCHIVE: exits.NOT_FOUND, Code.NOT_VERIFIED: exits.INTEGRITY,

@@ -12,14 +12,14 @@ import click
 from onserver.cli import exits, words
 from onserver.cli.bar import Bar
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
-from onserver.cli.members import members
 from onserver.cli.patience import wait_telling
 from onserver.cli.screen import readable
-from onserver.cli.session_found import find_session
 from onserver.process.execute import order_of
 from onserver.process.put import Order, Sender
 from onserver.server import Server
 from onserver.session.context import serving
+from onserver.views.members import members
+from onserver.views.session_found import find_session
 
 
 @click.command(context_settings={"ignore_unknown_options": True})

@@ -7,10 +7,10 @@ import click
 from onserver.cli import exits
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns
-from onserver.cli.session_found import pages
 from onserver.connections.records import Connections
 from onserver.process.control import asked_by
 from onserver.process.rejecting import connections_rejected, reject_new_connections
+from onserver.views.session_found import pages
 
 _MOST: Final = 1_000
 #: More clients than any server has.

@@ -10,7 +10,6 @@ import click
 from onserver.cli import exits
 from onserver.cli.abort import confirm
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
-from onserver.cli.processes import Seen
 from onserver.cli.screen import columns
 from onserver.errors import ProcessNotFound
 from onserver.process.control import replay as replay_process
@@ -19,6 +18,7 @@ from onserver.process.log import read_log
 from onserver.process.record import read_record
 from onserver.redis.store import Store
 from onserver.values import decode
+from onserver.views.processes import Seen
 
 #: How many lines of its log `show` prints.
 _LINES: Final = 20

@@ -7,11 +7,11 @@ import click
 
 from onserver.cli import exits
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
-from onserver.cli.members import MemberRow, members
 from onserver.cli.screen import duration
 from onserver.life.drain import order_drain
 from onserver.redis.store import Store
 from onserver.server import Server
+from onserver.views.members import MemberRow, members
 
 #: Seconds between two looks, and between two tellings of the order, which a crash of Redis may have lost.
 LOOK, AGAIN = 0.1, 2.0

@@ -11,9 +11,7 @@ import click
 
 from onserver.cli import exits
 from onserver.cli.abort import confirm
-from onserver.cli.finding import named
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
-from onserver.cli.processes import Seen
 from onserver.cli.screen import columns
 from onserver.errors import KeyNotFound, ProcessNotFound
 from onserver.errors.texts import count
@@ -22,6 +20,8 @@ from onserver.process.key_file import make_key, read_keys
 from onserver.process.key_use import Resigned, naming, resign, retire_key, signatures
 from onserver.process.signing import Signer, key_file_of
 from onserver.server import Server
+from onserver.views.finding import named
+from onserver.views.processes import Seen
 
 #: What is told of one that cannot be signed again, as an exit status.
 _STATUS: Final = {

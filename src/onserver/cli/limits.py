@@ -8,10 +8,10 @@ from datetime import datetime
 
 from onserver.cli import exits
 from onserver.cli.invocation import Invocation
-from onserver.cli.processes import Seen
 from onserver.cli.screen import columns
 from onserver.process.limits import LimitInForce, in_force
 from onserver.redis.store import Store
+from onserver.views.processes import Seen
 
 
 def list_limits(invocation: Invocation, pattern: str) -> int:

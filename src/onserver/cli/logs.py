@@ -10,9 +10,7 @@ import click
 import msgspec
 
 from onserver.cli import exits
-from onserver.cli.finding import find, named
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
-from onserver.cli.processes import Seen
 from onserver.cli.screen import Screen
 from onserver.errors import ProcessNotFound
 from onserver.process.log import LEVELS, LogLine, as_dict, lines_of, published, read_log
@@ -20,6 +18,8 @@ from onserver.process.record import State
 from onserver.redis.answers import Silent
 from onserver.redis.link import Link
 from onserver.redis.store import Store
+from onserver.views.finding import find, named
+from onserver.views.processes import Seen
 
 #: Of how many processes lines are read, where none is named: those that live, and those that ended last.
 PROCESSES: Final = 500

@@ -6,9 +6,9 @@ import click
 
 from onserver.cli import exits
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
-from onserver.cli.members import members
 from onserver.process.maintenance import Maintenance, begin_maintenance, end_maintenance, maintenance_on
 from onserver.redis.store import Store
+from onserver.views.members import members
 
 _OPEN: Final = "off: the server takes new work"
 

@@ -10,12 +10,12 @@ from time import monotonic
 from typing import Any
 
 from onserver.cli.invocation import Invocation
-from onserver.cli.members import members
-from onserver.cli.processes import Row, Seen
 from onserver.errors import ProcessTimeout
 from onserver.process.handle import Process
 from onserver.process.record import State
 from onserver.server import Server
+from onserver.views.members import members
+from onserver.views.processes import Row, Seen
 
 #: How long nothing is said, and how often it is looked then, in seconds.
 QUIET_SECONDS, LOOK_SECONDS = 3.0, 1.0

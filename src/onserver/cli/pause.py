@@ -7,9 +7,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from onserver.cli import exits
-from onserver.cli.finding import full_name, named
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
-from onserver.cli.processes import Seen
 from onserver.errors import ProcessNotFound
 from onserver.process.gates import (
     pause_all,
@@ -22,6 +20,8 @@ from onserver.process.gates import (
 )
 from onserver.process.handle import Process
 from onserver.process.record import Record, State
+from onserver.views.finding import full_name, named
+from onserver.views.processes import Seen
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,14 +6,14 @@ from typing import Any
 import click
 
 from onserver.cli import exits
-from onserver.cli.finding import find
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.limits import list_limits
 from onserver.cli.live import INTERVAL, repeat
-from onserver.cli.members import members
-from onserver.cli.processes import Row, Seen
 from onserver.cli.screen import columns, duration
 from onserver.process.record import State
+from onserver.views.finding import find
+from onserver.views.members import members
+from onserver.views.processes import Row, Seen
 
 
 @click.command()

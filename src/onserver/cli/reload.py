@@ -6,8 +6,8 @@ import click
 
 from onserver.cli import exits
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
-from onserver.cli.members import MemberRow, members
 from onserver.redis.store import Store
+from onserver.views.members import MemberRow, members
 
 #: Seconds between two looks, and within which a worker has taken new code or refused it.
 LOOK, LONGEST = 0.1, 30.0

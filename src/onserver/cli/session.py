@@ -12,7 +12,6 @@ from onserver.cli.abort import confirm
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns, duration, readable
 from onserver.cli.session_changes import changed, declared, granted_as, without
-from onserver.cli.session_found import find_session, pages
 from onserver.errors import RoleNotFound, SessionNotFound
 from onserver.process.control import asked_by
 from onserver.server import Server
@@ -20,6 +19,7 @@ from onserver.session.record import KINDS, SessionRecord
 from onserver.session.roles_resources import GUEST, key_of
 from onserver.session.users import Users
 from onserver.values import thaw
+from onserver.views.session_found import find_session, pages
 
 _HELP = "ID is an id of a session or the beginning of one, or the user's name where only one session is of that user."
 

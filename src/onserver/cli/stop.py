@@ -5,11 +5,11 @@ import time
 import click
 
 from onserver.cli import exits
-from onserver.cli.hook_runs import HookRun, hook_runs
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
-from onserver.cli.members import members
 from onserver.life.epoch import Epoch, read, stop_epoch
 from onserver.server import Server
+from onserver.views.hook_runs import HookRun, hook_runs
+from onserver.views.members import members
 
 #: Seconds between two looks at the state, and what leaving may take beyond hooks and grace time.
 LOOK, LEAVING = 0.1, 15.0

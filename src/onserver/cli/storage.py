@@ -7,13 +7,13 @@ import click
 from onserver.cli import exits, words
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns, duration, readable
-from onserver.cli.session_found import find_session
 from onserver.errors import VersionConflict
 from onserver.redis.store import Store
 from onserver.session.facts import who
 from onserver.session.record import SPACE
 from onserver.session.storage import Storage
 from onserver.values import thaw
+from onserver.views.session_found import find_session
 
 _HELP: Final = (
     "ID is an id of a session or the beginning of one, or the user's name where only one session is of that user."

@@ -16,13 +16,13 @@ import click
 
 from onserver.cli import exits
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
-from onserver.cli.overview import Overview, look
 from onserver.cli.top_screen import VIEWS, Shown, draw, room
 from onserver.errors import OnServerError, ProcessNotFound
 from onserver.process.control import Answer
 from onserver.process.handle import Process
 from onserver.process.log import read_log
 from onserver.server import Server
+from onserver.views.overview import Overview, look
 
 _ENTER: Final = "\x1b[?1049h\x1b[?25l"
 _LEAVE: Final = "\x1b[?25h\x1b[?1049l"

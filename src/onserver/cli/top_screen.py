@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from onserver.cli.overview import Overview
 from onserver.cli.ps import table
 from onserver.cli.screen import columns
+from onserver.views.overview import Overview
 
 #: The views, in the order in which Tab goes through them.
 VIEWS: Final = ("processes", "queues", "workers")

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import click
 
 from onserver.cli import exits, words
-from onserver.cli.finding import named
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
-from onserver.cli.processes import Seen
 from onserver.cli.screen import columns, readable
 from onserver.process.handle import Process
+from onserver.views.finding import named
+from onserver.views.processes import Seen
 
 
 @click.command("vars")

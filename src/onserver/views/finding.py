@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Final
 
-from onserver.cli.processes import ENDED, Row, Seen
 from onserver.errors import ProcedureNotFound, ProcessNotFound
 from onserver.redis.store import Store
+from onserver.views.processes import ENDED, Row, Seen
 
 #: How many are read at a time from each queue, and from the history.
 PAGE: Final = 200

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from onserver.cli.finding import find, held
-from onserver.cli.members import MemberRow, members
-from onserver.cli.processes import Row, Seen
 from onserver.life.epoch import read
 from onserver.server import Server
+from onserver.views.finding import find, held
+from onserver.views.members import MemberRow, members
+from onserver.views.processes import Row, Seen
 
 
 class QueueRow(NamedTuple):
