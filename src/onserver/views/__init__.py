@@ -1,1 +1,1 @@
-"""What people look at, read from the records in few trips, and said nowhere else: for the command and the admin page."""
+"""What people look at, read from the records in few trips, for the command and the admin page, and said nowhere else."""
