@@ -71,6 +71,7 @@ CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 #: The only modules that may call the lazy loader, and those that import a project's own modules by name.
 LAZY_USERS = {
     "onserver",
+    "onserver.admin",
     "onserver.backup.bucket",
     "onserver.backup.packing",
     "onserver.backup.seal",
@@ -97,7 +98,7 @@ LAZY_USERS = {
     "onserver.web.rest_source",
 }
 #: Packages whose public names are loaded when they are used.
-FRONTS = {"onserver", "onserver.data", "onserver.remote", "onserver.web"}
+FRONTS = {"onserver", "onserver.admin", "onserver.data", "onserver.remote", "onserver.web"}
 IMPORTERS = {"onserver.lazy", "onserver.project", "onserver.process.failure"}
 
 

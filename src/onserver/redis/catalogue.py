@@ -72,6 +72,11 @@ CATALOGUE: tuple[Key, ...] = (
     Key("marks", "hash", "tell_events, silent", "until what is over its mark is under it again", kept),
     Key("told:WHAT", "string", "tell_events", "a few beats", timed),
     Key("clock", "string", "the test plug-in", "as long as the tests", kept),
+    # the admin page
+    Key("admin:link:HASH", "string", "onserver admin, spent by admin_login", "ten minutes", timed),
+    Key("admin:session:HASH", "string", "the admin page, admin_login", "twelve hours", timed),
+    Key("admin:tries:HASH", "string", "the admin page, for each attempt with a password", "five minutes", timed),
+    Key("admin:tokens", "hash", "onserver admin token, the admin page", "until they are revoked, or too old", kept),
     # backups
     Key("backup", "hash", "backup_begin, backup_close, backup_plan", "for ever", kept),
     Key("backup:run", "hash", "backup_begin, backup_note, backup_close", "until its end was told", kept),

@@ -1,0 +1,134 @@
+"""Who has logged in: links, sessions and attempts, all of it in Redis, so that a restart of the page forgets nobody.
+
+What a browser holds is random; what Redis holds is its hash, so that whoever can read Redis cannot log in with it. A
+link is good for ten minutes and once; a session for twelve hours, however much it is used. What somebody may do is
+looked up with each request: a role that is taken away is gone at the next click.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from onserver.redis.store import Store
+
+LINK_SECONDS: Final = 600
+SESSION_SECONDS: Final = 12 * 3600
+#: Who has logged in longer ago is asked again before what cannot be undone.
+FRESH_SECONDS: Final = 300
+#: Attempts with a password within `TRIES_SECONDS`: for one name, and from one address.
+TRIES_OF_NAME: Final = 10
+TRIES_OF_ADDRESS: Final = 30
+TRIES_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, kw_only=True)
+class Login:
+    """What a link stands for, and a session begins with.
+
+    Attributes:
+        user: who it is, for people: a user of the server, or who has made the link.
+        by: `link`, whose roles are the session's, or `password`, where the user's are looked up.
+        roles: that a link gives.
+        at: when the session began, in milliseconds since 1970 by the clock of Redis; 0 of a link.
+        read_only: whether nothing can be changed in it.
+    """
+
+    user: str
+    by: str
+    roles: tuple[str, ...] = ()
+    at: int = 0
+    read_only: bool = False
+
+
+class Logins:
+    """The logins of the admin page of one server.
+
+    Args:
+        store: of the server.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def make_link(self, login: Login) -> str:
+        """Make a link that can be used once, within ten minutes; answer its token.
+
+        Args:
+            login: what it stands for.
+        """
+        token = secrets.token_urlsafe(32)
+        self._store.command("SET", self._link(token), msgspec.json.encode(login), "EX", LINK_SECONDS)
+        return token
+
+    def is_link(self, token: str) -> bool:
+        """Tell whether a link can be used still, without using it."""
+        return bool(token) and bool(self._store.command("EXISTS", self._link(token)))
+
+    def use_link(self, token: str) -> str:
+        """Spend a link and begin its session; answer what the browser keeps, empty where the link is not good."""
+        session = secrets.token_urlsafe(32)
+        found = self._store.run(
+            "admin_login", self._store.nonce(), _hashed(token), _hashed(session), SESSION_SECONDS * 1000
+        )
+        return session if found else ""
+
+    def begin(self, user: str) -> str:
+        """Begin the session of a user whose password was right; answer what the browser keeps."""
+        session = secrets.token_urlsafe(32)
+        login = Login(user=user, by="password", at=self._store.now_ms())
+        self._store.command("SET", self._session(session), msgspec.json.encode(login), "EX", SESSION_SECONDS)
+        return session
+
+    def find(self, session: str) -> Login | None:
+        """Return the login of a session; None where there is none, or it is over."""
+        if not session:
+            return None
+        value: bytes | None = self._store.command("GET", self._session(session))
+        return msgspec.json.decode(value, type=Login) if value else None
+
+    def end(self, session: str) -> None:
+        """End a session."""
+        if session:
+            self._store.command("DEL", self._session(session))
+
+    # -- attempts
+
+    def attempt(self, name: str, address: str) -> int:
+        """Count an attempt with a password, before it is looked at.
+
+        Returns:
+            Seconds to wait, where there were too many; 0 where it may be looked at.
+        """
+        wait = 0
+        for word, most in ((f"n:{name}", TRIES_OF_NAME), (f"a:{address}", TRIES_OF_ADDRESS)):
+            key = self._tries(word)
+            _, count, left = self._store.pipeline(
+                [("SET", key, 0, "EX", TRIES_SECONDS, "NX"), ("INCR", key), ("TTL", key)]
+            )
+            if int(count) > most:
+                wait = max(wait, int(left), 1)
+        return wait
+
+    def succeeded(self, name: str) -> None:
+        """Forget the attempts with a name, whose password was right."""
+        self._store.command("DEL", self._tries(f"n:{name}"))
+
+    # -- keys
+
+    def _link(self, token: str) -> str:
+        return self._store.key(f"admin:link:{_hashed(token)}")
+
+    def _session(self, session: str) -> str:
+        return self._store.key(f"admin:session:{_hashed(session)}")
+
+    def _tries(self, word: str) -> str:
+        return self._store.key(f"admin:tries:{_hashed(word)}")
+
+
+def _hashed(word: str) -> str:
+    return hashlib.sha256(word.encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,8 @@
+"""The pages, one module a noun; each has `PAGES`. Their order is that of the navigation."""
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Final
+
+#: The modules. One a line.
+MODULES: Final[Sequence[ModuleType]] = ()
