@@ -90,6 +90,7 @@ async def test_what_belongs_to_an_entity_is_a_link_or_expanded(music: OnServer) 
         ("$filter=id>0 EXCEPT price>9.5", ["Gamma", "alp"]),
         ("$filter=released >= 2005-01-01", ["Beta"]),
         ("$filter=live = true", ["Gamma"]),
+        ("$filter=live > false", ["Gamma"]),
         ("$filter=artist.name = Ann", ["Alpha", "Beta"]),
         ("$filter=artist.albums.name = Beta", ["Alpha", "Beta"]),
         ("$filter=name in :1&$params=[[\"Beta\",\"alp\",\"none\"]]", ["Beta", "alp"]),

@@ -132,7 +132,7 @@ def _comparison(dataclass: DataClass, name: str, column: Any, asked: Compare) ->
         return cast("Condition", column.is_not(None) if value is None else sa.or_(column != value, column.is_(None)))
     if value is None:
         raise BadBody(400, f"`{dataclass.name}.{name}` is compared with null by {sign}.")
-    return cast("Condition", _COMPARED[sign](column, value))
+    return cast("Condition", _COMPARED[sign](column, sa.literal(value, kind)))  # as it stands, True would be refused
 
 
 def _begins(dataclass: DataClass, name: str, column: Any, value: str) -> Condition:
