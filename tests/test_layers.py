@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 0,
     "values": 0,
     "planned": 0,
+    "admin_settings": 0,
     "backup_settings": 0,
     "event_settings": 0,
     "web_settings": 0,
@@ -65,7 +66,7 @@ ALLOWED_BESIDE = {
 ALLOWED_ABOVE = {("cli", "scaffold")}
 #: Floor 0 is one floor of small modules, in this order.
 GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "planned"]
-GROUND += ["backup_settings", "event_settings", "web_settings", "remote_settings", "settings"]
+GROUND += ["admin_settings", "backup_settings", "event_settings", "web_settings", "remote_settings", "settings"]
 
 CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 #: The only modules that may call the lazy loader, and those that import a project's own modules by name.

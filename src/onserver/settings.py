@@ -19,6 +19,7 @@ from typing import Annotated, Any, Final, cast, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta, Struct, field
 
+from onserver.admin_settings import AdminSettings
 from onserver.backup_settings import BackupSettings
 from onserver.errors import BadSetting, BadSettingsFile, ProjectNotFound, UnknownSetting
 from onserver.event_settings import EventSettings
@@ -163,6 +164,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     backup: BackupSettings = field(default_factory=BackupSettings)
     web: WebSettings = field(default_factory=WebSettings)
     remote: RemoteSettings = field(default_factory=RemoteSettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
     schedule: Annotated[
         dict[str, ScheduleSettings], Meta(description="what is started at its times: one table for each, by its name")
     ] = field(default_factory=dict[str, ScheduleSettings])
@@ -391,6 +393,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "backup": BackupSettings,
     "web": WebSettings,
     "remote": RemoteSettings,
+    "admin": AdminSettings,
 }
 _SECRET: Final = frozenset({"signing.key"})
 #: Variables that begin like settings and are none: where the project is, and switches for tests.

@@ -64,7 +64,7 @@ class Identity:
         self, server: Server, *, read_only: bool = False, login: Login | None = None, proxy: Proxy | None = None
     ) -> None:
         self._server = server
-        self._read_only = read_only
+        self._read_only = read_only or server.settings.admin.read_only
         self._login = login
         self.proxy = proxy
         self.has_own_logins = login is None
