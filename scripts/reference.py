@@ -40,7 +40,7 @@ RESERVED = {
 SECTIONS = {
     "": "The server and its Redis", "member": "Members", "process": "Processes", "storage": "Storage",
     "worker": "Workers", "hook": "Hooks", "events": "Events", "signing": "Signatures", "session": "The session",
-    "backup": "Backups", "web": "Web sessions", "remote": "Remote clients",
+    "backup": "Backups", "web": "Web sessions", "remote": "Remote clients", "admin": "The admin page",
 }  # fmt: skip
 #: Tables whose names are the project's own.
 NAMED_TABLES = (
