@@ -34,9 +34,7 @@ GROUPS = {
     53: "Hooks", 60: "Admin page",
 }  # fmt: skip
 #: Errors whose codes are taken and which nothing raises in this release, with what will.
-RESERVED = {
-    "UnsafeBind": "the admin page",
-}
+RESERVED: dict[str, str] = {}
 SECTIONS = {
     "": "The server and its Redis", "member": "Members", "process": "Processes", "storage": "Storage",
     "worker": "Workers", "hook": "Hooks", "events": "Events", "signing": "Signatures", "session": "The session",

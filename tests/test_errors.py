@@ -81,10 +81,11 @@ EXAMPLES: list[tuple[Any, str]] = [
         "The keys of server `shop` are being brought into layout 2. `onserver migrate` brings them there, or goes on.",
     ),
     (
-        errors.UnsafeBind("0.0.0.0"),
-        "Refusing to serve the admin page on 0.0.0.0 without authentication. Use `--bind 127.0.0.1`, "
+        errors.UnsafeBind("0.0.0.0:8765"),
+        "Refusing to serve the admin page on 0.0.0.0:8765 without authentication. Use `--bind 127.0.0.1:8765`, "
         "`onserver users add`, or `--behind-proxy ADDR`.",
     ),
+    (errors.TokenNotFound("deploy"), "There is no token `deploy`. `onserver admin token ls` lists them."),
     (
         errors.BrokerUnavailable("redis://127.0.0.1:6390/0", 3, 3.0),
         "redis://127.0.0.1:6390/0 refused the connection (3 tries in 3.0 s). Is it running? `onserver dev` starts one.",

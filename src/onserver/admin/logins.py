@@ -96,6 +96,15 @@ class Logins:
         if session:
             self._store.command("DEL", self._session(session))
 
+    @property
+    def at(self) -> str:
+        """Where browsers find the page that was started last; empty where none ever was."""
+        return (self._store.command("GET", self._store.key("admin:at")) or b"").decode()
+
+    @at.setter
+    def at(self, url: str) -> None:
+        self._store.command("SET", self._store.key("admin:at"), url)
+
     # -- attempts
 
     def attempt(self, name: str, address: str) -> int:

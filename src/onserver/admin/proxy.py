@@ -7,9 +7,9 @@ looked at: everybody can send one.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import MutableMapping
 from dataclasses import dataclass
-
-from starlette.types import Scope
+from typing import Any
 
 #: Where the scope of a request keeps who the proxy says it is from.
 USER = "onserver.proxy_user"
@@ -50,7 +50,7 @@ class Proxy:
         except ValueError:
             return False
 
-    def heed(self, scope: Scope) -> Scope:
+    def heed(self, scope: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Return the scope of a request with what the proxy says; as it is where it is not from there.
 
         Args:

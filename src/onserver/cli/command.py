@@ -20,6 +20,7 @@ VERBS = {
     "dev": ("onserver.cli.dev:dev", "Serve the project here, with a private Redis, and reload on change."),
     "worker": ("onserver.cli.worker:worker", "Run a worker of the project."),
     "web": ("onserver.cli.web:web", "Serve published methods, pages and REST over HTTP."),
+    "admin": ("onserver.cli.admin:admin", "Serve the admin page; make login links and tokens."),
     "reload": ("onserver.cli.reload:reload", "Have workers take new code; the epoch goes on."),
     "stop": ("onserver.cli.stop:stop", "Stop the whole server, drained."),
     "drain": ("onserver.cli.drain:drain", "Let one worker leave; the epoch goes on."),

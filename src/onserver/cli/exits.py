@@ -36,6 +36,7 @@ _STATUS: Final[tuple[tuple[type[BaseException], int], ...]] = (
     (errors.UserNotFound, NOT_FOUND),
     (errors.UserExists, CONFLICT),
     (errors.KeyNotFound, NOT_FOUND),
+    (errors.TokenNotFound, NOT_FOUND),
     (errors.KeyInUse, CONFLICT),
     (errors.AlreadyRunning, CONFLICT),
     (errors.DeadlockDetected, CONFLICT),

@@ -19,6 +19,7 @@ from onserver.process.control import asked_by
 from onserver.server import Server
 from onserver.session.roles_resources import key_of
 from onserver.session.users import LONGEST, User, Users, require_name
+from onserver.steer.granted import PRIVILEGES, READY, ready
 
 
 @click.group()
@@ -54,7 +55,7 @@ def ls(invocation: Invocation) -> int:
 @common_options
 @pass_invocation
 def add(invocation: Invocation, name: str, roles: Sequence[str]) -> int:
-    """Make a user with these roles or privileges of `config/roles.json`.
+    """Make a user with these roles or privileges: of `config/roles.json`, or viewer, operator, owner of the admin page.
 
     Exit status: 0 done, 2 wrong usage, 3 the password is too short, 4 there is no such role, 8 there is one of that
     name.
@@ -161,7 +162,7 @@ def _password() -> str:
 
 
 def _declared(server: Server, roles: Sequence[str]) -> list[str]:
-    """Take roles and privileges as they are spelled in the file.
+    """Take roles and privileges as they are spelled in the file; those of the admin page need not be in it.
 
     Raises:
         RoleNotFound: ONS-1012, one is not declared.
@@ -170,9 +171,10 @@ def _declared(server: Server, roles: Sequence[str]) -> list[str]:
     for word in roles:
         if not word.startswith("+") or word == "+":
             raise click.UsageError(f"`{word}` is no role: write it as `+{word.lstrip('+') or 'ROLE'}`.")
-        name = known.role(word[1:]) or known.spelled(word[1:])
-        if name is None:
-            raise RoleNotFound(word[1:], difflib.get_close_matches(word[1:], [*known.roles, *known.privileges]))
+        name = known.role(word[1:]) or known.spelled(word[1:]) or ready(known, word[1:])
+        if not name:
+            near = difflib.get_close_matches(word[1:], [*known.roles, *known.privileges, *READY, *PRIVILEGES])
+            raise RoleNotFound(word[1:], near)
         found.append(name)
     return list(dict.fromkeys(found))
 

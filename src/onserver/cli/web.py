@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import signal
-import socket
-
 import click
 
 from onserver.cli import exits
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
+from onserver.cli.serving import Bind, address_of, listen, serve
 from onserver.lazy import load
 from onserver.process.server_method import ServerMethod
 from onserver.server import Server
 from onserver.web.published import published
 
 _BIND = "127.0.0.1:8000"
-
-
-class Bind(click.ParamType[tuple[str, int]]):
-    """An address and a port: `127.0.0.1:8000`, `[::1]:8000`, `:8000`."""
-
-    name = "address"
-
-    def convert(
-        self, value: str | tuple[str, int], param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, int]:
-        """Read it, or fail with the form that it has."""
-        if isinstance(value, tuple):
-            return value
-        host, colon, port = value.rpartition(":")
-        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            self.fail(f"`{value}` is no address with a port, as in {_BIND}", param, ctx)
-        return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104  # whoever writes `:8000` means every address
 
 
 @click.command()
@@ -53,31 +34,10 @@ def web(invocation: Invocation, bind: tuple[str, int], behind_proxy: str, compon
     server = invocation.server()
     application = load("onserver.web.gateway:Gateway")(server, component)
     server.store.command("PING")
-    try:
-        family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
-        listening = socket.create_server(bind, family=family, backlog=1024)
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it on sockets of its own only
-    except OSError as error:
-        raise click.UsageError(f"{bind[0]}:{bind[1]} cannot be listened on: {error.strerror}.") from error
-    with listening, server:
-        host, port = listening.getsockname()[:2]
-        at = f"[{host}]" if ":" in host else host
-        invocation.screen.say(f"serving http://{at}:{port} · {_offered(server, component)}")
-        _serve(application, listening, behind_proxy, server.settings.worker.grace_seconds)
+    with listen(bind) as listening, server:
+        invocation.screen.say(f"serving http://{address_of(listening)} · {_offered(server, component)}")
+        serve(application, listening, behind_proxy=behind_proxy, grace=server.settings.worker.grace_seconds)
     return exits.DONE
-
-
-def _serve(application: object, listening: socket.socket, behind_proxy: str, grace: float) -> None:
-    """Serve until somebody says stop; requests may end within the grace time."""
-    uvicorn = load("uvicorn", "web")
-    config = uvicorn.Config(
-        application, log_config=None, access_log=False, server_header=False, lifespan="off",
-        proxy_headers=bool(behind_proxy), forwarded_allow_ips=behind_proxy or None,
-        timeout_graceful_shutdown=max(1, int(grace)),
-    )  # fmt: skip
-    for stops in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(stops, signal.SIG_IGN)  # uvicorn hears it, and sends it once more when it has stopped
-    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _offered(server: Server, component: str) -> str:

@@ -6,6 +6,7 @@
     │                 BadDeclaration 1009 · NoSigningKey 1010 · BadSettingsFile 1011 · RoleNotFound 1012
     │                 KeyNotFound 1013 · KeyInUse 1014 · NotStandalone 1015
     │                 UnsafeRedis 1204 · WrongLayout 1205 · UnsafeBind 6001
+    │                 TokenNotFound 6002
     ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · ServerUnreachable 1206 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
     │                 ScheduleNotFound 1107 · BadEvent 1108
@@ -109,6 +110,7 @@ from onserver.errors.setup import (
     ProjectNotFound,
     RoleNotFound,
     RolesFileError,
+    TokenNotFound,
     UnknownSetting,
     UnsafeBind,
     UnsafeRedis,
@@ -204,6 +206,7 @@ __all__ = [
     "SourceFailed",
     "StorageError",
     "SyncInAsyncError",
+    "TokenNotFound",
     "TooLarge",
     "UnknownSetting",
     "UnsafeBind",

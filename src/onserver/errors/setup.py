@@ -260,6 +260,21 @@ class WrongLayout(ConfigError):
         return "`onserver migrate` brings them there" + (", or goes on." if self.found < 0 else ".")
 
 
+class TokenNotFound(ConfigError, LookupError):
+    """There is no token of this name or id for the HTTP API of the admin page, or no longer."""
+
+    code = 6002
+    name: str
+
+    @property
+    def message(self) -> str:
+        return f"There is no token `{self.name}`."
+
+    @property
+    def hint(self) -> str:
+        return "`onserver admin token ls` lists them."
+
+
 class UnsafeBind(ConfigError):
     """The admin page was to be reachable by everybody without authentication."""
 
@@ -272,4 +287,4 @@ class UnsafeBind(ConfigError):
 
     @property
     def hint(self) -> str:
-        return "Use `--bind 127.0.0.1`, `onserver users add`, or `--behind-proxy ADDR`."
+        return "Use `--bind 127.0.0.1:8765`, `onserver users add`, or `--behind-proxy ADDR`."

@@ -73,6 +73,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("told:WHAT", "string", "tell_events", "a few beats", timed),
     Key("clock", "string", "the test plug-in", "as long as the tests", kept),
     # the admin page
+    Key("admin:at", "string", "onserver admin, when it starts", "until the next start", kept),
     Key("admin:link:HASH", "string", "onserver admin, spent by admin_login", "ten minutes", timed),
     Key("admin:session:HASH", "string", "the admin page, admin_login", "twelve hours", timed),
     Key("admin:tries:HASH", "string", "the admin page, for each attempt with a password", "five minutes", timed),

@@ -68,7 +68,14 @@ def privileges_of(roles: Roles, names: Iterable[str]) -> frozenset[str]:
     return frozenset(given)
 
 
-def is_ready(roles: Roles, name: str) -> bool:
-    """Tell whether a name means something here that the file does not declare: a ready role, a privilege of ours."""
+def ready(roles: Roles, name: str) -> str:
+    """Return a name that means something without being in the file, as it is spelled; empty where it means nothing.
+
+    Args:
+        roles: in force.
+        name: of a ready role, or of a privilege of the administration.
+    """
     key = key_of(name)
-    return key in _KNOWN or (key in READY and roles.role(name) is None)
+    if key in _KNOWN:
+        return _KNOWN[key]
+    return key if key in READY and roles.role(name) is None else ""
