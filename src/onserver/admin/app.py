@@ -100,7 +100,7 @@ class Admin:
         try:
             await self._router(inner, receive, sending)
         except HTTPException as error:
-            response = self.replies.told(Request(inner), error.status_code, error.detail, headers=error.headers)
+            response = self.replies.refused(Request(inner), error)
             await response(inner, receive, sending)
 
     def _page(self, page: Page) -> Callable[[Request], Awaitable[Response]]:

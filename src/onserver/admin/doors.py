@@ -6,6 +6,7 @@ of a chat) spends none. A password is looked at only after its attempt was count
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.requests import Request
@@ -26,7 +27,6 @@ from onserver.admin.replies import (
     back_to,
     is_secure,
     prefix_of,
-    problem,
     wants_json,
 )
 from onserver.admin.writes import Form, writing
@@ -35,6 +35,15 @@ from onserver.session.users import Users, key_of_name
 from onserver.web.threads import Threads
 
 _YEAR: Final = 366 * 86_400
+
+
+class _Refused(Exception):
+    """Somebody does not come in."""
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.headers = headers
 
 
 class Doors:
@@ -88,42 +97,43 @@ class Doors:
         return await writing(self._replies, request, self._logged_in)
 
     def _logged_in(self, request: Request, form: Form) -> Response:
-        if form.text("t"):
-            session, said = self._identity.logins.use_link(form.text("t")), "This link was used already, or is too old."
-        else:
-            session, said = self._by_password(request, form.text("user"), form.text("password"))
-        if not session:
-            return self._refused(request, said)
+        try:
+            session = self._session(request, form)
+        except _Refused as refused:
+            return self._replies.told(request, refused.status, str(refused), headers=refused.headers)
         before = self._identity.who(request)
         if before is not None and before.logged_in_here:
             self._identity.logins.end(before.session)
         back = back_to(request, prefix_of(request), form.text("back"))
-        if "/login" in back:
+        if back.partition("?")[0] == f"{prefix_of(request)}/login":
             back = f"{prefix_of(request)}/"
         response = as_json({"back": back}) if wants_json(request) else RedirectResponse(back, 303)
         self._replies.keep(request, response, session)
         return response
 
-    def _by_password(self, request: Request, name: str, password: str) -> tuple[str, str]:
-        """Return the session of a user whose password is right; empty, and why not."""
-        address = address_of(request)
-        wait = self._identity.logins.attempt(key_of_name(name), address)
+    def _session(self, request: Request, form: Form) -> str:
+        """Begin the session of whoever has a link, or knows a password.
+
+        Raises:
+            _Refused: it is not good.
+        """
+        look, logins = self._replies.look(request, None), self._identity.logins
+        if form.text("t"):
+            session = logins.use_link(form.text("t"))
+            if not session:
+                raise _Refused(403, look._("This link was used already, or is too old."))
+            return session
+        name, address = form.text("user"), address_of(request)
+        wait = logins.attempt(key_of_name(name), address)
         if wait:
             LOG.warning("Too many attempts to log in as %r from %s: refused for %d s", name, address, wait)
-            return "", "Too many attempts. Try again in a few minutes."
-        user = Users(self._server.store).verify(name, password)
+            raise _Refused(429, look._("Too many attempts. Try again in a few minutes."), {"Retry-After": str(wait)})
+        user = Users(self._server.store).verify(name, form.text("password"))
         if user is None:
             LOG.warning("A login as %r from %s was refused", name, address)
-            return "", "The name or the password is wrong."
-        self._identity.logins.succeeded(key_of_name(name))
-        return self._identity.logins.begin(user.name), ""
-
-    def _refused(self, request: Request, said: str) -> Response:
-        text = self._replies.look(request, None)._(said)
-        status = 429 if said.startswith("Too many") else 403
-        if wants_json(request):
-            return problem(status, text)
-        return self._replies.told(request, status, text)
+            raise _Refused(403, look._("The name or the password is wrong."))
+        logins.succeeded(key_of_name(name))
+        return logins.begin(user.name)
 
     async def _log_out(self, request: Request) -> Response:
         return await writing(self._replies, request, self._logged_out)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import time
 from typing import Any, Final, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -89,6 +90,7 @@ class Look:
         theme: `light`, `dark`, or `auto`.
         said: what the last action has answered, to be shown once: (`done` or `refused`, text).
         can_log_out: whether who looks has logged in here, and not by the application around.
+        now_ms: when it was asked for, by the clock of Redis, in milliseconds since 1970.
     """
 
     server: Server
@@ -102,6 +104,7 @@ class Look:
     theme: str = "auto"
     said: tuple[str, str] | None = None
     can_log_out: bool = False
+    now_ms: int = field(default_factory=lambda: int(time() * 1000))
 
     def _(self, text: str, /, **values: Any) -> str:
         """Translate a text; values stand where it has them in braces."""

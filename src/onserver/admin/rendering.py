@@ -115,8 +115,8 @@ def iso(ms: float) -> str:
 
 
 def now_ms() -> int:
-    """Return the time, by the clock of Redis."""
-    return _LOOK.get().server.store.now_ms()
+    """Return when the page was asked for, by the clock of Redis."""
+    return _LOOK.get().now_ms
 
 
 def action(name: str) -> Action | None:
@@ -135,7 +135,7 @@ def action(name: str) -> Action | None:
 def ago(ms: float) -> str:
     """Tell how long ago a moment is, or in how long it comes, in the language of whoever looks."""
     look = _LOOK.get()
-    seconds = (look.server.store.now_ms() - ms) / 1000
+    seconds = (look.now_ms - ms) / 1000
     if abs(seconds) < 1:
         return look._("now")
     if seconds < 0:
@@ -145,17 +145,17 @@ def ago(ms: float) -> str:
 
 def span(seconds: float) -> str:
     """Tell a length of time in two units at most: `0.4 s`, `12 s`, `3 min 12 s`, `5 h 3 min`, `2 d 4 h`."""
-    text = _LOOK.get()._
+    look = _LOOK.get()
     if seconds < 10:
-        return text("{n} s", n=f"{seconds:.1f}")
+        return look._("{n} s", n=f"{seconds:.1f}")
     if seconds < _MINUTE:
-        return text("{n} s", n=f"{seconds:.0f}")
+        return look._("{n} s", n=f"{seconds:.0f}")
     whole = int(seconds)
     if seconds < _HOUR:
-        return text("{n} min {m} s", n=whole // _MINUTE, m=whole % _MINUTE)
+        return look._("{n} min {m} s", n=whole // _MINUTE, m=whole % _MINUTE)
     if seconds < _DAY:
-        return text("{n} h {m} min", n=whole // _HOUR, m=whole % _HOUR // _MINUTE)
-    return text("{n} d {m} h", n=whole // _DAY, m=whole % _DAY // _HOUR)
+        return look._("{n} h {m} min", n=whole // _HOUR, m=whole % _HOUR // _MINUTE)
+    return look._("{n} d {m} h", n=whole // _DAY, m=whole % _DAY // _HOUR)
 
 
 def size(count: float) -> str:

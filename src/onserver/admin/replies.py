@@ -16,10 +16,12 @@ import base64
 import binascii
 import logging
 from collections.abc import Mapping, Sequence
+from time import time
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
@@ -98,6 +100,8 @@ class Replies:
             theme=_chosen(request, THEME, THEMES, "auto"),
             said=self._said(request),
             can_log_out=asker is not None and asker.logged_in_here,
+            # whoever is known was looked up: Redis has answered, and its clock is known without asking again
+            now_ms=self.server.store.now_ms() if asker else int(time() * 1000),
         )
 
     def shown(self, request: Request, view: View, look: Look, page: Page | None = None) -> Response:
@@ -142,6 +146,12 @@ class Replies:
             text = look._("The page could not be made; the log of the admin program has the reason.")
         code = error.code if isinstance(error, OnServerError) and status != 500 else 0
         return self.told(request, status, text, asker, code=code)
+
+    def refused(self, request: Request, error: HTTPException) -> Response:
+        """Answer where there is no such page, or it does not take such a request. Nothing is asked of Redis."""
+        look = self.look(request, None)
+        known = {404: look._("There is no such page."), 405: look._("This page takes no such request.")}
+        return self.told(request, error.status_code, known.get(error.status_code, error.detail), headers=error.headers)
 
     def told(
         self, request: Request, status: int, text: str, asker: Asker | None = None, *, code: int = 0,
