@@ -11,6 +11,7 @@ from typing import Any
 import redis
 
 from onserver.redis.search import find_server
+from onserver.redis.serving import surroundings
 
 #: As the keeper of an embedded Redis configures it.
 _CONFIGURATION = {
@@ -82,7 +83,7 @@ def running(folder: Path) -> Iterator[Engine]:
     socket = folder / "s"
     options = _CONFIGURATION | {"dir": str(folder), "unixsocket": str(socket), "logfile": str(folder / "log")}
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
-    with subprocess.Popen([str(find_server().path), *words], stdin=subprocess.DEVNULL) as server:
+    with subprocess.Popen([str(find_server().path), *words], stdin=subprocess.DEVNULL, env=surroundings()) as server:
         try:
             engine = Engine(socket)
             _wait_until_up(engine, server)

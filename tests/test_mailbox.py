@@ -246,12 +246,15 @@ def kill_forgets_what_waits_and_ends_after_the_present_call() -> None:
 
 
 def kill_without_an_argument_ends_itself_and_its_own_call_is_nothing() -> None:
+    gate = Signal()
+    mailbox("box").call(wait, gate)  # until somebody has looked at its process
     mailbox("box").call(stop_itself, "never")
     one = mailbox("box").process
     assert one is not None
+    gate.trigger()
     assert one.wait(timeout=20) == State.DONE
     idle(mailbox("other"))
-    assert sorted(ran) == ["from it", "stopped"]
+    assert sorted(ran) == ["from it", "stopped", "waits"]
     assert mailbox("box").process is None
 
 

@@ -178,7 +178,7 @@ class Claims:
             self._take(message)
         self.ring()
 
-    def _take(self, message: Sequence[bytes | int]) -> None:
+    def _take(self, message: Sequence[bytes]) -> None:
         claim = Claim.read(message)
         if not self.settles(claim.number) and not self._begin(claim):
             self.ask_again()

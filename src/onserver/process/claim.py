@@ -17,6 +17,7 @@ Settlement: TypeAlias = tuple[int, str, str, bytes, str]
 _REPLAYED: Final = re.compile(r"Y\d+")
 #: How many texts one claim is in the answers of the scripts.
 WIDTH = 19
+_ABSENT: Final = (b"",) * WIDTH
 
 
 class Claim(NamedTuple):
@@ -87,28 +88,22 @@ class Claim(NamedTuple):
         return self.call or (replayed[0] if replayed else "")
 
     @classmethod
-    def read(cls, texts: Sequence[bytes | int]) -> "Claim":
-        """Read the `WIDTH` texts of one message."""
-        number, t, b, h, u, c, d, x, n, v, q, z, a, hk, to, i, tg, tr, lk = texts
+    def read(cls, texts: Sequence[bytes]) -> "Claim":
+        """Read the `WIDTH` texts of one message, of which those that are empty may be missing at the end."""
+        if len(texts) < WIDTH:
+            texts = (*texts, *_ABSENT[len(texts) :])
+        number, t, b, c, q, z, a, v, n, i, d, x, u, h, hk, to, tg, tr, lk = texts
         return cls(
-            int(number), _text(t), _raw(b), _raw(h), _text(u), _raw(c), int(d or 0), int(x) if x else None, _text(n),
-            _text(v), _text(q), _text(z), int(a or 0), _text(hk), int(to or 0), _text(i), int(tg or 0),
-            int(tr or 0), _text(lk),
+            int(number), t.decode(), b, h, u.decode(), c, int(d or 0), int(x) if x else None, n.decode(),
+            v.decode(), q.decode(), z.decode(), int(a or 0), hk.decode(), int(to or 0), i.decode(), int(tg or 0),
+            int(tr or 0), lk.decode(),
         )  # fmt: skip
 
 
-_FIELDS = ("t", "b", "h", "u", "c", "d", "x", "n", "v", "q", "z", "a", "hk", "to", "i", "tg", "tr", "lk")
+_FIELDS = ("t", "b", "c", "q", "z", "a", "v", "n", "i", "d", "x", "u", "h", "hk", "to", "tg", "tr", "lk")
 
 
 def read_claim(store: Store, number: int) -> Claim | None:
     """Read what a holder got when it claimed this process; None where it is unknown."""
     found: list[bytes | None] = store.command("HMGET", store.key(f"p:{number}"), *_FIELDS)
-    return Claim.read([number, *(text or b"" for text in found)]) if found[0] else None
-
-
-def _raw(value: bytes | int) -> bytes:
-    return value if isinstance(value, bytes) else str(value).encode()
-
-
-def _text(value: bytes | int) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    return Claim.read([b"%d" % number, *(text or b"" for text in found)]) if found[0] else None

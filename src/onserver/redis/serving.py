@@ -65,6 +65,7 @@ class Serving:
                 stderr=log,
                 pass_fds=(self._lock_fd,),
                 preexec_fn=_end_with_parent(),  # noqa: PLW1509 (a keeper has one thread)
+                env=surroundings(),
             )
         if self._process.stdin is not None:
             self._process.stdin.write(self._configuration().encode())
@@ -137,6 +138,15 @@ def answers(home: Home) -> bool:
         return ask(home, "PING") == "+PONG"
     except OSError:
         return False
+
+
+def surroundings() -> dict[str, str]:
+    """Answer the environment of a server: this program's, in which the C library keeps more of what was freed at hand.
+
+    The wheel's server has no allocator of its own, and what a script makes and frees for its commands is more than the
+    seven pieces of a size that are kept by default: a sixth of its time went there.
+    """
+    return {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=500", **os.environ}
 
 
 def _quoted(text: str) -> str:

@@ -7,7 +7,8 @@
 -- ARGV: holder, how many to claim ("+5": for a loop), resume 0 or 1, keep_s, keep_failed_s, deliveries, code,
 --       count of queues, queues …, then number, kind, state, payload, extra for each settle (kinds: end store free back
 --       wait retry; of a retry the state is what `attempts` says)
--- Answer: {numbers refused, storage change number, again 0 or 1, message …}. again: looked enough, ask once more.
+-- Answer: {numbers refused, storage change number, again 0 or 1, message …}; the messages are short. again: looked
+-- enough, ask once more.
 -- resume (after a lost reply): what is held and not settled here is answered before anything new is claimed.
 local e, k, resume, code = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[7]
 local no = guard(e) if no then return no end
@@ -35,4 +36,5 @@ if k > 0 and #out < k then
   end
 end
 for q in pairs(LATER) do refill(q) end   -- what its settlements let begin, and it did not take itself
+for i = 1, #out do short(out[i]) end
 return {refused, tonumber(newest_change()), again, unpack(out)}

@@ -12,7 +12,7 @@ end
 -- Where there is one procedure only, its score is not asked for, unless there is something on the other side.
 local function first_of(side, q, code, other)
   local top, from, page = T .. side .. ':' .. q, 0, 1
-  local some = redis.call('ZRANGE', top, 0, 1, 'WITHSCORES')
+  local some = redis.call('ZRANGE', top, '0', '1', 'WITHSCORES')
   while some[1] do
     for i = 1, math.min(#some, 2 * page), 2 do
       local member, score, following = some[i], some[i + 1], some[i + 3]
@@ -70,7 +70,7 @@ local function claim(e, q, code, k, out, loop)
     if m[2] ~= '' then
       out[#out + 1] = take(n, e, m)
       -- only those of batch=True are claimed in numbers
-      if not (loop or string.find(m[10], 'B', 1, true)) then return true end
+      if not (loop or string.find(m[8], 'B', 1, true)) then return true end
     end
   end
   return true

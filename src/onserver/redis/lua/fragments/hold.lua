@@ -1,8 +1,13 @@
 -- What is given to holders: messages.
 -- A message is 19 texts: FIELDS in order ('' for what the record lacks), with the number in the place of '#', which no
--- record has. A hand-off list holds messages, each with the storage's change number behind it, so that one BLMPOP of HAND
--- elements reads one; what begins with the number 'wake' only wakes.
-local FIELDS = {'#', 't', 'b', 'h', 'u', 'c', 'd', 'x', 'n', 'v', 'q', 'z', 'a', 'hk', 'to', 'i', 'tg', 'tr', 'lk'}
+-- record has; what few have stands last, so that an answer need not have all of it (`short`). A hand-off list holds
+-- messages, each with the storage's change number behind it, so that one BLMPOP of HAND elements reads one; what begins
+-- with the number 'wake' only wakes. All of the record is read: to look for twelve fields that are not there costs more.
+local FIELDS = {'#', 't', 'b', 'c', 'q', 'z', 'a', 'v', 'n', 'i', 'd', 'x', 'u', 'h', 'hk', 'to', 'tg', 'tr', 'lk'}
+local AT = {
+  t = 2, b = 3, c = 4, q = 5, z = 6, a = 7, v = 8, n = 9, i = 10, d = 11, x = 12, u = 13, h = 14, hk = 15, to = 16, tg = 17,
+  tr = 18, lk = 19,
+}
 local HAND = 20
 -- what is looked up once a script; LATER: queues to be served at its end, where the one who asks claims first
 local CODES, STATE, CHANGE, LIMITED, PAUSES, SPECS, GATES, LATER
@@ -20,10 +25,30 @@ local function server_state()
   if not STATE then look() end
   return STATE
 end
-local function has(code, t) return redis.call('SISMEMBER', T .. 'code:' .. code, t) == 1 end
+-- A code is known by a digest of the names that it has, so what it once had it has. Of a library this is kept from run to
+-- run, a thousand answers of it.
+local had, count_had = {}, 0
+local function has(code, t)
+  local asked = T .. code .. ' ' .. t
+  if had[asked] then return true end
+  if redis.call('SISMEMBER', T .. 'code:' .. code, t) == 0 then return false end
+  if count_had == 1000 then had, count_had = {}, 0 end
+  had[asked], count_had = true, count_had + 1
+  return true
+end
 local function message(n)
-  local m = redis.call('HMGET', T .. 'p:' .. n, unpack(FIELDS))
-  m[1] = n
-  for i = 2, #FIELDS do m[i] = m[i] or '' end
+  local found, m = redis.call('HGETALL', T .. 'p:' .. n), {n, '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', '', ''}
+  for i = 1, #found, 2 do
+    local at = AT[found[i]]
+    if at then m[at] = found[i + 1] end
+  end
+  return m
+end
+-- the same message without the empty texts at its end, for an answer and nothing else
+local function short(m)
+  local last = #FIELDS
+  while m[last] == '' do
+    m[last], last = nil, last - 1
+  end
   return m
 end

@@ -13,7 +13,7 @@ local function drop_entry(side, q, member)
 end
 -- the score of the first in line, to which its entry is set; nil when it is empty
 local function exact(entries, member, score, line)
-  local first = redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')[2]
+  local first = redis.call('ZRANGE', line, '0', '0', 'WITHSCORES')[2]
   if first and first ~= score then redis.call('ZADD', entries, first, member) end
   return first
 end

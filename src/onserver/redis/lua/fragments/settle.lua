@@ -15,7 +15,7 @@
 -- its next turn
 local function release(e, n, v, keep, keep_failed, state, payload, written)
   local k = T .. 'p:' .. n
-  redis.call('LREM', T .. 'held:' .. e, 1, n)
+  redis.call('LREM', T .. 'held:' .. e, '1', n)
   if v[4] then
     redis.call('HDEL', k, 'o', 'y', 'g')
     redis.call('HSET', k, 'l', e, 'why', '')
@@ -78,7 +78,7 @@ local function settle(e, n, kind, state, payload, extra, limits)
     drop_locks(e, string.format('%s/%s.%d', e, n, tonumber(redis.call('HGET', k, 'd') or 0) + 1))
   end
   if kind == 'back' then
-    redis.call('LREM', T .. 'held:' .. e, 1, n)
+    redis.call('LREM', T .. 'held:' .. e, '1', n)
     if extra == 'key' then redis.call('HSET', k, 'lk', payload) end   -- of its limit, which only its code could tell
     requeue(n, extra == 'begun' or extra == 'counted', extra == 'counted', limits[3], limits[2], '')
     return true
