@@ -22,6 +22,7 @@ MODULES: Final = {
     "python-web": "onserver.web",
     "python-remote": "onserver.remote",
     "python-data": "onserver.data",
+    "python-admin": "onserver.admin",
     "python-testing": "onserver.testing",
 }
 #: Headings of the names of `onserver` itself, by the package that has them.

@@ -37,6 +37,7 @@ from onserver.redis.address import Address
 from onserver.scaffold import write_project
 from onserver.settings import SETTINGS
 from onserver.settings import load as load_settings
+from onserver.steer.granted import PRIVILEGES
 from onserver.testing import wait_for
 from scripts import reference
 from tests.inline_worker import make_server, working
@@ -257,7 +258,7 @@ def test_the_settings_of_a_page_are_settings(page: Path, tmp_path: Path) -> None
     text = re.sub(r"^> .*$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE)  # an error quotes what is wrong
     sections = "|".join({key.partition(".")[0] for key in SETTINGS if "." in key} - {"session"})
     keys = set(re.findall(rf"`((?:{sections})\.(?!py`)[a-z_]+)`", text))  # `web.py` is a file
-    assert keys <= SETTINGS.keys()
+    assert keys - set(PRIVILEGES) <= SETTINGS.keys()  # `admin.view` is a privilege
 
 
 # ---- what pages name
