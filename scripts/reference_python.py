@@ -49,9 +49,10 @@ def described(module: str) -> Iterator[str]:
     Args:
         module: its name.
     """
-    before = "text"
+    before, in_code = "text", False
     for line in _described(module):
-        if line or before:  # no two empty lines
+        in_code ^= line.startswith("```")
+        if line or before or in_code:  # no two empty lines but in code
             yield line
         before = line
 
