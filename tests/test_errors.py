@@ -86,6 +86,23 @@ EXAMPLES: list[tuple[Any, str]] = [
         "`onserver users add`, or `--behind-proxy ADDR`.",
     ),
     (errors.TokenNotFound("deploy"), "There is no token `deploy`. `onserver admin token ls` lists them."),
+    (errors.ActionNotFound("process.stop"), "There is no action `process.stop`."),
+    (
+        errors.ActionRefused("process.abort", "nothing can be changed here, it is read-only"),
+        "`process.abort` is refused: nothing can be changed here, it is read-only.",
+    ),
+    (
+        errors.BadField("process.abort", "process", "is `x`, which is no number"),
+        "Field `process` of `process.abort` is `x`, which is no number.",
+    ),
+    (
+        errors.NotConfirmed("queue.purge", "typed", "mail"),
+        "`queue.purge` has to be confirmed: mail. Send `confirm` with the value `mail`.",
+    ),
+    (
+        errors.LoginTooOld("backup.restore"),
+        "`backup.restore` cannot be undone, and the login is older than five minutes. Log in again.",
+    ),
     (
         errors.BrokerUnavailable("redis://127.0.0.1:6390/0", 3, 3.0),
         "redis://127.0.0.1:6390/0 refused the connection (3 tries in 3.0 s). Is it running? `onserver dev` starts one.",

@@ -26,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from onserver.admin import assets
+from onserver.admin.acting import Acting
 from onserver.admin.doors import Doors
 from onserver.admin.identity import Identity
 from onserver.admin.page import Page
@@ -82,6 +83,7 @@ class Admin:
         return [
             *assets.routes(),
             *Doors(self.replies).routes(),
+            *Acting(self.replies).routes(),
             *(Route(page.path, self._page(page), methods=["GET"], name=page.name) for page in self.pages),
         ]
 

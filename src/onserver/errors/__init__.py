@@ -25,6 +25,8 @@
     │                 ArchiveTooNew 5204 · ArchiveNotWritten 5205 · ArchiveSealed 5206 · SourceFailed 5207
     │                 ArchiveNotFound 5208 · BackupFailed 5209 · BackupRunning 5210
     │                 CutLost 5221 · CutNeverEnds 5222
+    ├─ SteeringError  ActionNotFound 6003 · ActionRefused 6004 · BadField 6005 · NotConfirmed 6006
+    │                 LoginTooOld 6007
     └─ HookFailed 5301 · HookNotFound 5302
     NoWorker 1202 is a warning: the process is kept.
 
@@ -116,6 +118,14 @@ from onserver.errors.setup import (
     UnsafeRedis,
     WrongLayout,
 )
+from onserver.errors.steering import (
+    ActionNotFound,
+    ActionRefused,
+    BadField,
+    LoginTooOld,
+    NotConfirmed,
+    SteeringError,
+)
 from onserver.errors.storing import (
     ChangesNotLogged,
     EntityNotFound,
@@ -130,6 +140,8 @@ from onserver.errors.storing import (
 from onserver.errors.users import PasswordRefused, UserExists, UserNotFound
 
 __all__ = [
+    "ActionNotFound",
+    "ActionRefused",
     "AlreadyRunning",
     "ArchiveNotFound",
     "ArchiveNotWritten",
@@ -143,6 +155,7 @@ __all__ = [
     "BadArguments",
     "BadDeclaration",
     "BadEvent",
+    "BadField",
     "BadSetting",
     "BadSettingsFile",
     "BadSignature",
@@ -167,6 +180,7 @@ __all__ = [
     "LockLost",
     "LockTimeout",
     "LoginRefused",
+    "LoginTooOld",
     "MaintenanceMode",
     "MemberFenced",
     "MissingExtra",
@@ -174,6 +188,7 @@ __all__ = [
     "NoSession",
     "NoSigningKey",
     "NoWorker",
+    "NotConfirmed",
     "NotConnected",
     "NotInUse",
     "NotSendable",
@@ -204,6 +219,7 @@ __all__ = [
     "SessionNotFound",
     "SignalGone",
     "SourceFailed",
+    "SteeringError",
     "StorageError",
     "SyncInAsyncError",
     "TokenNotFound",

@@ -1,0 +1,69 @@
+"""The one gate: whatever changes something, from the page, the HTTP API or the command line, goes through `perform`.
+
+It asks, in this order: is there such an action, may this actor do it, are its fields what they have to be, was it
+confirmed, is the login young enough for what cannot be undone. Then it is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from onserver.errors import ActionNotFound, ActionRefused, LoginTooOld, NotConfirmed
+from onserver.server import Server
+from onserver.steer.actions import ACTIONS, Action, Outcome
+from onserver.steer.actor import Actor
+from onserver.steer.fields import checked
+from onserver.steer.granted import READING
+
+#: The field that confirms: `yes`, or the name of what it is done to.
+CONFIRM: Final = "confirm"
+_YES: Final = "yes"
+
+
+def perform(server: Server, actor: Actor, name: str, given: Mapping[str, str]) -> Outcome:
+    """Do something, if whoever asks may.
+
+    Args:
+        server: to which it is done.
+        actor: who asks.
+        name: of the action, as in `process.abort`.
+        given: its fields, and `confirm`.
+
+    Raises:
+        ActionNotFound: ONS-6003.
+        ActionRefused: ONS-6004, a privilege is missing, or nothing can be changed.
+        BadField: ONS-6005.
+        NotConfirmed: ONS-6006.
+        LoginTooOld: ONS-6007.
+        OnServerError: the action cannot be done; nothing has changed, or what it says has.
+    """
+    action = ACTIONS.get(name)
+    if action is None:
+        raise ActionNotFound(name[:100])
+    require(actor, action)
+    values = checked(action, {field: text for field, text in given.items() if field != CONFIRM})
+    _confirmed(actor, action, values, given.get(CONFIRM, ""))
+    return action.run(server, values)
+
+
+def require(actor: Actor, action: Action) -> None:
+    """Refuse what somebody may not do.
+
+    Raises:
+        ActionRefused: ONS-6004.
+    """
+    if action.privilege not in actor.privileges:
+        raise ActionRefused(action.name, f"it takes the privilege {action.privilege}")
+    if actor.read_only and action.privilege not in READING:
+        raise ActionRefused(action.name, "nothing can be changed here, it is read-only")
+
+
+def _confirmed(actor: Actor, action: Action, values: Mapping[str, str], confirm: str) -> None:
+    if not action.confirm:
+        return
+    target = action.about(values)
+    if action.confirm == "typed" and not actor.fresh:
+        raise LoginTooOld(action.name)
+    if confirm != (target if action.confirm == "typed" else _YES):
+        raise NotConfirmed(action.name, action.confirm, target)
