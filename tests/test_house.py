@@ -50,12 +50,13 @@ def test_the_compose_file_is_one() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_there_is_a_service_for_redis_the_web_and_each_worker(compose: dict[str, Any]) -> None:
-    assert sorted(compose["services"]) == sorted(["redis", "web", *WORKERS])
+def test_there_is_a_service_for_redis_the_web_the_admin_page_and_each_worker(compose: dict[str, Any]) -> None:
+    assert sorted(compose["services"]) == sorted(["admin", "redis", "web", *WORKERS])
     for name, service in compose["services"].items():
         assert service["healthcheck"]["test"], name
     commands = {worker: ["onserver", "worker", worker] for worker in WORKERS}
     commands["web"] = ["onserver", "web", "--bind", "0.0.0.0:8000"]
+    commands["admin"] = ["onserver", "admin", "--bind", "0.0.0.0:8765"]
     for name, command in commands.items():
         service = compose["services"][name]
         assert service["command"] == command
@@ -76,12 +77,15 @@ def test_every_program_and_path_of_the_compose_file_exists(compose: dict[str, An
 
 def test_the_image_has_what_its_programs_import() -> None:
     locked = (ROOT / "requirements/demo.txt").read_text()
-    for package in ("jinja2", "starlette", "uvicorn"):
-        assert f"\n{package}==" in locked, f"`onserver web` needs {package}"
+    for package in ("argon2-cffi", "jinja2", "starlette", "uvicorn"):
+        assert f"\n{package}==" in locked, f"`onserver web` and `onserver admin` need {package}"
 
 
-def test_the_web_service_is_reached_from_this_machine_alone(compose: dict[str, Any]) -> None:
+def test_web_and_admin_are_reached_from_this_machine_alone(compose: dict[str, Any]) -> None:
     assert compose["services"]["web"]["ports"] == ["127.0.0.1:8000:8000"]
+    admin = compose["services"]["admin"]
+    assert admin["ports"] == ["127.0.0.1:8765:8765"]
+    assert admin["profiles"] == ["admin"]  # it does not start before there is a user
 
 
 def test_verbs_that_the_compose_file_uses_exist(compose: dict[str, Any]) -> None:

@@ -30,13 +30,16 @@ def test_the_compose_file_of_a_new_project_serves_its_worker_and_its_web_server(
     )  # fmt: skip
     assert told.returncode == 0, told.stdout + told.stderr
     services = ruamel.yaml.YAML(typ="safe").load(tmp_path / "docker-compose.yml")["services"]
-    assert set(services) == {"redis", "server", "web"}
+    assert set(services) == {"redis", "server", "web", "admin"}
     server, web = services["server"], services["web"]
     assert (server["command"], web["command"]) == ("onserver worker server", "onserver web --bind 0.0.0.0:8000")
     assert web["ports"] == ["127.0.0.1:8000:8000"]  # reached from this machine alone
+    admin = services["admin"]
+    assert (admin["command"], admin["ports"]) == ("onserver admin --bind 0.0.0.0:8765", ["127.0.0.1:8765:8765"])
+    assert admin["profiles"] == ["admin"]  # it does not start before there is a user
     for shared in ("build", "environment", "volumes", "depends_on"):  # the same code, Redis, and key that signs
         assert server[shared] == web[shared]
-    assert "[users,web]" in web["build"]["dockerfile_inline"]
+    assert "[admin,users,web]" in web["build"]["dockerfile_inline"]
 
 
 def test_the_code_of_a_new_project_compiles(tmp_path: Path) -> None:
