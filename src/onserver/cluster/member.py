@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from time import time
+from time import monotonic, time
 from typing import Any, Final, NamedTuple
 
 from onserver import __version__
 from onserver.cluster.identity import Identity
+from onserver.cluster.memory import of_tree
 from onserver.redis.store import Store
 from onserver.settings import Settings
 
 #: Milliseconds by which a clock has to change before that is noted.
 _CLOCK_MS: Final = 2000
+#: How often a worker looks how much memory it takes; its next beat says it.
+_WEIGH_SECONDS: Final = 10.0
 
 
 class Ask(NamedTuple):
@@ -78,6 +81,7 @@ class Member:
         self.survey_at = 0.0
         self._limits = (settings.process.deliveries, int(settings.process.keep_failed_seconds))
         self._ahead_ms = 0
+        self._weigh_at = 0.0
 
     @classmethod
     def join(
@@ -177,7 +181,7 @@ class Member:
         lease = self.settings.member.lease_seconds
         words = [word for pair in executors for word in pair]
         epoch, state, leader, due, heads, asks, now, sides, news = self.store.run(
-            "beat", self.number, int(lease * 1000), *self._limits, self._rank, *words,
+            "beat", self.number, int(lease * 1000), *self._limits, self._rank, self._weight(), *words,
             deadline=lease / 5 if deadline is None else deadline,
         )  # fmt: skip
         self.note_clock(int(now))
@@ -197,6 +201,14 @@ class Member:
         """The settings were read anew."""
         self.settings = settings
         self._limits = (settings.process.deliveries, int(settings.process.keep_failed_seconds))
+
+    def _weight(self) -> int | str:
+        """The bytes that a worker takes, now and then; else nothing."""
+        now = monotonic()
+        if self.kind != "worker" or now < self._weigh_at:
+            return ""
+        self._weigh_at = now + _WEIGH_SECONDS
+        return of_tree() or ""
 
     @property
     def _rank(self) -> int:

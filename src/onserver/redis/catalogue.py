@@ -72,6 +72,11 @@ CATALOGUE: tuple[Key, ...] = (
     Key("marks", "hash", "tell_events, silent", "until what is over its mark is under it again", kept),
     Key("told:WHAT", "string", "tell_events", "a few beats", timed),
     Key("clock", "string", "the test plug-in", "as long as the tests", kept),
+    # how it stood: see views/series.py
+    Key("series:10s", "list", "silent", "the last hour", kept),
+    Key("series:1m", "list", "silent", "the last day", kept),
+    Key("series:10m", "list", "silent", "the last week", kept),
+    Key("series:left", "hash", "trim, forget, replay, silent", "until the next 10 s are over", kept),
     # the admin page
     Key("admin:at", "string", "onserver admin, when it starts", "until the next start", kept),
     Key("admin:link:HASH", "string", "onserver admin, spent by admin_login", "ten minutes", timed),

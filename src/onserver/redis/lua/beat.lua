@@ -1,9 +1,10 @@
 -- include: prefix offer accept finish asks duties
 -- late: note_of event
 -- flags: allow-oom
--- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, turns, x:HOLDER, p:N.
+-- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, turns, x:HOLDER, p:N, member:M.
 -- ARGV: member, lease_ms, deliveries, keep_failed_s, what it is (0 no worker, 1 a worker, 2 one none of whose hooks listens
---       to events), then holder, number seen at the head of its hand-off list at the last beat ('' none) for each executor
+--       to events), bytes of memory that it takes ('' as before), then holder, number seen at the head of its hand-off
+--       list at the last beat ('' none) for each executor
 -- Answer: {epoch, state, leader 0 or 1, ms until something is due or -1, {heads …}, what is asked (see asks), the time,
 --          how many of the queues of side runs that this worker serves have any, 1 when it leads and has events to pass on}
 -- Silence counts only while it could have been heard: when nobody was heard for half a lease, Redis (or everybody's
@@ -14,6 +15,7 @@ local s = redis.call('HMGET', T .. 'server', 'epoch', 'state', 'leader', 'heard'
 if t - tonumber(s[4] or 0) > lease / 2 then redis.call('HSET', T .. 'server', 'grace', t + lease) end
 redis.call('HSET', T .. 'server', 'heard', t)
 redis.call('ZADD', T .. 'members', t, m)
+if ARGV[6] ~= '' then redis.call('HSET', T .. 'member:' .. m, 'memory', ARGV[6]) end
 local leader = s[3]
 local led = leader and tonumber(redis.call('ZSCORE', T .. 'members', leader) or 0)
 if ARGV[5] ~= '0' and not (led and t - led < lease) then   -- a leader that is silent leads no longer: it is to be buried
@@ -25,7 +27,7 @@ if ARGV[5] ~= '0' and not (led and t - led < lease) then   -- a leader that is s
   end
 end
 local heads, asks = {}, {}
-for i = 6, #ARGV, 2 do
+for i = 7, #ARGV, 2 do
   local list = T .. 'x:' .. ARGV[i]
   local head = redis.call('LINDEX', list, 0)
   if head and head == ARGV[i + 1] and head ~= 'wake' then   -- a whole beat in the list: its holder does not read

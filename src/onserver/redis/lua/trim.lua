@@ -1,9 +1,10 @@
--- include: prefix
+-- include: prefix counted
 -- flags: allow-oom
--- trim: drop the oldest of the history, up to 100 of each kind a call. Keys: ended, failed, dead, p:N, vars:N, log:N, id:UUID.
+-- trim: drop the oldest of the history, up to 100 of each kind a call. Keys: ended, failed, dead, p:N, vars:N, log:N, id:UUID,
+-- series:left.
 -- ARGV: how many are kept of each kind, keep_s (of those that ended well), keep_failed_s (of all others)
 -- Answer: 1 when there is more to drop
-local kept, more = tonumber(ARGV[1]), 0
+local kept, more, left = tonumber(ARGV[1]), 0, {}
 if redis.restoring then return 0 end
 local function trim(kind, seconds)
   local over, gone = redis.call('ZCARD', T .. kind) - kept, nil
@@ -13,8 +14,9 @@ local function trim(kind, seconds)
     gone = redis.call('ZRANGE', T .. kind, '-inf', now() - tonumber(seconds) * 1000, 'BYSCORE', 'LIMIT', 0, 100)
   end
   for _, n in ipairs(gone) do
+    local v = redis.call('HMGET', T .. 'p:' .. n, 'f', 'u', 's')
+    leaves(left, kind, n, v[3])
     redis.call('ZREM', T .. kind, n)
-    local v = redis.call('HMGET', T .. 'p:' .. n, 'f', 'u')
     if v[1] then
       redis.call('DEL', T .. 'p:' .. n, T .. 'vars:' .. n, T .. 'log:' .. n)
       if v[2] then redis.call('DEL', T .. 'id:' .. v[2]) end
@@ -25,4 +27,5 @@ end
 trim('ended', ARGV[2])
 trim('failed', ARGV[3])
 trim('dead', ARGV[3])
+note_left(left)
 return more
