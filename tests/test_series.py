@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from onserver import execute_on_server, procedure
+from onserver.cli.command import run
+from onserver.cli.series import sparks
 from onserver.cluster.member import Member
 from onserver.cluster.memory import of_tree
 from onserver.cluster.sweep import bury_member, trim
@@ -220,3 +225,38 @@ def test_how_it_stands_is_written(redis_address: Address) -> None:
         "slots": 1, "busy": 1, "queued": 1, "delayed": 1,
     }  # fmt: skip
     assert (series.last("memory") or 0) > 100_000
+
+
+def test_the_command_prints_a_line_for_each_series(
+    redis_address: Address, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config").mkdir()
+    name = f"series{uuid4().hex[:8]}"
+    (tmp_path / "config" / "onserver.toml").write_text(f'name = "{name}"\nredis = "unix://{redis_address.path}"\n')
+    monkeypatch.chdir(tmp_path)
+    with make_server(name, f"unix://{redis_address.path}") as server:
+        floor = Floor(server)
+        floor.look()
+    words = ("--span", "15m", "--project", str(tmp_path))
+    assert run(["series", *words]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["SERIES", "NOW", "HIGHEST", "UNIT", "15M"]
+    assert [line.split()[0] for line in lines[1:]] == [
+        "throughput", "failures", "wait_p95", "busy", "slots", "queued", "delayed", "memory", "worker_memory",
+    ]  # fmt: skip
+    assert re.search(r"memory +\d\S* +\d\S* +MB +·{44}█", lines[8])
+    assert run(["series", "--table", *words]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert len(row.split()) == len(head.split()) + 1 == 11
+    assert run(["series", "--json", *words]) == 0
+    data = json.loads(capsys.readouterr().out)["data"]
+    assert data["step_ms"] == STEP
+    assert set(data["values"]) == set(NAMES)
+    assert run(["series", "--span", "2h"]) == 2
+
+
+def test_bars_go_from_nought_to_the_highest_and_show_gaps() -> None:
+    assert sparks([0, 1, None, 7, 14]) == "▁▂·▅█"
+    assert sparks([0, 0]) == "▁▁"
+    assert sparks([None, 1, 2, None, None, 4], width=3) == "▃▅█"
+    assert len(sparks([1.0] * 1440)) == 60

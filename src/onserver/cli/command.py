@@ -29,6 +29,7 @@ VERBS = {
     "call": ("onserver.cli.call:call", "Run a procedure on the server and print its result."),
     "ps": ("onserver.cli.ps:ps", "List processes, procedures or members."),
     "top": ("onserver.cli.top:top", "Show processes, queues and workers on a live screen."),
+    "series": ("onserver.cli.series:series", "Print throughput, waits, queues and memory over time."),
     "logs": ("onserver.cli.logs:logs", "Print what processes have printed and logged."),
     "abort": ("onserver.cli.abort:abort", "Stop processes for good."),
     "pause": ("onserver.cli.pause:pause", "Pause processes, until they are resumed."),
