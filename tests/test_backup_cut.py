@@ -255,6 +255,8 @@ def test_scripts_know_the_words_with_which_saved_keys_begin() -> None:
 
 #: Where commands that write are sent by themselves: of keys that no backup has.
 PLAIN = {
+    "admin/logins.py",
+    "admin/tokens.py",
     "alone/keeper.py",
     "alone/place.py",
     "backup/load.py",
@@ -270,6 +272,7 @@ PLAIN = {
     "process/clients.py",
     "process/following.py",
     "process/twin.py",
+    "steer/audit.py",
 }
 WRITES = r"""["'](SET|HSET|HDEL|HINCRBY|DEL|UNLINK|SADD|SREM|ZADD|ZREM|[LR]PUSH|[LR]POP|XADD|XTRIM|P?EXPIRE)["'], """
 
