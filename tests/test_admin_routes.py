@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from onserver.admin.shield import HEADERS, POLICY
 from onserver.admin.tokens import Tokens
 from onserver.redis.address import Address
 from onserver.server import Server
+from onserver.settings import Settings
 from onserver.steer.actions import ACTIONS
 from onserver.steer.granted import PRIVILEGES, READING
 from tests.admin_browser import browser, program, stranger
@@ -181,6 +183,22 @@ def test_what_an_address_asks_for_is_bounded(server: Server, query: str) -> None
     for page in app.pages:
         answer = ann.get(f"{path_of(page.path)}?{query}")
         assert answer.status_code in (200, 400, 404), f"{page.path}?{query}: {answer.status_code} {answer.text}"
+
+
+def test_without_redis_each_answer_says_so(tmp_path: Path) -> None:
+    settings = Settings(name="gone", redis=f"unix://{tmp_path}/nobody.sock", redis_connect_seconds=0.05)
+    with Server(settings=settings) as away:
+        app = Admin(away)
+        client = stranger(app)
+        client.cookies.set(app.identity.cookie_name(secure=False), "x")
+        for path in ("/login", *(path_of(page.path) for page in app.pages)):
+            shown = client.get(path)
+            assert shown.status_code == 503, path
+            assert shown.headers["retry-after"] == "1"
+            assert "nobody.sock" in shown.text
+        told = client.post("/act/process.abort", headers={"accept": "application/json"})
+        assert (told.status_code, told.json()["error"]["code"]) == (503, 1201)
+        assert client.get("/nowhere").status_code == 404
 
 
 def test_each_page_has_a_name_and_a_key_of_its_own(server: Server) -> None:
