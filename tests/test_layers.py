@@ -91,6 +91,7 @@ LAZY_USERS = {
     "onserver.process.after_commit",
     "onserver.process.procedure",
     "onserver.process.side",
+    "onserver.process.tracing",
     "onserver.remote",
     "onserver.remote.ways",
     "onserver.server",

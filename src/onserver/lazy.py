@@ -1,6 +1,6 @@
 """The one place that imports late.
 
-Everywhere else imports stand at the top of the file and point down the floors. Six things may not be loaded before
+Everywhere else imports stand at the top of the file and point down the floors. Seven things may not be loaded before
 they are asked for, and go through here; ``tests/test_layers.py`` knows them by name:
 
 - `onserver` itself: ``import onserver`` brings a name when it is used, so that a program pays for what it needs;
@@ -8,6 +8,7 @@ they are asked for, and go through here; ``tests/test_layers.py`` knows them by 
 - the command line: one verb does not load the others;
 - values that are references: what a signal is, who never receives one need not know;
 - what a side run runs: a floor above it has most of the framework's own procedures;
+- what makes traces, where a program has loaded OpenTelemetry by itself;
 - optional packages, whose absence is an error that names the extra.
 """
 

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from time import monotonic
-from typing import Literal, NoReturn, TypeAlias
+from typing import Final, Literal, NoReturn, TypeAlias
 
 from onserver import crash
 from onserver.life.executor import prepare
@@ -18,6 +18,10 @@ from onserver.life.kinship import die_with_parent
 from onserver.life.output import Emit, Pipe, Spoken, writer
 from onserver.life.page import Page
 from onserver.process.log import Source
+from onserver.process.tracing import flush_traces
+
+#: How long a child that ends waits for its traces to be sent.
+_FLUSH_SECONDS: Final = 2.0
 
 Role: TypeAlias = Literal["executor", "async", "hook", "side"]
 #: Why a child was ended by its supervisor: Redis was silent, its time was up, the server stops, its run was aborted.
@@ -152,6 +156,7 @@ def _live(child: Child, parent: int, lease_seconds: float, body: Callable[[], in
         crash.role("executor")
         prepare(child.page, lease_seconds, parent)
         status = body()
+        flush_traces(_FLUSH_SECONDS)
     except BaseException:  # noqa: BLE001  # the last frame of the child: whatever it is, it is shown and becomes the exit status
         traceback.print_exc()
     finally:

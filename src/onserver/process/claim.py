@@ -41,7 +41,7 @@ class Claim(NamedTuple):
     name: str
     #: One letter each: R not rerun, F finish when cut, B batch, D redact, L dead-lettered when retries are used up,
     #: P paused at a checkpoint only, E has begun before or may begin at any time, S runs in its caller's session, Y and
-    #: a number: replayed so often, M and a number: which call of a mailbox it is.
+    #: a number: replayed so often, M and a number: which call of a mailbox it is; and t with the traceparent behind it.
     flags: str
     queue: str
     score: str

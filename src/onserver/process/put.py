@@ -24,6 +24,7 @@ from onserver.process.limits import KeyOf, read_key
 from onserver.process.recent import Recent
 from onserver.process.shape import Shape
 from onserver.process.signing import Signer
+from onserver.process.tracing import tracing
 from onserver.redis.answers import ScriptRefused
 from onserver.redis.resp import Word
 from onserver.redis.scripts import Script
@@ -48,7 +49,7 @@ class Order:
     Attributes:
         procedure: full name.
         shape: what may be passed; None where nobody knows yet.
-        flags: one letter each, as the record has them.
+        flags: one capital each, as the record has them.
         queue: where it waits.
         priority: 0 to 9, 9 first.
         name: the name of the process, or empty.
@@ -139,6 +140,15 @@ class Sender:
 
     def put(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
         """Start one process."""
+        traced = tracing()
+        if traced is None:
+            return self._put_one(order, args, kwargs)
+        with traced.starting(order.procedure, order.queue) as span:
+            process = self._put_one(order, args, kwargs)
+            span.set_attribute("onserver.process.number", process.number)
+            return process
+
+    def _put_one(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
         if not order.scheduled_ms:  # of a schedule's it is asked when it runs
             require_ask(self._server, order.procedure, order.requires, order.resource)
         body, key = self.body(order, args, kwargs), order.key_in_limit(args, kwargs)
@@ -151,13 +161,20 @@ class Sender:
             process.how = how.decode()
             self._refuse(order, process)
         if served != b"ok":
-            self.warn(order, number, served)
+            self.warn(order, number, served, deeper=1)
         self._recent.report()
         self._recent.note(number)
         return process
 
     def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
         """Start many processes, `CHUNK` in one script; all are bound and encoded before any is sent."""
+        traced = tracing()
+        if traced is None:
+            return self._put_all(order, calls)
+        with traced.starting(order.procedure, order.queue, len(calls)):
+            return self._put_all(order, calls)
+
+    def _put_all(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
         require_ask(self._server, order.procedure, order.requires, order.resource)
         bodies = [(self.body(order, args, kwargs), order.key_in_limit(args, kwargs)) for args, kwargs in calls]
         processes: list[Process[Any]] = []
@@ -171,7 +188,7 @@ class Sender:
             for number, process in enumerate(made, first):
                 process._number = number  # as in `put`
             if served != b"ok":
-                self.warn(order, first, served)
+                self.warn(order, first, served, deeper=1)
             processes += made
         return processes
 
@@ -287,22 +304,25 @@ class Sender:
         advice = "Put it in the storage or a file and send its name, or raise `process.max_argument_bytes`."
         raise NotSendable(f"Argument {largest}", problem=problem, advice=advice)
 
-    def warn(self, order: Order, number: int, served: bytes) -> None:
-        """Warn that nobody would take it now, unless that was just said."""
+    def warn(self, order: Order, number: int, served: bytes, deeper: int = 0) -> None:
+        """Warn that nobody would take it now, unless that was just said; `deeper` by how many frames of ours."""
         last = self._warned.get((order.procedure, order.queue), 0.0)
         if last and monotonic() - last < _WARN_SECONDS:
             return
         self._warned[order.procedure, order.queue] = monotonic()
         queues = queues_with_workers(self._server)
         procedure = order.procedure if served == b"noproc" or (not queues and order.shape is None) else ""
-        warnings.warn(NoWorker(number, order.queue, queues, procedure), stacklevel=4)
+        warnings.warn(NoWorker(number, order.queue, queues, procedure), stacklevel=4 + deeper)
 
 
 def _context(order: Order, run: Run | None) -> tuple[str, tuple[str, ...]]:
     """Answer in whose name is written, and the fields that do not depend on the arguments."""
+    fields, traced = order.fields, tracing()
+    if traced is not None:
+        fields = (*fields, "v", traced.carried(order.flags))  # the last word of a field counts
     if run is None:
-        return "!" if order.operator else "", order.fields
-    return run.holder, order.fields if run.root is None else (*order.fields, "x", str(run.root))
+        return "!" if order.operator else "", fields
+    return run.holder, fields if run.root is None else (*fields, "x", str(run.root))
 
 
 def due_ms(delay: Delay, now_ms: int) -> int:

@@ -32,6 +32,7 @@ from onserver.process.procedure import AsyncProcedure, Procedure
 from onserver.process.record import State
 from onserver.process.side import BUILT_INS, find_side
 from onserver.process.signing import Signer
+from onserver.process.tracing import tracing
 from onserver.registry import PROCEDURE, Declared
 from onserver.server import Server
 from onserver.session.context import Run, entered
@@ -150,19 +151,27 @@ def missing_key(claim: Claim, server: Server, args: Sequence[Any], kwargs: Mappi
 
 def perform(call: Call, claim: Claim, server: Server, holder: str) -> Outcome:
     """Call the body inside its run: from here on `session()`, `process()` and `caller()` answer."""
-    this = _run_of(call, claim, holder)
+    this, traced = _run_of(call, claim, holder), tracing()
     with entered(this):
-        if not observers:
-            return _called(call, this, server)
-        try:
-            for observer in observers:
-                observer.before(this, call)
-            outcome = _called(call, this, server)
-            for observer in observers:
-                observer.after(this, call, outcome)
-        except Exception as error:  # noqa: BLE001  # of an observer: the body's own are an outcome already
-            return Raised(error)
-        return outcome
+        if traced is None:
+            return _observed(call, this, server) if observers else _called(call, this, server)
+        with traced.running(this, claim) as span:
+            outcome = _observed(call, this, server)
+            if isinstance(outcome, Raised):
+                traced.failed(span, claim, outcome.error)
+            return outcome
+
+
+def _observed(call: Call, this: Run, server: Server) -> Outcome:
+    try:
+        for observer in observers:
+            observer.before(this, call)
+        outcome = _called(call, this, server)
+        for observer in observers:
+            observer.after(this, call, outcome)
+    except Exception as error:  # noqa: BLE001  # of an observer: the body's own are an outcome already
+        return Raised(error)
+    return outcome
 
 
 async def aperform(
@@ -177,19 +186,27 @@ async def aperform(
         holder: in whose name it is held.
         end_tasks: ends what the body leaves behind, before its locks fall.
     """
-    this = _run_of(call, claim, holder)
+    this, traced = _run_of(call, claim, holder), tracing()
     with entered(this, alone=False):
-        if not observers:
-            return await _closed(call, this, server, end_tasks)
-        try:
-            for observer in observers:
-                observer.before(this, call)
-            outcome = await _closed(call, this, server, end_tasks)
-            for observer in observers:
-                observer.after(this, call, outcome)
-        except Exception as error:  # noqa: BLE001  # as above
-            return Raised(error)
-        return outcome
+        if traced is None:
+            return await _aobserved(call, this, server, end_tasks)
+        with traced.running(this, claim) as span:
+            outcome = await _aobserved(call, this, server, end_tasks)
+            if isinstance(outcome, Raised):
+                traced.failed(span, claim, outcome.error)
+            return outcome
+
+
+async def _aobserved(call: Call, this: Run, server: Server, end_tasks: Callable[[], Awaitable[None]]) -> Outcome:
+    try:
+        for observer in observers:
+            observer.before(this, call)
+        outcome = await _closed(call, this, server, end_tasks)
+        for observer in observers:
+            observer.after(this, call, outcome)
+    except Exception as error:  # noqa: BLE001  # as above
+        return Raised(error)
+    return outcome
 
 
 def settlement(claim: Claim, server: Server, outcome: Outcome | Uncounted) -> Settlement:
