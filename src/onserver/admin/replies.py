@@ -16,6 +16,7 @@ import base64
 import binascii
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from time import time
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -73,6 +74,7 @@ class Replies:
         """Answer a request for a page. It reads from Redis: to be called in a thread."""
         asker: Asker | None = None
         try:
+            query_of(request)  # one that cannot be read is told of, and is empty where that is done
             asker = self.identity.who(request)
             if asker is None:
                 return self.nobody(request)
@@ -85,7 +87,9 @@ class Replies:
 
     def look(self, request: Request, asker: Asker | None) -> Look:
         """Make the look of a request."""
-        root, query = prefix_of(request), query_of(request)
+        root, query = prefix_of(request), dict[str, str]()
+        with suppress(BadQuery):
+            query = query_of(request)
         spoken = wanted(request.headers.get("accept-language", ""))
         chosen = _chosen(request, ZONE, CHOICES, "utc", query.get("zone", ""))
         return Look(
