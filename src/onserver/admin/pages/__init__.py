@@ -4,5 +4,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
+from onserver.admin.pages import overview
+
 #: The modules. One a line.
-MODULES: Final[Sequence[ModuleType]] = ()
+MODULES: Final[Sequence[ModuleType]] = (overview,)
