@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
+from onserver.admin.metrics import METRICS
 from onserver.cli.command import VERBS, onserver
 from onserver.errors import NoWorker, OnServerError
 from onserver.life.event_kinds import KINDS
@@ -175,10 +176,21 @@ def events() -> Iterator[str]:
             yield f"| `{name}` | {_TYPES[type_]} | {meaning} |"
 
 
+# ---- metrics
+
+
+def metrics() -> Iterator[str]:
+    """Describe every metric, in the order in which they are answered."""
+    yield from ("", "| metric | type | labels | is |", "|---|---|---|---|")
+    for name, told in METRICS.items():
+        labels = ", ".join(f"`{label}`" for label in ("server", *told.labels))
+        yield f"| `{name}` | {told.type} | {labels} | {told.text} |"
+
+
 # ---- the pages
 
 PARTS: dict[str, Callable[[], Iterator[str]]] = {
-    "errors": errors, "settings": settings, "cli": commands, "events": events,
+    "errors": errors, "settings": settings, "cli": commands, "events": events, "metrics": metrics,
     **{name: partial(described, module) for name, module in MODULES.items()},
 }  # fmt: skip
 

@@ -9,6 +9,7 @@
 | `/act/NAME` | `acting`: every action there is, by POST |
 | `/login`, `/logout`, `/display` | `doors` |
 | `/static/…` | `assets` |
+| `/metrics` | `metrics` |
 
 It keeps nothing: who has logged in, what was done and what there is to see is in Redis.
 """
@@ -29,6 +30,7 @@ from onserver.admin import assets
 from onserver.admin.acting import Acting
 from onserver.admin.doors import Doors
 from onserver.admin.identity import Identity
+from onserver.admin.metrics import Metrics
 from onserver.admin.page import Page
 from onserver.admin.pages import MODULES
 from onserver.admin.proxy import Proxy
@@ -84,6 +86,7 @@ class Admin:
             *assets.routes(),
             *Doors(self.replies).routes(),
             *Acting(self.replies).routes(),
+            *Metrics(self.replies).routes(),
             *(Route(page.path, self._page(page), methods=["GET"], name=page.name) for page in self.pages),
         ]
 

@@ -76,6 +76,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("series:10s", "list", "silent", "the last hour", kept),
     Key("series:1m", "list", "silent", "the last day", kept),
     Key("series:10m", "list", "silent", "the last week", kept),
+    Key("series:total", "hash", "silent", "for ever", kept),
     Key("series:left", "hash", "trim, forget, replay, silent", "until the next 10 s are over", kept),
     # the admin page
     Key("admin:at", "string", "onserver admin, when it starts", "until the next start", kept),

@@ -3,6 +3,7 @@
 -- 1970, so whoever leads knows which were written already: none is written twice, and one that nobody wrote is a gap.
 --   T .. series:LEVEL  list  the newest at the end. A text: slot (time / step), and ended, failed, wait (p95, ms), busy,
 --                            slots, queued, delayed, memory, memory of the workers, how many slots of 10 s it counts
+--   T .. series:total  hash  ended, failed: all that were counted, for who counts from then to now
 -- Of a longer time, ends are added, busy, slots and queued are means, of the rest it is the highest.
 local LEVELS = {{'10s', 1, 362}, {'1m', 6, 1442}, {'10m', 10, 1010}}   -- which, made of how many, how many are kept
 local MISSED = 6   -- slots without a leader of which ends are counted afterwards
@@ -56,6 +57,8 @@ local function write_slot(slot, present)
     fields[7], fields[8] = queued(), whole(redis.call('ZCARD', T .. 'due'))
     fields[9], fields[10] = memory()
   end
+  redis.call('HINCRBY', T .. 'series:total', 'ended', fields[2])
+  redis.call('HINCRBY', T .. 'series:total', 'failed', fields[3])
   push(LEVELS[1], fields)
 end
 -- a clock that was set back, as by a fail-over to another machine: what seems to come is dropped
