@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from onserver import Retry, Server, execute_many, execute_on_server, mailbox, procedure, process
+from onserver.process.put import Sender
 from onserver.process.spans import Spans
 from onserver.process.tracing import flush_traces, tracing
 from onserver.redis.address import Address
@@ -196,6 +198,24 @@ def test_each_attempt_is_a_span_of_the_same_trace(worker: OnServer, spans: InMem
     assert identity(first)[0] == identity(second)[0]
     assert parent_of(first) == parent_of(second)
     assert [facts(span)["onserver.process.attempt"] for span in (first, second)] == [1, 2]
+
+
+def test_a_replay_is_of_the_trace_of_the_start(server: Server, spans: InMemorySpanExporter) -> None:
+    started = execute_on_server(fails)
+    found(spans, "procedure traced.fails")
+    wait_for(lambda: started.state == "failed", 10)
+    started.replay()
+    runs = found(spans, "procedure traced.fails", 2)
+    assert len({identity(run)[0] for run in runs}) == 1
+    assert len({parent_of(run) for run in runs}) == 1
+
+
+def test_what_a_schedule_starts_is_a_trace_of_its_own(server: Server, spans: InMemorySpanExporter) -> None:
+    order = replace(adds.order, schedule="nightly")
+    server.part(Sender).put(order, (1, 2), {}).result(timeout=10)
+    (start,), (run,) = found(spans, "start traced.adds"), found(spans, "procedure traced.adds")
+    assert start.parent is None
+    assert parent_of(run) == identity(start)[1]
 
 
 def test_a_coroutine_is_in_its_trace(server: Server, spans: InMemorySpanExporter) -> None:
