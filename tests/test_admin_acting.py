@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -46,13 +46,13 @@ def action(name: str, confirm: Any = "", does: Any = run, privilege: str = "admi
     return Action(
         name=name, privilege=privilege, run=does, confirm=confirm, title="Search",
         fields=[Field(name="number", kind="number", required=True, maximum=999), Field(name="note", maximum=9)],
-        cli=lambda given: f"onserver trial {given.get('number', '')}", python=lambda _: "trial()",
+        cli=lambda given: f"onserver trial {given.get('number', '')}",
     )  # fmt: skip
 
 
 @pytest.fixture
 def server(redis_address: Address, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    known = cast("dict[str, Action]", actions.ACTIONS)
+    known = actions.ACTIONS
     for one in (
         action("trial.do"), action("trial.ask", "ask"), action("trial.typed", "typed"),
         action("trial.secret", does=secret), action("trial.away", does=away),
@@ -235,8 +235,13 @@ def test_whoever_is_known_elsewhere_is_not_sent_to_a_login(server: Server) -> No
     ],
 )  # fmt: skip
 def test_a_field_in_one_spelling(kind: Any, text: str, value: str) -> None:
-    one = Action(name="t.t", privilege="admin.view", run=run, fields=[Field(name="f", kind=kind, choices=["a", "b"])],
-                 cli=lambda _: "", python=lambda _: "")  # fmt: skip
+    one = Action(
+        name="t.t",
+        privilege="admin.view",
+        run=run,
+        fields=[Field(name="f", kind=kind, choices=["a", "b"])],
+        cli=lambda _: "",
+    )
     assert checked(one, {"f": text}) == {"f": value}
 
 
@@ -248,8 +253,13 @@ def test_a_field_in_one_spelling(kind: Any, text: str, value: str) -> None:
     ],
 )  # fmt: skip
 def test_a_field_that_is_wrong(kind: Any, text: str) -> None:
-    one = Action(name="t.t", privilege="admin.view", run=run, fields=[Field(name="f", kind=kind, choices=["a", "b"])],
-                 cli=lambda _: "", python=lambda _: "")  # fmt: skip
+    one = Action(
+        name="t.t",
+        privilege="admin.view",
+        run=run,
+        fields=[Field(name="f", kind=kind, choices=["a", "b"])],
+        cli=lambda _: "",
+    )
     with pytest.raises(BadField):
         checked(one, {"f": text})
     with pytest.raises(BadField):

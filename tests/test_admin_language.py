@@ -46,10 +46,24 @@ def of_declarations() -> Iterator[str]:
     for module in MODULES:
         yield from (page.title for page in module.PAGES)
     for action in ACTIONS.values():
+        yield action.title
         yield from (field.label for field in action.fields if field.label)
 
 
-TEXTS = {*of_templates(), *of_code(), *of_declarations()}
+def of_outcomes() -> Iterator[str]:
+    """What is said of what was done: texts behind `said=`, or in a name of that kind, which are whole sentences."""
+    for file in sorted((PACKAGE / "steer").glob("acts_*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [ast.unparse(one) for one in node.targets] if isinstance(node, ast.Assign) else []
+            if (isinstance(node, ast.keyword) and node.arg == "said") or any(
+                "said" in one or "_PAUSED" in one for one in names
+            ):
+                for one in ast.walk(node.value):  # type: ignore[attr-defined]
+                    if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value.endswith("."):
+                        yield one.value
+
+
+TEXTS = {*of_templates(), *of_code(), *of_declarations(), *of_outcomes()}
 
 
 @pytest.mark.parametrize("code", OTHERS)

@@ -66,6 +66,7 @@ def test_it_tells_what_to_look_at(server: Server, ann: TestClient) -> None:
         assert "It runs; 2 things to look at." in page
         assert "Queue mail is paused by bob." in page
         assert "new disks" in page
+        assert 'action="/act/maintenance.off"' in page
         resume_queue(server, "mail")
         end_maintenance()
         assert kinds(server) == set()

@@ -257,6 +257,8 @@ def test_scripts_know_the_words_with_which_saved_keys_begin() -> None:
 PLAIN = {
     "admin/logins.py",
     "admin/tokens.py",
+    "steer/acts_work.py",
+    "steer/audit.py",
     "alone/keeper.py",
     "alone/place.py",
     "backup/load.py",
@@ -272,7 +274,6 @@ PLAIN = {
     "process/clients.py",
     "process/following.py",
     "process/twin.py",
-    "steer/audit.py",
 }
 WRITES = r"""["'](SET|HSET|HDEL|HINCRBY|DEL|UNLINK|SADD|SREM|ZADD|ZREM|[LR]PUSH|[LR]POP|XADD|XTRIM|P?EXPIRE)["'], """
 

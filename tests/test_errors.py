@@ -86,6 +86,7 @@ EXAMPLES: list[tuple[Any, str]] = [
         "`onserver users add`, or `--behind-proxy ADDR`.",
     ),
     (errors.TokenNotFound("deploy"), "There is no token `deploy`. `onserver admin token ls` lists them."),
+    (errors.NotDone("member.drain", "`w1` is the only worker"), "`member.drain` cannot be done: `w1` is the only "),
     (errors.ActionNotFound("process.stop"), "There is no action `process.stop`."),
     (
         errors.ActionRefused("process.abort", "nothing can be changed here, it is read-only"),

@@ -96,13 +96,14 @@ LAZY_USERS = {
     "onserver.remote.ways",
     "onserver.server",
     "onserver.session.users",
+    "onserver.steer",
     "onserver.values",
     "onserver.web",
     "onserver.web.rest",
     "onserver.web.rest_source",
 }
 #: Packages whose public names are loaded when they are used.
-FRONTS = {"onserver", "onserver.admin", "onserver.data", "onserver.remote", "onserver.web"}
+FRONTS = {"onserver", "onserver.admin", "onserver.data", "onserver.remote", "onserver.steer", "onserver.web"}
 IMPORTERS = {"onserver.lazy", "onserver.project", "onserver.process.failure"}
 
 

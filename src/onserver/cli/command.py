@@ -10,6 +10,7 @@ import click
 
 from onserver import lazy
 from onserver.cli import exits
+from onserver.cli.audited import audited
 from onserver.cli.invocation import Invocation, common_options
 from onserver.errors import NoWorker, OnServerError, ProcedureFailed
 
@@ -40,6 +41,7 @@ VERBS = {
     "storage": ("onserver.cli.storage:storage", "Read and change the server's storage."),
     "schedule": ("onserver.cli.schedule:schedule", "List schedules, start, pause and resume them."),
     "events": ("onserver.cli.events:events", "Print what happened to machines, Redis and the cluster."),
+    "audit": ("onserver.cli.audit:audit", "List what was done to the server, and by whom."),
     "backup": ("onserver.cli.backup:backup", "Make backups, verify and restore them."),
     "hooks": ("onserver.cli.hooks:hooks", "List hooks and their runs, and run one."),
     "session": ("onserver.cli.session:session", "List and show sessions; change, tell, hand over, drop them."),
@@ -65,8 +67,7 @@ class Verbs(click.Group):
         """Load a verb."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = lazy.load(VERBS[cmd_name][0])
-        return command
+        return audited(lazy.load(VERBS[cmd_name][0]), cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

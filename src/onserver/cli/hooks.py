@@ -10,21 +10,18 @@ from onserver.cli import exits
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns, duration
 from onserver.cli.words import arguments
-from onserver.errors import HookNotFound
 from onserver.life.events import tell_own
-from onserver.life.hook import ARGUMENTS, KINDS, SYSTEM_EVENT, Hook, hooks_of, side_name
-from onserver.life.hook_arguments import HookArgument, SystemEvent
+from onserver.life.hook import SYSTEM_EVENT, Hook, side_name
+from onserver.life.hook_arguments import HookArgument
 from onserver.life.hook_records import HookRecord, read_runs
 from onserver.life.side_runs import start_side
 from onserver.process.handle import Process
 from onserver.process.side import runnable_aside
-from onserver.registry import find_name
 from onserver.server import Server
+from onserver.views.hooks_found import all_hooks, find_hook, full_name_of, trial_argument
 
 _NONE = "the project declares no hooks: `@on_server_startup`, `@on_backup_startup`, … in a file of tasks/"
 _NEVER_RAN = "no run of a hook is kept"
-#: The code of an event of one's own, and the name of the one with which `hooks run` tries a hook.
-_OWN_CODE, _TRIAL = 1000, "hooks.run"
 
 
 @click.group()
@@ -63,7 +60,7 @@ def ls(invocation: Invocation) -> int:
     Exit status: 0 done, 2 the project cannot be imported, 6 cannot reach Redis.
     """
     server = invocation.server()
-    found = _all(server)
+    found = all_hooks(server)
     last: dict[tuple[str, str], HookRecord] = {}
     for run in read_runs(server.store):
         last.setdefault((run.kind, run.hook), run)
@@ -87,7 +84,7 @@ def history(invocation: Invocation, hook: str, limit: int) -> int:
     runs = read_runs(server.store)
     if hook:
         names = dict.fromkeys(run.hook for run in runs)
-        hook = hook if hook in names else _full_name(hook, [*names, *(one.name for one in _all(server))])
+        hook = hook if hook in names else full_name_of(hook, [*names, *(one.name for one in all_hooks(server))])
     chosen = [run for run in runs if hook in ("", run.hook)][:limit]
     heads = ("ended", "kind", "name", "epoch", "number", "attempt", "outcome")
     text = columns(heads, [_run_cells(run) for run in chosen]) if chosen else _NEVER_RAN
@@ -110,7 +107,7 @@ def run(invocation: Invocation, hook: str, dry_run: bool) -> int:
     reach Redis, 7 no worker has it.
     """
     server = invocation.server()
-    found = _find(server, hook)
+    found = find_hook(server, hook)
     trial = trial_argument(found)
     there = runnable_aside(server.store, side_name(found))
     if dry_run or not there:
@@ -123,16 +120,6 @@ def run(invocation: Invocation, hook: str, dry_run: bool) -> int:
     return exits.FAILED if outcome["outcome"] == "failed" else exits.REFUSED if outcome["code"] else exits.DONE
 
 
-def trial_argument(hook: Hook) -> HookArgument | None:
-    """What a hook is called with that is tried."""
-    if hook.kind == SYSTEM_EVENT:
-        return SystemEvent(code=_OWN_CODE, name=_TRIAL)
-    made = ARGUMENTS.get(hook.kind)
-    if made is None:
-        return None
-    return made.read({"user": 0, "connection": 0})
-
-
 def _say_plan(invocation: Invocation, plan: dict[str, Any], *, dry_run: bool) -> int:
     if not plan["worker"]:
         invocation.screen.complaint(f"No worker has `{plan['hook']}`.", "Start one: `onserver worker`; or `reload`.")
@@ -141,35 +128,6 @@ def _say_plan(invocation: Invocation, plan: dict[str, Any], *, dry_run: bool) ->
     text = f"would run {plan['kind']} {plan['hook']}{told}, for {plan['timeout']:g} s at most"
     invocation.screen.result(plan | {"dry_run": dry_run}, text)
     return exits.DONE
-
-
-def _all(server: Server) -> list[Hook]:
-    server.load_tasks()
-    return [hook for kind in KINDS for hook in hooks_of(server, kind)]
-
-
-def _find(server: Server, word: str) -> Hook:
-    """Find a hook by its name, or where several kinds have one of that name, by `KIND:NAME`.
-
-    Raises:
-        HookNotFound: ONS-5302.
-    """
-    found = _all(server)
-    kind, colon, name = word.partition(":")
-    if colon:
-        found = [hook for hook in found if side_name(hook).startswith(f"{kind}:")]
-    full = _full_name(name if colon else word, [hook.name for hook in found])
-    meant = [hook for hook in found if hook.name == full]
-    if len(meant) > 1:
-        raise HookNotFound(word, [side_name(hook) for hook in meant])
-    return meant[0]
-
-
-def _full_name(word: str, names: list[str]) -> str:
-    full, near = find_name(word, dict.fromkeys(names))
-    if full is None:
-        raise HookNotFound(word, near)
-    return full
 
 
 def _plain(argument: HookArgument | None) -> dict[str, Any] | None:

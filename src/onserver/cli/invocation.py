@@ -21,6 +21,7 @@ class Invocation:
         self.screen = Screen()
         self.explicit: Path | None = None
         self._project: Path | None = None
+        self._server: Server | None = None
 
     @property
     def project(self) -> Path:
@@ -41,7 +42,9 @@ class Invocation:
         Raises:
             ProjectNotFound: There is none.
         """
-        return Server.load(self.project)
+        if self._server is None:
+            self._server = Server.load(self.project)
+        return self._server
 
 
 class Seconds(click.ParamType[float]):

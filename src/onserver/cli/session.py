@@ -11,13 +11,14 @@ from onserver.cli import exits
 from onserver.cli.abort import confirm
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns, duration, readable
-from onserver.cli.session_changes import changed, declared, granted_as, without
+from onserver.cli.session_changes import changed, without
 from onserver.errors import RoleNotFound, SessionNotFound
 from onserver.process.control import asked_by
 from onserver.server import Server
 from onserver.session.record import KINDS, SessionRecord
 from onserver.session.roles_resources import GUEST, key_of
 from onserver.session.users import Users
+from onserver.steer.granting import declared, granted_as
 from onserver.values import thaw
 from onserver.views.session_found import find_session, pages
 

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import click
 
-from onserver.errors import RoleNotFound
 from onserver.server import Server
 from onserver.session.record import SessionRecord
-from onserver.session.roles import Roles
+from onserver.steer.granting import granted_as
 
 #: The original keeps a session of the web for an hour at least.
 _SHORTEST_MINUTES: Final = 60.0
@@ -50,29 +49,6 @@ def changed(server: Server, record: SessionRecord, words: Iterable[str]) -> dict
             quota = key.removeprefix(_QUOTA)
             facts.setdefault("quotas", {})[quota] = _quota(key, value)
     return facts
-
-
-def granted_as(known: Roles, names: Sequence[str]) -> dict[str, Any]:
-    """Tell privileges and roles apart, as a record keeps them.
-
-    Raises:
-        RoleNotFound: ONS-1012.
-    """
-    spelled = list(dict.fromkeys(declared(known, name) for name in names))
-    privileges = tuple(name for name in spelled if known.role(name) is None)
-    return {"privileges": privileges, "roles": tuple(name for name in spelled if known.role(name) is not None)}
-
-
-def declared(known: Roles, name: str) -> str:
-    """Return a role or privilege as it is spelled in `roles.json`.
-
-    Raises:
-        RoleNotFound: ONS-1012, it is not declared.
-    """
-    found = known.role(name) or known.spelled(name)
-    if found is None:
-        raise RoleNotFound(name, difflib.get_close_matches(name, [*known.roles, *known.privileges]))
-    return found
 
 
 def without(words: Sequence[str]) -> list[str]:

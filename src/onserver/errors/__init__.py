@@ -26,7 +26,7 @@
     │                 ArchiveNotFound 5208 · BackupFailed 5209 · BackupRunning 5210
     │                 CutLost 5221 · CutNeverEnds 5222
     ├─ SteeringError  ActionNotFound 6003 · ActionRefused 6004 · BadField 6005 · NotConfirmed 6006
-    │                 LoginTooOld 6007
+    │                 LoginTooOld 6007 · NotDone 6008
     └─ HookFailed 5301 · HookNotFound 5302
     NoWorker 1202 is a warning: the process is kept.
 
@@ -124,6 +124,7 @@ from onserver.errors.steering import (
     BadField,
     LoginTooOld,
     NotConfirmed,
+    NotDone,
     SteeringError,
 )
 from onserver.errors.storing import (
@@ -190,6 +191,7 @@ __all__ = [
     "NoWorker",
     "NotConfirmed",
     "NotConnected",
+    "NotDone",
     "NotInUse",
     "NotSendable",
     "NotShareable",

@@ -75,3 +75,15 @@ class LoginTooOld(SteeringError):
     @property
     def hint(self) -> str:
         return "Log in again."
+
+
+class NotDone(SteeringError):
+    """An action cannot be done to what it was asked for; `problem` says why."""
+
+    code = 6008
+    action: str
+    problem: str
+
+    @property
+    def message(self) -> str:
+        return f"`{self.action}` cannot be done: {self.problem}."

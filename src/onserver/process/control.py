@@ -14,6 +14,9 @@ How far an abort comes, and in which order:
 | `killed` | only if asked for (`force`, `force_after`): its executor is killed |
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from time import monotonic, sleep
 from typing import Final, NamedTuple
 
@@ -107,8 +110,28 @@ def replay(server: Server, number: int) -> Answer:
         sleep(_LOOK_SECONDS)
 
 
+#: In whose name something is asked here, where that is neither a session nor this program.
+_asking: ContextVar[str] = ContextVar("onserver_asking", default="")
+
+
+@contextmanager
+def asking_as(user: str) -> Generator[None]:
+    """Let what is asked in this block be asked in the name of somebody who looks after the server.
+
+    Args:
+        user: for people.
+    """
+    token = _asking.set(user)
+    try:
+        yield
+    finally:
+        _asking.reset(token)
+
+
 def asked_by(server: Server) -> str:
     """Answer who asks, for people: the user of the session that asks, or the login and host of this program."""
+    if _asking.get():
+        return _asking.get()
     asking = caller()
     own = f"{asking.os_user}@{asking.host}"
     return own if asking.user == server.settings.session.user_name and asking.os_user else asking.user

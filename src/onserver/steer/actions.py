@@ -1,96 +1,16 @@
-"""What can be done to a server, each thing once: for the page, the HTTP API and the command line."""
+"""All actions, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Final
 
-from onserver.server import Server
+from onserver.steer import acts_backup, acts_gates, acts_process, acts_session, acts_storage, acts_work
+from onserver.steer.action import Action, Field, Outcome
 
+__all__ = ["ACTIONS", "Action", "Field", "Outcome"]
 
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """What an action is told.
-
-    Attributes:
-        name: of it.
-        kind: what it may be.
-        required: whether there is no action without it.
-        choices: of a `choice`.
-        maximum: of a number, or of the characters of a text.
-        label: for people, in English.
-    """
-
-    name: str
-    kind: Literal["text", "number", "seconds", "bool", "choice", "json", "text_area"] = "text"
-    required: bool = False
-    choices: Sequence[str] = ()
-    maximum: float = 0
-    label: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What came of an action.
-
-    Attributes:
-        said: for people, in English, with its values in braces.
-        values: that stand in it.
-        before: what there was.
-        after: what there is.
-        target: what it was done to.
-        data: for programs.
-        secret: what is shown this once, and is in no audit: a one-time link.
-        page: path of the page that shows what came of it, where that is another one than it was asked for from.
-    """
-
-    said: str
-    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    before: str = ""
-    after: str = ""
-    target: str = ""
-    data: Any = None
-    secret: str = field(default="", repr=False)
-    page: str = ""
-
-    @property
-    def text(self) -> str:
-        """What is said, with its values."""
-        return self.said.format(**self.values)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Action:
-    """Something that can be done.
-
-    Attributes:
-        name: noun and verb, as in `process.abort`.
-        privilege: without which it is refused.
-        run: does it.
-        fields: what it is told.
-        title: what it is called, in English: on its button, above its question.
-        confirm: whether it is asked once more: not at all, by a button, or by typing the name of what it is done to.
-        target: names what it is done to, from its fields; the first field by default.
-        cli: the same on the command line.
-        python: the same in Python.
-    """
-
-    name: str
-    privilege: str
-    run: Callable[[Server, Mapping[str, str]], Outcome]
-    fields: Sequence[Field]
-    title: str = ""
-    confirm: Literal["", "ask", "typed"] = ""
-    target: Callable[[Mapping[str, str]], str] | None = None
-    cli: Callable[[Mapping[str, str]], str]
-    python: Callable[[Mapping[str, str]], str]
-
-    def about(self, given: Mapping[str, str]) -> str:
-        """Name what it is done to."""
-        if self.target is not None:
-            return self.target(given)
-        return given.get(self.fields[0].name, "") if self.fields else ""
-
-
-ACTIONS: Final[Mapping[str, Action]] = {}
+ACTIONS: Final[dict[str, Action]] = {
+    action.name: action
+    for acts in (acts_process, acts_gates, acts_session, acts_storage, acts_work, acts_backup)
+    for action in acts.ACTS
+}

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from onserver.errors import BadField
-from onserver.steer.actions import Action, Field
+from onserver.steer.action import Action, Field
 
 #: The longest text where a field says nothing.
 _LONGEST: Final = 10_000

@@ -1,7 +1,8 @@
 """The one gate: whatever changes something, from the page, the HTTP API or the command line, goes through `perform`.
 
 It asks, in this order: is there such an action, may this actor do it, are its fields what they have to be, was it
-confirmed, is the login young enough for what cannot be undone. Then it is done.
+confirmed, is the login young enough for what cannot be undone. Then it is done. Whatever comes of it is written down,
+and what was refused too.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from onserver.errors import ActionNotFound, ActionRefused, LoginTooOld, NotConfirmed
+from onserver.errors import ActionNotFound, ActionRefused, LoginTooOld, NotConfirmed, OnServerError
+from onserver.process.control import asking_as
 from onserver.server import Server
 from onserver.steer.actions import ACTIONS, Action, Outcome
 from onserver.steer.actor import Actor
+from onserver.steer.audit import record
 from onserver.steer.fields import checked
 from onserver.steer.granted import READING
 
@@ -41,10 +44,32 @@ def perform(server: Server, actor: Actor, name: str, given: Mapping[str, str]) -
     action = ACTIONS.get(name)
     if action is None:
         raise ActionNotFound(name[:100])
-    require(actor, action)
-    values = checked(action, {field: text for field, text in given.items() if field != CONFIRM})
-    _confirmed(actor, action, values, given.get(CONFIRM, ""))
-    return action.run(server, values)
+    target = ""
+    try:
+        require(actor, action)
+        values = checked(action, {field: text for field, text in given.items() if field != CONFIRM})
+        target = action.about(values)
+        _confirmed(actor, action, target, given.get(CONFIRM, ""))
+    except NotConfirmed:
+        raise  # nothing was refused: it is asked
+    except OnServerError as error:
+        record(server.store, actor, name, result="refused", target=target, why=error.message)
+        raise
+    return _done(server, actor, action, values)
+
+
+def _done(server: Server, actor: Actor, action: Action, values: Mapping[str, str]) -> Outcome:
+    """Do it, and write down what came of it."""
+    try:
+        with asking_as(actor.user if actor.where != "cli" else ""):
+            outcome = action.run(server, values)
+    except Exception as error:
+        why = error.message if isinstance(error, OnServerError) else str(error) or type(error).__name__
+        record(server.store, actor, action.name, result="failed", target=action.about(values), why=why)
+        raise
+    target = outcome.target or action.about(values)
+    record(server.store, actor, action.name, result="done", target=target, before=outcome.before, after=outcome.after)
+    return outcome
 
 
 def require(actor: Actor, action: Action) -> None:
@@ -59,10 +84,9 @@ def require(actor: Actor, action: Action) -> None:
         raise ActionRefused(action.name, "nothing can be changed here, it is read-only")
 
 
-def _confirmed(actor: Actor, action: Action, values: Mapping[str, str], confirm: str) -> None:
+def _confirmed(actor: Actor, action: Action, target: str, confirm: str) -> None:
     if not action.confirm:
         return
-    target = action.about(values)
     if action.confirm == "typed" and not actor.fresh:
         raise LoginTooOld(action.name)
     if confirm != (target if action.confirm == "typed" else _YES):
