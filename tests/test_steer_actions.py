@@ -49,7 +49,8 @@ def server(redis_address: Address) -> Iterator[Server]:
 
 
 @pytest.fixture
-def worked(server: Server) -> Iterator[OnServer]:
+def declared() -> Iterator[None]:
+    """Procedures of these tests, beside whatever others have declared."""
     known = registry.kept()
 
     @procedure(name="steer.add")
@@ -60,9 +61,18 @@ def worked(server: Server) -> Iterator[OnServer]:
     def fails() -> None:
         raise ValueError("wrong")
 
+    @procedure(name="steer.waits")
+    def waits() -> None:
+        """It waits in its queue, since there is no worker."""
+
+    yield
+    registry.keep(known)
+
+
+@pytest.fixture
+def worked(server: Server, declared: None) -> Iterator[OnServer]:  # declared before the worker looks
     with working(server) as opened:
         yield opened
-    registry.keep(known)
 
 
 def audit(server: Server) -> list[Line]:
@@ -152,7 +162,7 @@ def done(server: Server, name: str, **fields: object) -> Any:
 
 @pytest.mark.usefixtures("worked")
 def test_processes(server: Server) -> None:
-    started = done(server, "process.start", procedure="add", args="[2]", kwargs='{"right": 3}')
+    started = done(server, "process.start", procedure="steer.add", args="[2]", kwargs='{"right": 3}')
     number = started.data["process"]
     assert Process[int](server, number).result(timeout=20) == 5
     assert started.page == f"/processes/{number}"
@@ -174,11 +184,12 @@ def test_processes(server: Server) -> None:
     ]
 
 
+@pytest.mark.usefixtures("declared")
 def test_what_waits(server: Server) -> None:
     server.make_current()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoWorker)  # said once for a while, whichever test was first
-        numbers = [execute_on_server("jobs.waits").number for _ in range(3)]
+        numbers = [execute_on_server("steer.waits").number for _ in range(3)]
     assert done(server, "process.pause", process=numbers[0]).after == "paused"
     found = read_record(server.store, numbers[0])
     assert found is not None
