@@ -23,6 +23,7 @@ MODULES: Final = {
     "python-remote": "onserver.remote",
     "python-data": "onserver.data",
     "python-admin": "onserver.admin",
+    "python-steer": "onserver.steer",
     "python-testing": "onserver.testing",
 }
 #: Headings of the names of `onserver` itself, by the package that has them.

@@ -30,6 +30,8 @@ def main(arguments: list[str]) -> int:
     """
     at = arguments.index("--") if "--" in arguments else 0
     side_by_side, others = arguments[:at], arguments[at + ("--" in arguments) :]
+    if any(word.startswith(("--lf", "--last-failed", "--ff", "--failed-first", "--nf")) for word in others):
+        return pytest([*side_by_side, *others])  # whoever asks for what has failed decides what runs again
     FAILED.unlink(missing_ok=True)
     status = pytest([*side_by_side, *others])
     failed = sorted(json.loads(FAILED.read_text())) if status == TESTS_FAILED and FAILED.exists() else []

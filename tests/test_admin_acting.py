@@ -39,7 +39,7 @@ def secret(_server: Server, given: Mapping[str, str]) -> Outcome:
 
 
 def away(_server: Server, given: Mapping[str, str]) -> Outcome:
-    return Outcome(said="Trial {number} is done.", values={"number": 1}, page="/processes/7")
+    return Outcome(said="Trial {number} is done.", values={"number": 1}, page=given.get("note") or "/")
 
 
 def action(name: str, confirm: Any = "", does: Any = run, privilege: str = "admin.process") -> Action:
@@ -147,7 +147,10 @@ def test_a_secret_is_shown_this_once_and_in_no_cookie(server: Server) -> None:
 
 
 def test_an_outcome_may_have_a_page_of_its_own(server: Server) -> None:
-    assert browser(server).post("/act/trial.away", data={"number": "7"}).headers["location"] == "/processes/7"
+    ann, at = browser(server), "http://127.0.0.1:8765/login"
+    assert ann.post("/act/trial.away", data={"number": "7"}, headers={"referer": at}).headers["location"] == "/"
+    nowhere = ann.post("/act/trial.away", data={"number": "7", "note": "/nowhere"}, headers={"referer": at})
+    assert nowhere.headers["location"] == "/login"  # there is no such page: it stays on its own
 
 
 # -- programs

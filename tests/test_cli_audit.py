@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
 
 import click
 import pytest
 
-from onserver.cli import command, exits
+from onserver.cli import exits
 from onserver.cli.audited import CHANGES, READS
 from onserver.cli.command import VERBS
 from onserver.lazy import load
 from onserver.server import Server
 from onserver.steer.audit import lines
 from onserver.testing.inline import OnServer
-
-
-class Ran(NamedTuple):
-    """What one run of the command did."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)["data"]
+from tests.commands import Ran, ran, settle_on
 
 
 @pytest.fixture
 def run(onserver: OnServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    settings = onserver.server.settings
-    facts = {"NAME": settings.name, "REDIS": settings.redis, "SIGNING_KEY": settings.signing.key}
-    for key, value in facts.items():
-        monkeypatch.setenv(f"ONSERVER_{key}", value)
+    settle_on(onserver.server, monkeypatch)
 
     def run(*words: str) -> Ran:
-        capsys.readouterr()
-        status = command.run(words)
+        found = ran(capsys, *words)
         onserver.server.make_current()
-        return Ran(status, *capsys.readouterr())
+        return found
 
     return run
 

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from onserver import Process, Retry, execute_on_server, procedure, process, session
-from onserver.cli import command
 from onserver.errors import ProcessNotFound
 from onserver.testing.inline import OnServer
-
-
-class Ran(NamedTuple):
-    """What one run of the command did."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)["data"]
+from tests.commands import Ran, ran, settle_on
 
 
 @procedure(name="shop.needs", dead_letter=True, retry=Retry(times=2, delay=0))
@@ -44,16 +31,12 @@ def secret(word: str) -> None:
 
 @pytest.fixture
 def run(onserver: OnServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
-    settings = onserver.server.settings
-    facts = {"NAME": settings.name, "REDIS": settings.redis, "SIGNING_KEY": settings.signing.key}
-    for key, value in facts.items():
-        monkeypatch.setenv(f"ONSERVER_{key}", value)
+    settle_on(onserver.server, monkeypatch)
 
     def run(*words: str) -> Ran:
-        capsys.readouterr()
-        status = command.run(["dead", *words])
+        found = ran(capsys, "dead", *words)
         onserver.server.make_current()
-        return Ran(status, *capsys.readouterr())
+        return found
 
     return run
 

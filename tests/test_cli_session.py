@@ -7,11 +7,10 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
-from onserver.cli import command
 from onserver.connections.records import Connections
 from onserver.errors import LockLost
 from onserver.process.signing import Signer
@@ -23,6 +22,7 @@ from onserver.session.session import Session
 from onserver.session.sessions import Sessions
 from onserver.session.users import Users
 from onserver.testing.wait import wait_for
+from tests.commands import Ran, ran
 
 ROLES = {
     "privileges": [
@@ -49,14 +49,6 @@ def create_invoice(n: int) -> int:
 def open_shop() -> None:
     pass
 """
-
-
-class Ran(NamedTuple):
-    """How the command ended, and what it printed."""
-
-    status: int
-    out: str
-    err: str
 
 
 Run = Callable[..., Ran]
@@ -93,10 +85,7 @@ def run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     monkeypatch.setenv("ONSERVER_SIGNING_KEY", "a key that only the tests have")
 
     def run(*words: str) -> Ran:
-        capsys.readouterr()
-        status = command.run(words)
-        printed = capsys.readouterr()
-        return Ran(status, printed.out, printed.err)
+        return ran(capsys, *words)
 
     return run
 

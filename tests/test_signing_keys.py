@@ -13,7 +13,6 @@ from uuid import uuid4
 import pytest
 
 from onserver import Process, Server, mailbox, procedure
-from onserver.cli import command
 from onserver.errors import BadSetting, KeyInUse, KeyNotFound, ProcessDead
 from onserver.process import key_file, key_use, signing
 from onserver.process.key_file import make_first_key, make_key, read_keys
@@ -23,6 +22,7 @@ from onserver.redis.address import Address
 from onserver.settings import Settings, SigningSettings
 from onserver.testing import OnServer
 from onserver.values import decode, encode
+from tests.commands import Ran, ran
 from tests.inline_worker import working
 
 pytestmark = pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
@@ -333,16 +333,6 @@ def test_what_was_altered_is_never_signed_again(project: Project, clock: Clock) 
 # ---- the command line
 
 
-class Ran(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)["data"]
-
-
 @pytest.fixture
 def run(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -354,10 +344,9 @@ def run(
     monkeypatch.chdir(tmp_path)
 
     def run(*words: str) -> Ran:
-        capsys.readouterr()
-        status = command.run(["keys", *words])
+        found = ran(capsys, "keys", *words)
         project.server.make_current()
-        return Ran(status, *capsys.readouterr())
+        return found
 
     return run
 

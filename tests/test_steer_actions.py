@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,19 +16,25 @@ from onserver.errors import (
     ActionNotFound,
     ActionRefused,
     BadField,
+    BrokerUnavailable,
+    LockLost,
     LoginTooOld,
     NotConfirmed,
     NotDone,
     NoWorker,
     OnServerError,
+    ProcedureNotFound,
     ProcessNotFound,
     VersionConflict,
 )
 from onserver.process.gates import paused
+from onserver.process.maintenance import maintenance_on
 from onserver.process.record import State, read_record
 from onserver.redis.address import Address
+from onserver.redis.answers import OutOfMemory
 from onserver.server import Server
-from onserver.steer import act
+from onserver.steer import act, gate
+from onserver.steer.action import Outcome
 from onserver.steer.actions import ACTIONS
 from onserver.steer.actor import Actor
 from onserver.steer.audit import Line, lines, record
@@ -34,6 +42,7 @@ from onserver.steer.gate import CONFIRM, perform
 from onserver.steer.granted import PRIVILEGES
 from onserver.steer.made import line
 from onserver.testing.inline import OnServer
+from tests.cluster.redis_program import redis_program
 from tests.inline_worker import make_server, working
 
 
@@ -81,7 +90,7 @@ def audit(server: Server) -> list[Line]:
 
 def given(name: str) -> dict[str, str]:
     """Fields that an action could have, and what confirms it."""
-    kinds = {"number": "1", "seconds": "1", "bool": "true", "json": "[]"}
+    kinds = {"number": "1", "whole": "1", "seconds": "1", "bool": "true", "json": "[]"}
     known = ACTIONS[name]
     fields = {field.name: kinds.get(field.kind, "x") for field in known.fields}
     return fields | {CONFIRM: known.about(fields) if known.confirm == "typed" else "yes"}
@@ -169,7 +178,7 @@ def test_processes(server: Server) -> None:
     failed = execute_on_server("steer.fails")
     assert failed.wait(timeout=20) == State.FAILED
     assert done(server, "process.replay", process=failed.number).before == "failed"
-    assert failed.wait(timeout=20) == State.FAILED
+    assert Process[None](server, failed.number).wait(timeout=20) == State.FAILED
     assert done(server, "dead.drop", process=failed.number).before == "failed"
     with pytest.raises(ProcessNotFound):
         done(server, "dead.drop", process=failed.number)
@@ -265,6 +274,46 @@ def test_what_a_program_does_is_done_in_its_name(server: Server) -> None:
     assert {(one.where, "@" in one.user) for one in audit(server)} == {("python", True)}
 
 
+def test_a_number_that_would_do_something_else_is_refused(server: Server) -> None:
+    for name, field, text in (
+        ("process.abort", "process", "1.5"), ("process.abort", "process", "-1"), ("backup.prune", "keep", "0"),
+        ("backup.prune", "keep", "-1"), ("session.set", "idle_minutes", "-1"), ("storage.set", "version", "0.5"),
+    ):  # fmt: skip
+        with pytest.raises(BadField, match=field):
+            perform(server, actor(), name, given(name) | {field: text})
+
+
+def test_the_lock_of_the_root_is_not_that_of_an_entry_of_its_name(server: Server) -> None:
+    with pytest.raises(NotConfirmed):
+        perform(server, actor(), "storage.unlock", {})  # nothing typed is no confirmation
+    with server.storage.use("the root"):
+        with pytest.raises(NotDone, match="nobody has the lock"):
+            done(server, "storage.unlock")
+        assert "the root" in done(server, "storage.unlock", key="the root").text
+    with pytest.raises(LockLost), server.storage.use() as root:
+        assert done(server, "storage.unlock").target == "the root"
+        root["late"] = 1
+
+
+def test_two_servers_of_one_program_are_not_taken_for_each_other(redis_address: Address) -> None:
+    address = f"unix://{redis_address.path}"
+    with make_server(f"sa{uuid4().hex[:8]}", address) as first, make_server(f"sa{uuid4().hex[:8]}", address) as second:
+        second.make_current()
+        for name, fields in (
+            ("maintenance.on", {"message": "first"}), ("connections.reject", {}), ("process.signal", {"signal": "go"}),
+            ("queue.pause", {"queue": "mail"}), ("storage.set", {"key": "k", "value": "1"}),
+        ):  # fmt: skip
+            done(first, name, **fields)
+        assert maintenance_on(first.store) is not None
+        assert maintenance_on(second.store) is None
+        assert not second.store.command("EXISTS", second.store.key("paused"), second.store.key("sg:e:go"))
+        assert not second.store.command("HEXISTS", second.store.key("server"), "rj")
+        assert Server.current() is second
+        with pytest.raises(ProcedureNotFound):
+            done(first, "process.start", procedure="nobody.has_it")
+        done(first, "maintenance.off")
+
+
 # -- the audit
 
 
@@ -289,3 +338,63 @@ def test_a_line_is_no_longer_than_people_read(server: Server) -> None:
 
 def test_words_of_a_command_line_are_quoted() -> None:
     assert line("onserver", "storage", "set", "", "a key", "it's") == """onserver storage set 'a key' 'it'"'"'s'"""
+
+
+# -- what goes wrong meanwhile
+
+
+class Killed(BaseException):
+    """The program is killed."""
+
+
+def replaced(monkeypatch: pytest.MonkeyPatch, name: str, run: Callable[[Server, Mapping[str, str]], Outcome]) -> None:
+    monkeypatch.setitem(ACTIONS, name, replace(ACTIONS[name], run=run))
+
+
+def test_a_program_that_is_killed_before_it_has_written_what_came_of_it_has_written_that_it_began(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(_server: Server, _given: Mapping[str, str]) -> Outcome:
+        raise Killed
+
+    replaced(monkeypatch, "queue.purge", dies)
+    with pytest.raises(Killed):
+        done(server, "queue.purge", queue="mail")
+    (line,) = audit(server)
+    assert (line.action, line.target, line.result) == ("queue.purge", "mail", "begun")
+
+
+def test_what_cannot_be_written_down_is_not_done(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+
+    def runs(_server: Server, given: Mapping[str, str]) -> Outcome:
+        ran.append(given["queue"])
+        return Outcome(said="Done.")
+
+    def gone(*_args: object, **_kwargs: object) -> str:
+        raise BrokerUnavailable("redis://nowhere", 1, 0.0, "no answer")
+
+    replaced(monkeypatch, "queue.purge", runs)
+    monkeypatch.setattr(gate, "record", gone)
+    with pytest.raises(BrokerUnavailable):
+        done(server, "queue.purge", queue="mail")
+    assert ran == []
+
+
+def test_a_line_takes_the_place_of_the_one_that_said_that_it_begins(server: Server) -> None:
+    done(server, "queue.pause", queue="mail")
+    assert [(one.result, one.after) for one in audit(server)] == [("done", "paused")]
+    with pytest.raises(ProcessNotFound):
+        done(server, "process.abort", process=99)
+    assert [one.result for one in audit(server)] == ["failed", "done"]
+
+
+def test_what_frees_memory_goes_where_memory_is_full(tmp_path: Path) -> None:
+    with redis_program(tmp_path / "redis") as program, make_server("full", program.url) as server:
+        link = server.store
+        link.command("CONFIG", "SET", "maxmemory", 1)
+        with pytest.raises(OutOfMemory):
+            server.storage.counter("hits").add(1)
+        assert done(server, "queue.purge", queue="mail").data == {"dropped": 0}
+        assert [one.result for one in audit(server)] == ["done"]
+        link.command("CONFIG", "SET", "maxmemory", 0)

@@ -10,19 +10,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import argon2
 import pytest
 
 from onserver import Server
-from onserver.cli import command
 from onserver.errors import PasswordRefused, UserExists, UserNotFound
 from onserver.redis.address import Address
 from onserver.redis.keys import find_orphans
 from onserver.redis.store import Store
 from onserver.session import users as users_module
 from onserver.session.users import Users
+from tests.commands import Ran, ran
 
 SECRET = "correct horse"
 ROLES = {
@@ -168,16 +168,6 @@ def test_a_change_that_was_overtaken_does_not_undo_the_other(users: Users, store
 # ---- the command line
 
 
-class Ran(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)["data"]
-
-
 Run = Callable[..., Ran]
 
 
@@ -198,10 +188,8 @@ def run(
     monkeypatch.setenv("ONSERVER_SIGNING_KEY", "a key that only the tests have")
 
     def run(*words: str, typed: str = "") -> Ran:
-        capsys.readouterr()
         monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-        status = command.run(["users", *words])
-        return Ran(status, *capsys.readouterr())
+        return ran(capsys, "users", *words)
 
     return run
 

@@ -89,7 +89,8 @@ class Acting:
         said = look._(last.said, **last.values)
         if len(outcomes) > 1:
             said = look.plural("One done.", "{n} done.", len(outcomes)) + " " + said
-        back = look.url(last.page) if last.page else back_to(request, prefix_of(request), form.text(BACK))
+        there = look.link(last.page) if last.page else ""
+        back = there or back_to(request, prefix_of(request), form.text(BACK))
         if last.secret:
             view = View("secret.html", {"said": said, "secret": last.secret, "back": back})
             return self._replies.shown(request, view, look)

@@ -90,6 +90,7 @@ class Look:
         theme: `light`, `dark`, or `auto`.
         said: what the last action has answered, to be shown once: (`done` or `refused`, text).
         can_log_out: whether who looks has logged in here, and not by the application around.
+        has: whether a path of ours leads to a page.
         now_ms: when it was asked for, by the clock of Redis, in milliseconds since 1970.
     """
 
@@ -104,6 +105,7 @@ class Look:
     theme: str = "auto"
     said: tuple[str, str] | None = None
     can_log_out: bool = False
+    has: Callable[[str], bool] = lambda _path: True
     now_ms: int = field(default_factory=lambda: int(time() * 1000))
 
     def _(self, text: str, /, **values: Any) -> str:
@@ -185,6 +187,10 @@ class Look:
         """Return the address of a page of ours: with the prefix, and with what of the query is not empty."""
         words = urlencode({name: value for name, value in query.items() if value not in (None, "")})
         return f"{self.prefix}{quote(path, safe=_IN_PATHS)}{'?' + words if words else ''}"
+
+    def link(self, path: str, **query: Any) -> str:
+        """Return the address of a page of ours, or nothing where there is no such page to go to."""
+        return self.url(path, **query) if self.has(path) else ""
 
     def here(self, **changes: Any) -> str:
         """Return the address of this page with another query; what is empty or None goes out of it."""

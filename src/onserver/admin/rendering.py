@@ -81,6 +81,9 @@ def _globals() -> Mapping[str, Any]:
     def url(path: str, **query: Any) -> str:
         return _LOOK.get().url(path, **query)
 
+    def link(path: str, **query: Any) -> str:
+        return _LOOK.get().link(path, **query)
+
     def here(**changes: Any) -> str:
         return _LOOK.get().here(**changes)
 
@@ -92,9 +95,9 @@ def _globals() -> Mapping[str, Any]:
         return [one for one in _NAV.get()[1] if one.nav and actor.may(one.privilege)]
 
     return {
-        "_": translated, "plural": plural, "look": _LOOK.get, "url": url, "here": here, "may": may, "action": action,
-        "asset": asset, "has_asset": assets().contents.__contains__, "icon": icons.icon, "exact": exact, "iso": iso,
-        "ago": ago, "now_ms": now_ms, "nav": nav, "page": lambda: _NAV.get()[0],
+        "_": translated, "plural": plural, "look": _LOOK.get, "url": url, "link": link, "here": here, "may": may,
+        "action": action, "asset": asset, "has_asset": assets().contents.__contains__, "icon": icons.icon,
+        "exact": exact, "iso": iso, "ago": ago, "now_ms": now_ms, "nav": nav, "page": lambda: _NAV.get()[0],
         "languages": lambda: [language(code) for code in CODES],
     }  # fmt: skip
 

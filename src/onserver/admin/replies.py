@@ -103,6 +103,7 @@ class Replies:
             at=request.scope["path"].removeprefix(root) or "/",
             theme=_chosen(request, THEME, THEMES, "auto"),
             said=self._said(request),
+            has=lambda path: self.find(path) is not None,
             can_log_out=asker is not None and asker.logged_in_here,
             # whoever is known was looked up: Redis has answered, and its clock is known without asking again
             now_ms=self.server.store.now_ms() if asker else int(time() * 1000),

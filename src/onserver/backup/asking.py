@@ -73,7 +73,7 @@ def start_backup(server: Server, ask: Ask) -> Process[Any]:
     if not workers(server.store):
         raise BackupFailed(Code.NO_SERVER, "no worker is up to make it; `onserver backup now` makes one without")
     (number,) = start_side(server, PROCEDURE, [asdict(ask)], name=PROCEDURE)
-    return Process.get(number)
+    return Process[Any](server, number)
 
 
 def result_of_process(process: Process[Any], timeout: float | None = None) -> BackupResult:

@@ -29,8 +29,8 @@ def audit(
 ) -> int:
     """List what was done to the server, the last first: on the admin page, through its API, with this command.
 
-    A line is written for each action, and for one that was refused too. The last 10,000 are kept, and a restored backup
-    changes none of them. `--json` prints all that is known.
+    A line is written for each action, and for one that was refused too; one that says `begun` is of an action that goes
+    on, or whose program was killed. The last 10,000 are kept, and a restored backup changes none of them.
 
     Exit status: 0 done, 6 cannot reach Redis.
     """

@@ -18,7 +18,7 @@ from onserver.cli import exits
 from onserver.cli.invocation import Invocation
 from onserver.errors import ActionRefused, OnServerError, ReachError
 from onserver.steer.actor import whoever_runs_this
-from onserver.steer.audit import Result, record
+from onserver.steer.audit import Result, record, take_back
 
 
 class Change(NamedTuple):
@@ -141,24 +141,29 @@ def _written_down(change: Change, callback: Callable[..., Any], args: tuple[Any,
     server = invocation.server()
     actor, target = whoever_runs_this(server, "cli"), _target(change, given)
 
-    def write(result: Result, why: str = "") -> None:
-        record(server.store, actor, change.action, result=result, target=target, why=why)
+    def write(result: Result, why: str = "") -> str:
+        return record(server.store, actor, change.action, result=result, target=target, why=why, begun=begun)
 
+    begun = ""
     if actor.read_only and not change.harmless:
         error = ActionRefused(change.action, "nothing can be changed here, it is read-only")
         write("refused", error.message)
         raise error
+    begun = write("begun")
     try:
         status = callback(*args, **given)
     except (click.ClickException, click.Abort):
-        raise  # it was not asked for rightly, or taken back
+        take_back(server.store, begun)  # it was not asked for rightly, or not meant
+        raise
     except Exception as error:
         with suppress(ReachError):  # what went wrong is told, whether that can be written down or not
             write("failed", error.message if isinstance(error, OnServerError) else str(error))
         raise
-    if status in (exits.DONE, None):
+    if status == exits.USAGE:
+        take_back(server.store, begun)
+    elif status in (exits.DONE, None):
         write("done")
-    elif status != exits.USAGE:
+    else:
         write("refused" if status == exits.REFUSED else "failed", f"exit status {status}")
     return status
 

@@ -86,7 +86,15 @@ def begin_maintenance(
 
     4D: none; `REJECT NEW REMOTE CONNECTIONS` is `reject_new_connections`.
     """
-    server = Server.current()
+    return begin_maintenance_on(
+        Server.current(), message, for_seconds=for_seconds, reject_connections=reject_connections
+    )
+
+
+def begin_maintenance_on(
+    server: Server, message: str = "", *, for_seconds: float | None = None, reject_connections: bool = False
+) -> Maintenance:
+    """Do the same to a server, whichever is the current one."""
     if for_seconds is not None and not 0 < for_seconds <= _LONGEST_SECONDS:
         raise BadArguments("begin_maintenance", f"is given for_seconds={for_seconds!r}: 0 to a year", _SIGNATURE)
     line = " ".join(message.split())
@@ -106,7 +114,11 @@ def end_maintenance() -> bool:
         >>> end_maintenance()
         False
     """
-    server = Server.current()
+    return end_maintenance_on(Server.current())
+
+
+def end_maintenance_on(server: Server) -> bool:
+    """Do the same to a server, whichever is the current one."""
     store = server.store
     return bool(store.run("end_maintenance", store.nonce(), asked_by(server)))
 

@@ -28,7 +28,11 @@ def reject_new_connections(reject: bool = True, /) -> bool:
 
     4D: `REJECT NEW REMOTE CONNECTIONS` (specification 3.2). To refuse calls as well there is `begin_maintenance`.
     """
-    server = Server.current()
+    return reject_connections_on(Server.current(), reject)
+
+
+def reject_connections_on(server: Server, reject: bool) -> bool:  # as above
+    """Do the same to a server, whichever is the current one."""
     by = asked_by(server) if reject else ""
     return bool(server.store.run("reject_connections", server.store.nonce(), by))
 

@@ -51,6 +51,13 @@ def signal(name: str) -> "NamedSignal":
     return named
 
 
+def signal_on(server: Server, name: str) -> "NamedSignal":
+    """Answer the signal of this name of a server, whichever is the current one."""
+    named = signal(name)
+    named._known = server
+    return named
+
+
 def find_signal(name: str) -> "Signal":
     """Answer the signal that was sent under this name."""
     found: Signal = (Signal if name.startswith(ONE_SHOT) else NamedSignal)._of(name)

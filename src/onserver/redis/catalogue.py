@@ -84,7 +84,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("admin:session:HASH", "string", "the admin page, admin_login", "twelve hours", timed),
     Key("admin:tries:HASH", "string", "the admin page, for each attempt with a password", "five minutes", timed),
     Key("admin:tokens", "hash", "onserver admin token, the admin page", "until they are revoked, or too old", kept),
-    Key("audit", "stream", "whoever steers: the admin page, the command line", "the last 10,000 or so", kept),
+    Key("audit", "stream", "audit", "the last 10,000 or so", kept),
     # backups
     Key("backup", "hash", "backup_begin, backup_close, backup_plan", "for ever", kept),
     Key("backup:run", "hash", "backup_begin, backup_note, backup_close", "until its end was told", kept),

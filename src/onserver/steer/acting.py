@@ -14,7 +14,7 @@ def act(action: str, /, **fields: object) -> Outcome:
     """Do to the current server what the admin page can do, in the name of whoever runs this program.
 
     Args:
-        action: its name, as in `process.abort`; `onserver audit --actions` lists all.
+        action: its name, as in `dead.drop`; `onserver audit --actions` lists all.
         **fields: what it is told: texts, numbers, True or False.
 
     Returns:

@@ -19,14 +19,16 @@ class Field:
         required: whether there is no action without it.
         choices: of a `choice`.
         maximum: of a number, or of the characters of a text.
+        minimum: of a number; None for the maximum below zero.
         label: for people, in English.
     """
 
     name: str
-    kind: Literal["text", "number", "seconds", "bool", "choice", "json", "text_area"] = "text"
+    kind: Literal["text", "number", "whole", "seconds", "bool", "choice", "json", "text_area"] = "text"
     required: bool = False
     choices: Sequence[str] = ()
     maximum: float = 0
+    minimum: float | None = None
     label: str = ""
 
 

@@ -21,7 +21,6 @@ _ARCHIVE: Final = Field(name="archive", required=True, maximum=1000, label="Arch
 def _now(server: Server, given: Given) -> Outcome:
     who = asked_by(server)
     refuse_second(server.store)
-    server.make_current()
     ask = Ask(label=given.get("label", ""), asked_by=who, forced_by=who if yes(given, "force") else "")
     process = start_backup(server, ask)
     return Outcome(said="The backup is process {number}.", values={"number": process.number},
@@ -48,7 +47,6 @@ def _prune(server: Server, given: Given) -> Outcome:
 def _restore(server: Server, given: Given) -> Outcome:
     meant = find(server, given["archive"])
     refuse_second(server.store)
-    server.make_current()
     server.load_tasks()
     done = restore(server, meant, Wish(run=yes(given, "run"), save=not yes(given, "no_backup"), by=asked_by(server)))
     keys = done.loaded.counts.total() if done.loaded else 0
@@ -59,7 +57,10 @@ def _restore(server: Server, given: Given) -> Outcome:
 
 ACTS: Final = (
     Action(
-        name="backup.now", privilege="admin.backup", run=_now, title="Back up now",
+        name="backup.now",
+        privilege="admin.backup",
+        run=_now,
+        title="Back up now",
         fields=(
             Field(name="label", maximum=100, label="Label"),
             Field(name="force", kind="bool", label="Even if a hook refuses it"),
@@ -67,21 +68,34 @@ ACTS: Final = (
         cli=command("onserver backup now", label="--label", force="--force"),
     ),
     Action(
-        name="backup.verify", privilege="admin.backup", run=_verify, title="Verify an archive", fields=(_ARCHIVE,),
+        name="backup.verify",
+        privilege="admin.backup",
+        run=_verify,
+        title="Verify an archive",
+        fields=(_ARCHIVE,),
         cli=command("onserver backup verify", "archive"),
     ),
     Action(
-        name="backup.prune", privilege="admin.backup", run=_prune, title="Remove old archives", confirm="ask",
-        fields=(Field(name="keep", kind="number", maximum=9999, label="How many stay"),),
+        name="backup.prune",
+        privilege="admin.backup",
+        run=_prune,
+        title="Remove old archives",
+        confirm="ask",
+        fields=(Field(name="keep", kind="whole", minimum=1, maximum=9999, label="How many stay"),),
         cli=command("onserver backup prune --yes", keep="--keep"),
     ),
     Action(
-        name="backup.restore", privilege="admin.restore", run=_restore, title="Restore an archive", confirm="typed",
+        name="backup.restore",
+        privilege="admin.restore",
+        run=_restore,
+        title="Restore an archive",
+        confirm="typed",
         fields=(
-            _ARCHIVE, Field(name="run", kind="bool", label="Let processes that lived go on"),
+            _ARCHIVE,
+            Field(name="run", kind="bool", label="Let processes that lived go on"),
             Field(name="no_backup", kind="bool", label="Make no backup of what is there before"),
         ),
         cli=command("onserver backup restore --yes", "archive", run="--run", no_backup="--no-backup"),
     ),
-)  # fmt: skip
+)
 """Each of them."""

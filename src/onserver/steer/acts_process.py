@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Final
 
 from onserver.errors import NotDone, ProcessNotFound
 from onserver.process.control import abort, pause, replay, resume
-from onserver.process.execute import execute_on_server
+from onserver.process.execute import order_of
 from onserver.process.letters import LETTERS
+from onserver.process.put import Sender
 from onserver.process.record import read_record
-from onserver.process.signals import signal
+from onserver.process.signals import signal_on
 from onserver.server import Server
 from onserver.steer.action import Action, Field, Outcome
 from onserver.steer.made import PROCESS, REASON, Given, arguments, command, number, seconds, state_of
@@ -23,7 +25,7 @@ _MANY: Final = 10_000
 def _start(server: Server, given: Given) -> Outcome:
     name = full_name(server.store, given["procedure"])
     args, kwargs = arguments("process.start", given)
-    process = execute_on_server(name, *args, **kwargs)
+    process = server.part(Sender).put(order_of(server, name), args, kwargs)
     said = "Process {number} is started."
     return Outcome(said=said, values={"number": process.number}, after=state_of(server, process.number),
                    target=name, data={"process": process.number}, page=f"/processes/{process.number}")  # fmt: skip
@@ -69,7 +71,12 @@ def _replay(server: Server, given: Given) -> Outcome:
 
 def _abort_all(server: Server, given: Given) -> Outcome:
     name = full_name(server.store, given["procedure"])
-    found = [row.number for row in every(Seen(server.store), name)][: _MANY + 1]
+    found = [row.number for row in islice(every(Seen(server.store), name), _MANY + 1)]
+    if len(found) > _MANY:
+        problem = (
+            f"`{name}` has more than {_MANY:,} processes: `onserver abort --all --procedure {name}` takes them all"
+        )
+        raise NotDone("process.abort_all", problem)
     if len(found) != number(given, "count"):
         problem = f"`{name}` has {len(found)} processes that have not ended, and not {given['count']}"
         raise NotDone("process.abort_all", problem)
@@ -81,8 +88,7 @@ def _abort_all(server: Server, given: Given) -> Outcome:
 
 
 def _signal(server: Server, given: Given) -> Outcome:
-    server.make_current()
-    triggered = signal(given["signal"]).trigger()
+    triggered = signal_on(server, given["signal"]).trigger()
     said = "Signal {name} is triggered." if triggered else "Signal {name} was triggered already."
     return Outcome(said=said, values={"name": given["signal"]}, target=given["signal"])
 
@@ -100,7 +106,10 @@ def _drop(server: Server, given: Given) -> Outcome:
 
 ACTS: Final = (
     Action(
-        name="process.start", privilege=_PRIVILEGE, run=_start, title="Start a process",
+        name="process.start",
+        privilege=_PRIVILEGE,
+        run=_start,
+        title="Start a process",
         fields=(
             Field(name="procedure", required=True, maximum=200, label="Procedure"),
             Field(name="args", kind="json", label="Arguments, a JSON list"),
@@ -109,48 +118,80 @@ ACTS: Final = (
         cli=command("onserver call", "procedure"),
     ),
     Action(
-        name="process.abort", privilege=_PRIVILEGE, run=_ask, title="Abort a process", confirm="ask",
+        name="process.abort",
+        privilege=_PRIVILEGE,
+        run=_ask,
+        title="Abort a process",
+        confirm="ask",
         fields=(
-            PROCESS, REASON, Field(name="force_after", kind="seconds", maximum=86_400, label="Kill it after"),
+            PROCESS,
+            REASON,
+            Field(name="force_after", kind="seconds", maximum=86_400, label="Kill it after"),
         ),
         cli=command("onserver abort", "process", reason="--reason", force_after="--force-after"),
     ),
     Action(
-        name="process.force", privilege=_PRIVILEGE, run=_force, title="Kill the executor of a process", confirm="ask",
+        name="process.force",
+        privilege=_PRIVILEGE,
+        run=_force,
+        title="Kill the executor of a process",
+        confirm="ask",
         fields=(PROCESS, REASON),
         cli=command("onserver abort --force", "process", reason="--reason"),
     ),
     Action(
-        name="process.pause", privilege=_PRIVILEGE, run=_pause, title="Pause a process", fields=(PROCESS,),
+        name="process.pause",
+        privilege=_PRIVILEGE,
+        run=_pause,
+        title="Pause a process",
+        fields=(PROCESS,),
         cli=command("onserver pause", "process"),
     ),
     Action(
-        name="process.resume", privilege=_PRIVILEGE, run=_resume, title="Let a process go on", fields=(PROCESS,),
+        name="process.resume",
+        privilege=_PRIVILEGE,
+        run=_resume,
+        title="Let a process go on",
+        fields=(PROCESS,),
         cli=command("onserver resume", "process"),
     ),
     Action(
-        name="process.replay", privilege=_PRIVILEGE, run=_replay, title="Run a process again", fields=(PROCESS,),
+        name="process.replay",
+        privilege=_PRIVILEGE,
+        run=_replay,
+        title="Run a process again",
+        fields=(PROCESS,),
         cli=command("onserver dead replay", "process"),
     ),
     Action(
-        name="process.abort_all", privilege=_PRIVILEGE, run=_abort_all, title="Abort all processes of a procedure",
+        name="process.abort_all",
+        privilege=_PRIVILEGE,
+        run=_abort_all,
+        title="Abort all processes of a procedure",
         confirm="typed",
         fields=(
             Field(name="procedure", required=True, maximum=200, label="Procedure"),
-            Field(name="count", kind="number", required=True, maximum=_MANY, label="How many there are"), REASON,
+            Field(name="count", kind="whole", required=True, minimum=0, maximum=_MANY, label="How many there are"),
+            REASON,
         ),
         cli=command("onserver abort --all", procedure="--procedure", reason="--reason"),
     ),
     Action(
-        name="process.signal", privilege=_PRIVILEGE, run=_signal, title="Trigger a signal",
-        fields=(
-            Field(name="signal", required=True, maximum=200, label="Signal"),
-        ),
+        name="process.signal",
+        privilege=_PRIVILEGE,
+        run=_signal,
+        title="Trigger a signal",
+        fields=(Field(name="signal", required=True, maximum=200, label="Signal"),),
         cli=command("onserver signal", "signal"),
     ),
     Action(
-        name="dead.drop", privilege=_PRIVILEGE, run=_drop, title="Drop a dead process for good", confirm="ask",
-        fields=(PROCESS,), cli=command("onserver dead drop --yes", "process"),
+        name="dead.drop",
+        privilege=_PRIVILEGE,
+        run=_drop,
+        title="Drop a dead process for good",
+        confirm="ask",
+        fields=(PROCESS,),
+        cli=command("onserver dead drop --yes", "process"),
     ),
-)  # fmt: skip
+)
 """Each of them."""

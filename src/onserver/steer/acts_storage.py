@@ -52,12 +52,11 @@ def _increment(server: Server, given: Given) -> Outcome:
 
 
 def _unlock(server: Server, given: Given) -> Outcome:
-    key = given["key"]
-    owner = _storage(server, given).unlock(None if key == _ROOT else key)
+    owner, what = _storage(server, given).unlock(given.get("key")), _locked(given)
     if owner is None:
-        raise NotDone("storage.unlock", f"nobody has the lock of {key}")
+        raise NotDone("storage.unlock", f"nobody has the lock of {what}")
     return Outcome(said="The lock of {key} is taken from {owner}: what it changes is refused.",
-                   values={"key": key, "owner": owner}, target=_named(given, key), before=owner)  # fmt: skip
+                   values={"key": what, "owner": owner}, target=_named(given, what), before=owner)  # fmt: skip
 
 
 def _storage(server: Server, given: Given) -> Storage:
@@ -66,33 +65,59 @@ def _storage(server: Server, given: Given) -> Storage:
     return server.sessions.storage_of(find_session(server, given["session"]))
 
 
+def _locked(given: Given) -> str:
+    """Name the lock: that of an entry, or of the root where no entry is named."""
+    return given.get("key", _ROOT)
+
+
 def _named(given: Given, key: str) -> str:
     return f"{given['session']}/{key}" if "session" in given else key
 
 
 ACTS: Final = (
     Action(
-        name="storage.set", privilege=_PRIVILEGE, run=_set, title="Set an entry",
+        name="storage.set",
+        privilege=_PRIVILEGE,
+        run=_set,
+        title="Set an entry",
         fields=(
-            _KEY, Field(name="value", kind="text_area", required=True, label="Value, as JSON or as text"),
-            Field(name="version", kind="number", label="Only if it still has this version"), _SESSION,
+            _KEY,
+            Field(name="value", kind="text_area", required=True, label="Value, as JSON or as text"),
+            Field(name="version", kind="whole", minimum=0, label="Only if it still has this version"),
+            _SESSION,
         ),
         cli=command("onserver storage set", "key", "value", version="--if-version", session="--session"),
     ),
     Action(
-        name="storage.delete", privilege=_PRIVILEGE, run=_delete, title="Remove an entry", confirm="ask",
-        fields=(_KEY, _SESSION), cli=command("onserver storage rm", "key", session="--session"),
+        name="storage.delete",
+        privilege=_PRIVILEGE,
+        run=_delete,
+        title="Remove an entry",
+        confirm="ask",
+        fields=(_KEY, _SESSION),
+        cli=command("onserver storage rm", "key", session="--session"),
     ),
     Action(
-        name="storage.increment", privilege=_PRIVILEGE, run=_increment, title="Add to a counter",
+        name="storage.increment",
+        privilege=_PRIVILEGE,
+        run=_increment,
+        title="Add to a counter",
         fields=(
-            _KEY, Field(name="amount", kind="number", required=True, maximum=10**15, label="How much"), _SESSION,
+            _KEY,
+            Field(name="amount", kind="whole", required=True, maximum=10**15 - 1, label="How much"),
+            _SESSION,
         ),
         cli=command("onserver storage incr", "key", "amount", session="--session"),
     ),
     Action(
-        name="storage.unlock", privilege=_PRIVILEGE, run=_unlock, title="Take a lock away", confirm="typed",
-        fields=(_KEY, _SESSION), cli=command("onserver storage unlock", "key", session="--session"),
+        name="storage.unlock",
+        privilege=_PRIVILEGE,
+        run=_unlock,
+        title="Take a lock away",
+        confirm="typed",
+        fields=(Field(name="key", maximum=500, label="Entry, or nothing for the root"), _SESSION),
+        target=_locked,
+        cli=command("onserver storage unlock", "key", session="--session"),
     ),
-)  # fmt: skip
-"""Each of them; the key of the lock of the root is `the root`."""
+)
+"""Each of them."""

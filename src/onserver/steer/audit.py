@@ -1,8 +1,9 @@
 """What was done to a server and by whom: one list in Redis, for the page, the HTTP API and the command line.
 
-A line is written for every action, whatever has come of it, and for one that was refused too. What is secret (values,
-passwords, one-time links) never stands in it. The last 10,000 are kept, and a restored backup changes none of them:
-what was done stays done.
+A line is written for every action, whatever has come of it, and for one that was refused too. It is written before the
+action begins, and another one takes its place when that has ended: one that says `begun` and stays is of a program that
+was killed meanwhile. What cannot be written down is not done. What is secret (values, passwords, one-time links) never
+stands in it. The last 10,000 are kept, and a restored backup changes none of them: what was done stays done.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ KEPT: Final = 10_000
 _LONGEST: Final = 500
 _PAGE: Final = 200
 
-Result = Literal["done", "refused", "failed"]
+Result = Literal["begun", "done", "refused", "failed"]
+RESULTS: Final[tuple[Result, ...]] = ("begun", "done", "refused", "failed")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +35,12 @@ class Line:
         at_ms: when, milliseconds since 1970 by the clock of Redis.
         user: who; see `Actor.user`.
         origin: from which address or host.
-        where: `page`, `api` or `cli`.
+        where: see `Actor.where`.
         action: what, as in `process.abort`.
         target: to what.
         before: what there was; empty where nothing is said of it.
         after: what there was then.
-        result: `done`, `refused` before anything was tried, `failed`.
+        result: `done`, `refused` before anything was tried, `failed`; `begun` where nothing is known yet.
         why: why it was refused or has failed.
     """
 
@@ -77,6 +79,7 @@ def record(
     before: str = "",
     after: str = "",
     why: str = "",
+    begun: str = "",
 ) -> str:
     """Write a line, and return its id.
 
@@ -89,12 +92,18 @@ def record(
         before: what there was.
         after: what there is.
         why: why it was refused or has failed.
+        begun: id of the line that said that it begins, of which this one takes the place.
     """
     facts = {"user": actor.user, "origin": actor.origin, "where": actor.where, "action": action, "target": target,
              "before": before, "after": after, "result": result, "why": why}  # fmt: skip
     words = [word for name, text in facts.items() if text for word in (name, _short(text))]
-    written: bytes = store.command("XADD", store.key("audit"), "MAXLEN", "~", KEPT, "*", *words)
+    written: bytes = store.run("audit", store.nonce(), KEPT, begun, *words)
     return written.decode()
+
+
+def take_back(store: Store, begun: str) -> None:
+    """Take a line away that said that something begins: it was not asked for rightly, or nobody meant it."""
+    store.run("audit", store.nonce(), KEPT, begun)
 
 
 def lines(
@@ -115,8 +124,8 @@ def lines(
         since_ms: nothing older than this, milliseconds since 1970.
         user: only what this one did.
         action: only this action, or with a name like `process`, those that begin so.
-        result: only `done`, `refused` or `failed`.
-        where: only from `page`, `api` or `cli`.
+        result: only what came to this; see `RESULTS`.
+        where: only from here; see `Actor.where`.
     """
     end = f"({before}" if before else "+"
     while True:

@@ -18,6 +18,7 @@ _LONGEST_AREA: Final = 2**24
 _UNITS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SECONDS: Final = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)\s*(ms|s|m|h|d|)", re.ASCII)
 _NUMBER: Final = re.compile(r"-?\d{1,18}(?:\.\d{1,9})?", re.ASCII)
+_WHOLE: Final = re.compile(r"-?\d{1,15}")
 _YES: Final = frozenset({"true", "yes", "on", "1"})
 _NO: Final = frozenset({"", "false", "no", "off", "0"})
 _SHOWN: Final = 60
@@ -52,9 +53,9 @@ def _value(action: Action, field: Field, text: str) -> str:
     def wrong(problem: str) -> BadField:
         return BadField(action.name, field.name, f"is `{text[:_SHOWN]}`, {problem}")
 
-    if field.kind == "number":
-        if not _NUMBER.fullmatch(text):
-            raise wrong("which is no number")
+    if field.kind in ("number", "whole"):
+        if not (_NUMBER if field.kind == "number" else _WHOLE).fullmatch(text):
+            raise wrong("which is no number" if field.kind == "number" else "which is no whole number")
         return _bounded(action, field, float(text), text)
     if field.kind == "seconds":
         found = _SECONDS.fullmatch(text)
@@ -81,6 +82,9 @@ def _value(action: Action, field: Field, text: str) -> str:
 
 def _bounded(action: Action, field: Field, value: float, text: str) -> str:
     most = field.maximum or math.inf
-    if not -most <= value <= most:
+    least = -most if field.minimum is None else field.minimum
+    if value > most:
         raise BadField(action.name, field.name, f"is {text}, and may be {most:g} at most")
+    if value < least:
+        raise BadField(action.name, field.name, f"is {text}, and has to be {least:g} at least")
     return text

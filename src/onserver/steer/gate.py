@@ -59,16 +59,20 @@ def perform(server: Server, actor: Actor, name: str, given: Mapping[str, str]) -
 
 
 def _done(server: Server, actor: Actor, action: Action, values: Mapping[str, str]) -> Outcome:
-    """Do it, and write down what came of it."""
+    """Do it, and write down what came of it: that it begins before, so that nothing is done that nobody can tell of."""
+    store, target = server.store, action.about(values)
+    begun = record(store, actor, action.name, result="begun", target=target)
     try:
-        with asking_as(actor.user if actor.where != "cli" else ""):
+        with asking_as(actor.user):
             outcome = action.run(server, values)
     except Exception as error:
         why = error.message if isinstance(error, OnServerError) else str(error) or type(error).__name__
-        record(server.store, actor, action.name, result="failed", target=action.about(values), why=why)
+        record(store, actor, action.name, result="failed", target=target, why=why, begun=begun)
         raise
-    target = outcome.target or action.about(values)
-    record(server.store, actor, action.name, result="done", target=target, before=outcome.before, after=outcome.after)
+    record(
+        store, actor, action.name, result="done", target=outcome.target or target, before=outcome.before,
+        after=outcome.after, begun=begun,
+    )  # fmt: skip
     return outcome
 
 
@@ -89,5 +93,5 @@ def _confirmed(actor: Actor, action: Action, target: str, confirm: str) -> None:
         return
     if action.confirm == "typed" and not actor.fresh:
         raise LoginTooOld(action.name)
-    if confirm != (target if action.confirm == "typed" else _YES):
+    if not confirm or confirm != (target if action.confirm == "typed" else _YES):
         raise NotConfirmed(action.name, action.confirm, target)

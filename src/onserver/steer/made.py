@@ -18,14 +18,14 @@ Given: TypeAlias = Mapping[str, str]
 T = TypeVar("T")
 
 #: The number of a process.
-PROCESS: Final = Field(name="process", kind="number", required=True, label="Process")
+PROCESS: Final = Field(name="process", kind="whole", required=True, minimum=1, label="Process")
 REASON: Final = Field(name="reason", maximum=200, label="Reason")
 FOR: Final = Field(name="seconds", kind="seconds", maximum=31_536_000, label="For how long")
 
 
 def number(given: Given, name: str = "process") -> int:
     """Answer a whole number that was given."""
-    return int(float(given[name]))
+    return int(given[name])
 
 
 def seconds(given: Given, name: str) -> float | None:

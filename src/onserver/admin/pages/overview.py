@@ -101,56 +101,56 @@ def _state(asked: Look, seen: Standing) -> str:
 
 
 def _told(asked: Look, concern: Concern) -> tuple[str, str]:
-    """Return the sentence of a concern, and the address of where to look."""
+    """Return the sentence of a concern, and the address of where to look, if there is such a page."""
     facts = concern.facts
     tell: Mapping[str, Callable[[], tuple[str, str]]] = {
-        "stopped": lambda: (_stopped(asked, facts), asked.url("/members")),
+        "stopped": lambda: (_stopped(asked, facts), asked.link("/members")),
         "unserved": lambda: (
             asked.plural(
                 "One process waits in queue {queue}, and no worker listens on it.",
                 "{n} processes wait in queue {queue}, and no worker listens on it.", facts["count"],
                 queue=facts["queue"],
-            ), asked.url("/members"),
+            ), asked.link("/members"),
         ),
         "silent": lambda: (
             asked._("Worker {node} (member {member}) has been silent for {span}.", node=facts["node"],
-                    member=facts["member"], span=span(facts["seconds"])), asked.url("/members"),
+                    member=facts["member"], span=span(facts["seconds"])), asked.link("/members"),
         ),
         "lock": lambda: (
             asked._("The lock of {name} has been held for {span}, by {owner}.", name=facts["name"] or "/",
-                    span=span(facts["seconds"]), owner=facts["owner"]), asked.url("/locks"),
+                    span=span(facts["seconds"]), owner=facts["owner"]), asked.link("/locks"),
         ),
         "hook": lambda: (
             asked._("The hook {hook} has failed (process {process}).", hook=facts["hook"], process=facts["process"]),
-            asked.url("/hooks"),
+            asked.link("/hooks"),
         ),
         "backup_failed": lambda: (
             asked._("The last backup has failed with {code}: {reason}", code=facts["code"], reason=facts["reason"]),
-            asked.url("/backups"),
+            asked.link("/backups"),
         ),
         "backup_late": lambda: (
-            asked._("The backup of {time} is late.", time=_clock(asked, facts["due_ms"])), asked.url("/backups"),
+            asked._("The backup of {time} is late.", time=_clock(asked, facts["due_ms"])), asked.link("/backups"),
         ),
         "backup_suspended": lambda: (
             asked._("{n} backups in a row have failed: none is started by schedule any more.", n=facts["attempts"]),
-            asked.url("/backups"),
+            asked.link("/backups"),
         ),
         "codes": lambda: (
-            asked._("The workers have {n} versions of the code.", n=facts["count"]), asked.url("/members"),
+            asked._("The workers have {n} versions of the code.", n=facts["count"]), asked.link("/members"),
         ),
-        "paused": lambda: (_paused(asked, facts), asked.url("/members")),
+        "paused": lambda: (_paused(asked, facts), asked.link("/members")),
         "maintenance": lambda: (
             asked._("In maintenance by {by}: new work is refused. {message}", by=facts["by"], message=facts["message"]),
-            asked.url("/"),
+            asked.link("/"),
         ),
         "dead": lambda: (
             asked.plural("One process is dead, and waits to be replayed or dropped.",
                          "{n} processes are dead, and wait to be replayed or dropped.", facts["count"]),
-            asked.url("/processes", state="dead"),
+            asked.link("/processes", state="dead"),
         ),
         "memory": lambda: (
             asked._("Redis uses {used} of the {limit} that it may.", used=size(facts["used"]),
-                    limit=size(facts["limit"])), asked.url("/diagnostics"),
+                    limit=size(facts["limit"])), asked.link("/diagnostics"),
         ),
     }  # fmt: skip
     return tell[concern.kind]()
