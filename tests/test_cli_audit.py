@@ -12,6 +12,7 @@ from onserver.cli.audited import CHANGES, READS
 from onserver.cli.command import VERBS
 from onserver.lazy import load
 from onserver.server import Server
+from onserver.steer.actions import ACTIONS
 from onserver.steer.audit import lines
 from onserver.testing.inline import OnServer
 from tests.commands import Ran, ran, settle_on
@@ -49,7 +50,13 @@ def test_every_verb_is_said_to_change_something_or_to_read_only() -> None:
 @pytest.mark.parametrize("path", sorted(CHANGES))
 def test_what_is_said_of_a_verb_are_its_parameters(path: str) -> None:
     known = {str(parameter.name) for parameter in ALL[path].params} | {"dry_run", "assigns"}
-    assert {*CHANGES[path].target, *CHANGES[path].when, *CHANGES[path].unless} <= known
+    change = CHANGES[path]
+    assert {*change.target, *change.when, *change.unless, *dict(change.instead)} <= known
+
+
+def test_what_the_page_can_do_has_the_same_name_here() -> None:
+    names = {name for change in CHANGES.values() for name in (change.action, *dict(change.instead).values())}
+    assert ACTIONS.keys() - names == {"queue.purge"}  # Celery's command does that
 
 
 def written(server: Server) -> list[tuple[str, str, str]]:
@@ -66,7 +73,7 @@ def test_what_was_done_is_written_down(onserver: OnServer, run: Callable[..., Ra
     assert run("users", "roles", "nobody").status == exits.NOT_FOUND
     assert written(onserver.server) == [
         ("process.abort", "7", "failed"),
-        ("process.pause", "mail", "done"),
+        ("queue.pause", "mail", "done"),
         ("storage.delete", "none", "failed"),
         ("storage.set", "rates", "done"),
     ]
@@ -122,8 +129,8 @@ def test_it_is_listed(run: Callable[..., Ran]) -> None:
     run("storage", "set", "rates", "1")
     run("pause", "--queue", "mail")
     shown = run("audit")
-    assert [word in shown.out for word in ("storage.set", "rates", "process.pause", "mail", "cli ")] == [True] * 5
-    assert "process.pause" not in run("audit", "--action", "storage").out
+    assert [word in shown.out for word in ("storage.set", "rates", "queue.pause", "mail", "cli ")] == [True] * 5
+    assert "queue.pause" not in run("audit", "--action", "storage").out
     (line,) = run("audit", "--json", "--action", "storage", "--since", "1h").data
     assert (line["action"], line["target"], line["result"]) == ("storage.set", "rates", "done")
     assert run("audit", "--user", "nobody").out.strip() == "no change has been made yet"

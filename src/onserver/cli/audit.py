@@ -10,15 +10,13 @@ from onserver.cli import exits
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns
 from onserver.steer.actions import ACTIONS
-from onserver.steer.audit import KEPT, Line, lines
+from onserver.steer.audit import KEPT, RESULTS, Line, lines
 
 
 @click.command()
 @click.option("--action", default="", metavar="A", help="Only this action, or those of a noun: `process`.")
 @click.option("--user", default="", metavar="U", help="Only what this one did.")
-@click.option(
-    "--result", default="", type=click.Choice(["", "done", "refused", "failed"]), help="Only what came to this."
-)
+@click.option("--result", type=click.Choice(RESULTS), help="Only what came to this.")
 @click.option("--since", type=SECONDS, metavar="D", help="Only what is not older than this.")
 @click.option("--limit", type=click.IntRange(1, KEPT), default=50, show_default=True, help="How many at most.")
 @click.option("--actions", is_flag=True, help="List the actions that there are instead.")

@@ -32,6 +32,12 @@ class Change(NamedTuple):
     unless: tuple[str, ...] = ("dry_run",)
     #: Whether it goes where nothing can be changed.
     harmless: bool = False
+    #: Parameter to action, the first that is given: what the verb is then.
+    instead: tuple[tuple[str, str], ...] = ()
+
+    def named(self, given: Mapping[str, Any]) -> str:
+        """Name the action that is asked for with these parameters."""
+        return next((action for parameter, action in self.instead if given.get(parameter)), self.action)
 
 
 CHANGES: Final[Mapping[str, Change]] = {
@@ -44,9 +50,21 @@ CHANGES: Final[Mapping[str, Change]] = {
     "connections reject": Change("connections.reject"),
     "connections accept": Change("connections.accept"),
     "call": Change("process.start", ("procedure",)),
-    "abort": Change("process.abort", ("processes", "procedure")),
-    "pause": Change("process.pause", ("processes", "queue", "procedure")),
-    "resume": Change("process.resume", ("processes", "queue", "procedure")),
+    "abort": Change(
+        "process.abort",
+        ("processes", "procedure"),
+        instead=(("every_one", "process.abort_all"), ("force", "process.force")),
+    ),
+    "pause": Change(
+        "process.pause",
+        ("processes", "queue", "procedure"),
+        instead=(("queue", "queue.pause"), ("procedure", "procedure.pause"), ("everything", "server.pause")),
+    ),
+    "resume": Change(
+        "process.resume",
+        ("processes", "queue", "procedure"),
+        instead=(("queue", "queue.resume"), ("procedure", "procedure.resume"), ("everything", "server.resume")),
+    ),
     "dead replay": Change("process.replay", ("numbers",)),
     "dead drop": Change("dead.drop", ("numbers",)),
     "signal": Change("process.signal", ("name",), unless=("wait",)),
@@ -68,7 +86,7 @@ CHANGES: Final[Mapping[str, Change]] = {
     "hooks run": Change("hook.run", ("hook",)),
     "session set": Change("session.set", ("identity",)),
     "session message": Change("session.message", ("identity",)),
-    "session drop": Change("session.drop", ("identity",)),
+    "session drop": Change("session.drop", ("identity",), instead=(("whole", "session.drop_user"),)),
     "session otp": Change("session.link", ("identity",)),
     "session roles": Change("session.set", ("identity",), when=("more", "less")),
     "users add": Change("user.add", ("name",)),
@@ -139,14 +157,14 @@ def _only_reads(change: Change, given: Mapping[str, Any]) -> bool:
 def _written_down(change: Change, callback: Callable[..., Any], args: tuple[Any, ...], given: dict[str, Any]) -> Any:
     invocation = click.get_current_context().ensure_object(Invocation)
     server = invocation.server()
-    actor, target = whoever_runs_this(server, "cli"), _target(change, given)
+    actor, action, target = whoever_runs_this(server, "cli"), change.named(given), _target(change, given)
 
     def write(result: Result, why: str = "") -> str:
-        return record(server.store, actor, change.action, result=result, target=target, why=why, begun=begun)
+        return record(server.store, actor, action, result=result, target=target, why=why, begun=begun)
 
     begun = ""
     if actor.read_only and not change.harmless:
-        error = ActionRefused(change.action, "nothing can be changed here, it is read-only")
+        error = ActionRefused(action, "nothing can be changed here, it is read-only")
         write("refused", error.message)
         raise error
     begun = write("begun")
