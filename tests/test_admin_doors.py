@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 
 from onserver.admin import Admin, Proxy, Visitor
-from onserver.admin.logins import TRIES_OF_NAME, Login, Logins
+from onserver.admin.logins import TRIES_OF_NAME, TRIES_SECONDS, Login, Logins
 from onserver.admin.tokens import Tokens
 from onserver.redis.address import Address
 from onserver.server import Server
@@ -155,6 +155,17 @@ def test_too_many_attempts_are_refused_before_the_password_is_looked_at(server: 
     assert refused.status_code == 429
     assert 0 < int(refused.headers["retry-after"]) <= 300
     assert stranger(app).post("/login", data={"t": link(server)}).status_code == 303  # a link is no guess
+
+
+def test_a_count_of_attempts_that_has_lost_its_end_gets_another_one(server: Server) -> None:
+    logins, store = Logins(server.store), server.store
+    logins.attempt("ann", "::1")
+    keys = [key.decode() for key in store.command("KEYS", store.key("admin:tries:*"))]
+    assert len(keys) == 2
+    for key in keys:
+        store.command("PERSIST", key)
+    logins.attempt("ann", "::1")
+    assert all(0 < store.command("TTL", key) <= TRIES_SECONDS for key in keys)
 
 
 def test_a_password_that_was_right_forgets_the_attempts(server: Server) -> None:

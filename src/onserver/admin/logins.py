@@ -116,9 +116,8 @@ class Logins:
         wait = 0
         for word, most in ((f"n:{name}", TRIES_OF_NAME), (f"a:{address}", TRIES_OF_ADDRESS)):
             key = self._tries(word)
-            _, count, left = self._store.pipeline(
-                [("SET", key, 0, "EX", TRIES_SECONDS, "NX"), ("INCR", key), ("TTL", key)]
-            )
+            # in this order no count is left without an end, wherever another one ends meanwhile
+            count, _, left = self._store.pipeline([("INCR", key), ("EXPIRE", key, TRIES_SECONDS, "NX"), ("TTL", key)])
             if int(count) > most:
                 wait = max(wait, int(left), 1)
         return wait
