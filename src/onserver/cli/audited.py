@@ -32,6 +32,8 @@ class Change(NamedTuple):
     unless: tuple[str, ...] = ("dry_run",)
     #: Whether it goes where nothing can be changed.
     harmless: bool = False
+    #: Whether nothing can be written down before it: the keys are in a layout that nobody else works with.
+    later: bool = False
     #: Parameter to action, the first that is given: what the verb is then.
     instead: tuple[tuple[str, str], ...] = ()
 
@@ -100,7 +102,7 @@ CHANGES: Final[Mapping[str, Change]] = {
     "admin link": Change("admin.link", ("role",), harmless=True),
     "admin token new": Change("admin.token", ("name",)),
     "admin token rm": Change("admin.untoken", ("name",)),
-    "migrate": Change("server.migrate", unless=("check",)),
+    "migrate": Change("server.migrate", unless=("check",), later=True),
     "doctor": Change("server.mend", when=("fix",)),
 }
 READS: Final = frozenset(
@@ -167,7 +169,7 @@ def _written_down(change: Change, callback: Callable[..., Any], args: tuple[Any,
         error = ActionRefused(action, "nothing can be changed here, it is read-only")
         write("refused", error.message)
         raise error
-    begun = write("begun")
+    begun = "" if change.later else write("begun")
     try:
         status = callback(*args, **given)
     except (click.ClickException, click.Abort):

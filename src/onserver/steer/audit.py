@@ -102,8 +102,14 @@ def record(
 
 
 def take_back(store: Store, begun: str) -> None:
-    """Take a line away that said that something begins: it was not asked for rightly, or nobody meant it."""
-    store.run("audit", store.nonce(), KEPT, begun)
+    """Take a line away that said that something begins: it was not asked for rightly, or nobody meant it.
+
+    Args:
+        store: the Redis of the server.
+        begun: its id; empty where there is none.
+    """
+    if begun:
+        store.run("audit", store.nonce(), KEPT, begun)
 
 
 def lines(
