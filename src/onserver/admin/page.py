@@ -216,6 +216,7 @@ class Page:
         privilege: without which it is not shown.
         nav: whether it stands in the navigation.
         under: name of the page in the navigation to which it belongs; its own by default.
+        live: what changes it while somebody looks: topics, as in `process` or `lock`; none for one that stays.
     """
 
     path: str
@@ -226,6 +227,7 @@ class Page:
     privilege: str = "admin.view"
     nav: bool = True
     under: str = ""
+    live: Sequence[str] = ()
 
     @property
     def place(self) -> str:
