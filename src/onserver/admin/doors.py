@@ -2,6 +2,9 @@
 
 A login link shows a button, and the button spends the link: what follows links by itself (a mail scanner, the preview
 of a chat) spends none. A password is looked at only after its attempt was counted.
+
+Who has come in and gone out, and who was refused, stands in the audit: of a name that nobody has, only that there is
+none of it, since people type a password into that field at times.
 """
 
 from __future__ import annotations
@@ -31,19 +34,32 @@ from onserver.admin.replies import (
 )
 from onserver.admin.writes import Form, writing
 from onserver.admin.zones import CHOICES
+from onserver.errors import UserNotFound
 from onserver.session.users import Users, key_of_name
+from onserver.steer.actor import Actor
+from onserver.steer.audit import LOGIN, LOGOUT, Result, record
 from onserver.web.threads import Threads
 
 _YEAR: Final = 366 * 86_400
 
 
 class _Refused(Exception):
-    """Somebody does not come in."""
+    """Somebody does not come in.
 
-    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+    Args:
+        status: of the response.
+        text: what the browser is told, translated.
+        by: how it was tried: `link` or `password`.
+        user: who it would have been, where there is such a user.
+        why: for the audit, in English.
+        headers: of the response.
+    """
+
+    def __init__(
+        self, status: int, text: str, *, by: str, user: str = "", why: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(text)
-        self.status = status
-        self.headers = headers
+        self.status, self.by, self.user, self.why, self.headers = status, by, user, why, headers
 
 
 class Doors:
@@ -100,6 +116,7 @@ class Doors:
         try:
             session = self._session(request, form)
         except _Refused as refused:
+            self._note_refused(request, refused)
             return self._replies.told(request, refused.status, str(refused), headers=refused.headers)
         before = self._identity.who(request)
         if before is not None and before.logged_in_here:
@@ -121,19 +138,46 @@ class Doors:
         if form.text("t"):
             session = logins.use_link(form.text("t"))
             if not session:
-                raise _Refused(403, look._("This link was used already, or is too old."))
+                text = look._("This link was used already, or is too old.")
+                raise _Refused(403, text, by="link", why="the link was used already, or is too old")
+            login = logins.find(session)
+            self._note(request, login.user if login else "", LOGIN, "link")
             return session
         name, address = form.text("user"), address_of(request)
         wait = logins.attempt(key_of_name(name), address)
+        known, noone = self._known(name), "there is no such user"
         if wait:
             LOG.warning("Too many attempts to log in as %r from %s: refused for %d s", name, address, wait)
-            raise _Refused(429, look._("Too many attempts. Try again in a few minutes."), {"Retry-After": str(wait)})
+            text, after = look._("Too many attempts. Try again in a few minutes."), {"Retry-After": str(wait)}
+            raise _Refused(429, text, by="password", user=known, why="too many attempts", headers=after)
         user = Users(self._server.store).verify(name, form.text("password"))
         if user is None:
             LOG.warning("A login as %r from %s was refused", name, address)
-            raise _Refused(403, look._("The name or the password is wrong."))
+            why = "the password is wrong" if known else noone
+            raise _Refused(403, look._("The name or the password is wrong."), by="password", user=known, why=why)
         logins.succeeded(key_of_name(name))
+        self._note(request, user.name, LOGIN, "password")
         return logins.begin(user.name)
+
+    def _known(self, name: str) -> str:
+        """Return the name of a user as it is spelled; empty where nobody has it."""
+        try:
+            return Users(self._server.store).get(name).name
+        except UserNotFound:
+            return ""
+
+    # -- what is written down
+
+    def _note(self, request: Request, user: str, action: str, by: str, result: Result = "done", why: str = "") -> None:
+        actor = Actor(user=user, origin=address_of(request), where="page", privileges=frozenset())
+        record(self._server.store, actor, action, result=result, target=by, why=why)
+
+    def _note_refused(self, request: Request, refused: _Refused) -> None:
+        """Write it down, as long as there were not too many within the hour."""
+        left = self._identity.logins.may_write_down()
+        if left:
+            last = "; no more of this hour are written down" if left == 1 else ""
+            self._note(request, refused.user, LOGIN, refused.by, "refused", f"{refused.why}{last}")
 
     async def _log_out(self, request: Request) -> Response:
         return await writing(self._replies, request, self._logged_out)
@@ -142,6 +186,7 @@ class Doors:
         asker = self._identity.who(request)
         if asker is not None and asker.logged_in_here:
             self._identity.logins.end(asker.session)
+            self._note(request, asker.actor.user, LOGOUT, asker.by)
         response = RedirectResponse(f"{prefix_of(request)}/login", 303)
         self._replies.keep(request, response, "")
         return response

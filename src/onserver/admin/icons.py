@@ -13,6 +13,7 @@ STATES: Final[Mapping[str, tuple[str, str]]] = {
     "running": ("▶", "busy"),
     "waiting": ("⧗", "warn"),
     "paused": ("‖", "warn"),
+    "begun": ("◔", "busy"),
     "done": ("✓", "good"),
     "failed": ("✗", "bad"),
     "aborted": ("⊘", "warn"),

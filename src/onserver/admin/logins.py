@@ -24,6 +24,10 @@ FRESH_SECONDS: Final = 300
 TRIES_OF_NAME: Final = 10
 TRIES_OF_ADDRESS: Final = 30
 TRIES_SECONDS: Final = 300
+#: Refused logins that are written down within an hour; more of them, and they would push everything else out of the
+#: audit.
+REFUSED_OF_HOUR: Final = 100
+_HOUR: Final = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +125,16 @@ class Logins:
             if int(count) > most:
                 wait = max(wait, int(left), 1)
         return wait
+
+    def may_write_down(self) -> int:
+        """Count a refused login, and tell how many lines may be written of refused ones within this hour still.
+
+        Returns:
+            How many, this one among them; 0 where it is not written down.
+        """
+        key = self._tries("refused")
+        count, _ = self._store.pipeline([("INCR", key), ("EXPIRE", key, _HOUR, "NX")])
+        return max(0, REFUSED_OF_HOUR + 1 - int(count))
 
     def succeeded(self, name: str) -> None:
         """Forget the attempts with a name, whose password was right."""

@@ -16,6 +16,7 @@ from onserver.steer.audit import KEPT, RESULTS, Line, lines
 @click.command()
 @click.option("--action", default="", metavar="A", help="Only this action, or those of a noun: `process`.")
 @click.option("--user", default="", metavar="U", help="Only what this one did.")
+@click.option("--target", default="", metavar="T", help="Only what was done to something with this in its name.")
 @click.option("--result", type=click.Choice(RESULTS), help="Only what came to this.")
 @click.option("--since", type=SECONDS, metavar="D", help="Only what is not older than this.")
 @click.option("--limit", type=click.IntRange(1, KEPT), default=50, show_default=True, help="How many at most.")
@@ -23,8 +24,9 @@ from onserver.steer.audit import KEPT, RESULTS, Line, lines
 @common_options
 @pass_invocation
 def audit(
-    invocation: Invocation, action: str, user: str, result: str | None, since: float | None, limit: int, actions: bool
-) -> int:
+    invocation: Invocation, action: str, user: str, target: str, result: str | None, since: float | None, limit: int,
+    actions: bool,
+) -> int:  # fmt: skip
     """List what was done to the server, the last first: on the admin page, through its API, with this command.
 
     A line is written for each action, and for one that was refused too; one that says `begun` is of an action that goes
@@ -38,9 +40,8 @@ def audit(
         return exits.DONE
     store = invocation.server().store
     since_ms = 0 if since is None else max(0, store.now_ms() - int(since * 1000))
-    found = list(
-        itertools.islice(lines(store, since_ms=since_ms, user=user, action=action, result=result or ""), limit)
-    )
+    wanted = lines(store, since_ms=since_ms, user=user, action=action, target=target, result=result or "")
+    found = list(itertools.islice(wanted, limit))
     heads = ("at", "user", "where", "action", "target", "change", "result", "why")
     text = columns(heads, [_cells(line) for line in found]) if found else "no change has been made yet"
     invocation.screen.result([line.as_dict() for line in found], text)

@@ -1,5 +1,7 @@
 """What was done to a server and by whom: one list in Redis, for the page, the HTTP API and the command line.
 
+Logins to the admin page stand in it too, as `login` and `logout`.
+
 A line is written for every action, whatever has come of it, and for one that was refused too. It is written before the
 action begins, and another one takes its place when that has ended: one that says `begun` and stays is of a program that
 was killed meanwhile. What cannot be written down is not done. What is secret (values, passwords, one-time links) never
@@ -23,6 +25,9 @@ _LONGEST: Final = 500
 _PAGE: Final = 200
 
 Result = Literal["begun", "done", "refused", "failed"]
+#: What coming in to the admin page and going out of it are called.
+LOGIN: Final = "login"
+LOGOUT: Final = "logout"
 RESULTS: Final[tuple[Result, ...]] = ("begun", "done", "refused", "failed")
 
 
@@ -117,8 +122,10 @@ def lines(
     *,
     before: str = "",
     since_ms: int = 0,
+    until_ms: int | None = None,
     user: str = "",
     action: str = "",
+    target: str = "",
     result: str = "",
     where: str = "",
 ) -> Iterator[Line]:
@@ -128,19 +135,24 @@ def lines(
         store: the Redis of the server.
         before: id of a line, above which nothing is told.
         since_ms: nothing older than this, milliseconds since 1970.
+        until_ms: nothing younger than this, milliseconds since 1970; None for no end.
         user: only what this one did.
         action: only this action, or with a name like `process`, those that begin so.
+        target: only what was done to something that has this in its name, in small letters or capitals.
         result: only what came to this; see `RESULTS`.
         where: only from here; see `Actor.where`.
     """
-    end = f"({before}" if before else "+"
+    end, wanted = f"({before}" if before else "+", target.casefold()
+    if until_ms is not None and (not before or until_ms < int(before.partition("-")[0])):
+        end = str(max(0, until_ms))
     while True:
-        found = store.command("XREVRANGE", store.key("audit"), end, str(since_ms) or "-", "COUNT", _PAGE)
+        found = store.command("XREVRANGE", store.key("audit"), end, str(since_ms), "COUNT", _PAGE)
         for identity, fields in found:
             line = _read(identity, fields)
             if (
                 user in ("", line.user)
                 and (action in ("", line.action) or line.action.startswith(f"{action}."))
+                and wanted in line.target.casefold()
                 and result in ("", line.result)
                 and where in ("", line.where)
             ):

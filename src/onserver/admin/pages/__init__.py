@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import overview
+from onserver.admin.pages import audit, overview
 
 #: The modules. One a line.
-MODULES: Final[Sequence[ModuleType]] = (overview,)
+MODULES: Final[Sequence[ModuleType]] = (
+    overview,
+    audit,
+)
