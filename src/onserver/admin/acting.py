@@ -120,7 +120,8 @@ class Acting:
         fields = [(name, text) for name, texts in form.lists.items() if name not in (CONFIRM, BACK) for text in texts]
         known = {
             "action": action, "target": error.target, "typed": error.how == "typed", "fields": fields, "back": back,
-            "wrong": bool(form.text(CONFIRM)), "given": {name: text for name, text in fields if text},
+            "wrong": bool(form.text(CONFIRM)), "given": _in_words(fields),
+            "several": any(len(texts) > 1 for texts in form.lists.values()),
         }  # fmt: skip
         return self._replies.shown(request, View("confirm.html", known), look)
 
@@ -138,6 +139,15 @@ def _each(name: str, form: Form) -> Sequence[Mapping[str, str]]:
     if len(many) > MOST_ROWS:
         raise BadField(name, first, f"has {len(many)} values, and may have {MOST_ROWS}")
     return [{**given, first: one} for one in many] if len(many) > 1 else [given]
+
+
+def _in_words(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return what is given, for people: of a field with several values all of them."""
+    given: dict[str, list[str]] = {}
+    for name, text in fields:
+        if text:
+            given.setdefault(name, []).append(text)
+    return {name: ", ".join(found) for name, found in given.items()}
 
 
 def _told(outcome: Outcome) -> dict[str, Any]:

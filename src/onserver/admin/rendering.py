@@ -97,7 +97,8 @@ def _globals() -> Mapping[str, Any]:
     return {
         "_": translated, "plural": plural, "look": _LOOK.get, "url": url, "link": link, "here": here, "may": may,
         "action": action, "asset": asset, "has_asset": assets().contents.__contains__, "icon": icons.icon,
-        "exact": exact, "iso": iso, "ago": ago, "now_ms": now_ms, "nav": nav, "page": lambda: _NAV.get()[0],
+        "texts": texts, "exact": exact, "iso": iso, "ago": ago, "now_ms": now_ms, "nav": nav,
+        "page": lambda: _NAV.get()[0],
         "languages": lambda: [language(code) for code in CODES],
     }  # fmt: skip
 
@@ -105,6 +106,11 @@ def _globals() -> Mapping[str, Any]:
 def may(privilege: str) -> bool:
     """Tell whether whoever looks may do something."""
     return _LOOK.get().actor.may(privilege)
+
+
+def texts(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an action is given as its fields have it: as texts."""
+    return {name: str(value) for name, value in given.items()}
 
 
 def exact(ms: float) -> str:

@@ -1,6 +1,5 @@
 """`onserver dead`: what is not run again by itself: look at it, run it again, drop it."""
 
-import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -17,15 +16,11 @@ from onserver.process.letters import LETTERS, Letter, dead_letters, read_letters
 from onserver.process.log import read_log
 from onserver.process.record import read_record
 from onserver.redis.store import Store
-from onserver.values import decode
+from onserver.views.arguments import arguments_of
 from onserver.views.processes import Seen
 
 #: How many lines of its log `show` prints.
 _LINES: Final = 20
-#: Characters of the arguments at most.
-_LONGEST: Final = 1000
-#: What stands for the arguments of a procedure with `redact=True`, and for those in an encoding of Celery's.
-_REDACTED, _UNREADABLE = "<redacted>", "<in an encoding that its task reads>"
 
 
 class Number(click.ParamType[int]):
@@ -93,7 +88,7 @@ def show(invocation: Invocation, number: int) -> int:
         "caller": next((row.caller for row in seen.rows([number])), ""),
         "queue": letter.record.queue,
         "accepted": _moment(letter.record.accepted_ms),
-        "arguments": _arguments(seen.store, number),
+        "arguments": arguments_of(seen.store, [number])[number].in_a_call(),
         "history": [_attempt(seen, one) for one in letter.record.attempts],
         "traceback": letter.traceback,
         "log": [line.text for line in log.lines] if log else [],
@@ -276,19 +271,6 @@ def _attempt(seen: Seen, one: Any) -> dict[str, Any]:
         "message": one.error,
         "delay": one.delay_seconds,
     }
-
-
-def _arguments(store: Store, number: int) -> str:
-    """The arguments as in a call, or what stands for those that are not shown."""
-    body, headers, flags = (value or b"" for value in store.command("HMGET", store.key(f"p:{number}"), "b", "h", "v"))
-    if b"D" in flags:
-        return _REDACTED
-    encoding = json.loads(headers).get("as") if headers else None
-    if encoding:
-        return _UNREADABLE
-    args, kwargs, *_ = decode(body) if encoding is None else json.loads(body)
-    text = ", ".join([*map(repr, args), *(f"{name}={value!r}" for name, value in kwargs.items())])
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def _moment(ms: int) -> str:

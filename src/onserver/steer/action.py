@@ -75,6 +75,10 @@ class Action:
         confirm: whether it is asked once more: not at all, by a button, or by typing the name of what it is done to.
         target: names what it is done to, from its fields; the first field by default.
         cli: the same on the command line.
+        later: what is said where nobody waits for it, on the page and in the HTTP API, because it takes minutes:
+            `{target}` is what it is done to. Empty for what is done at once.
+        ready: of one that is done later, looks whether it can be done, and raises what is in its way.
+        more: what the names of further fields begin with, which are texts; empty where there are none.
     """
 
     name: str
@@ -85,6 +89,9 @@ class Action:
     confirm: Literal["", "ask", "typed"] = ""
     target: Callable[[Mapping[str, str]], str] | None = None
     cli: Callable[[Mapping[str, str]], str]
+    later: str = ""
+    ready: Callable[[Server, Mapping[str, str]], None] | None = None
+    more: str = ""
 
     def about(self, given: Mapping[str, str]) -> str:
         """Name what it is done to."""
@@ -92,10 +99,16 @@ class Action:
             return self.target(given)
         return given.get(self.fields[0].name, "") if self.fields else ""
 
+    def further(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return those of the given fields that are none of the declared ones; see `more`."""
+        return {name: text for name, text in given.items() if self.more and name.startswith(self.more)}
+
     def python(self, given: Mapping[str, str]) -> str:
         """Write the same in Python; see `onserver.steer.act`."""
         words = [
             repr(self.name),
             *(f"{field.name}={given[field.name]!r}" for field in self.fields if given.get(field.name)),
         ]
+        further = self.further(given)
+        words += [f"**{further!r}"] if further else []
         return f"act({', '.join(words)})"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
-from onserver.errors import NotDone, ProcessNotFound
+from onserver.errors import BadField, NotDone, ProcessNotFound
 from onserver.process.control import abort, pause, replay, resume
 from onserver.process.execute import order_of
 from onserver.process.letters import LETTERS
@@ -14,21 +14,45 @@ from onserver.process.record import read_record
 from onserver.process.signals import signal_on
 from onserver.server import Server
 from onserver.steer.action import Action, Field, Outcome
-from onserver.steer.made import PROCESS, REASON, Given, arguments, command, number, seconds, state_of
+from onserver.steer.made import PROCESS, REASON, Given, arguments, command, line, number, seconds, state_of
 from onserver.views.finding import every, full_name
+from onserver.views.parameters import bound
+from onserver.views.process_shown import procedure_of
 from onserver.views.processes import Seen
 
 _PRIVILEGE: Final = "admin.process"
 _MANY: Final = 10_000
+#: What the name of a field begins with that is one argument of a start.
+_ARGUMENT: Final = "arg."
 
 
 def _start(server: Server, given: Given) -> Outcome:
     name = full_name(server.store, given["procedure"])
-    args, kwargs = arguments("process.start", given)
+    args, kwargs = _arguments(server, name, given)
     process = server.part(Sender).put(order_of(server, name), args, kwargs)
     said = "Process {number} is started."
     return Outcome(said=said, values={"number": process.number}, after=state_of(server, process.number),
                    target=name, data={"process": process.number}, page=f"/processes/{process.number}")  # fmt: skip
+
+
+def _arguments(server: Server, name: str, given: Given) -> tuple[list[Any], dict[str, Any]]:
+    """Read the arguments of a start: each by the name of its parameter, or all as JSON."""
+    texts = {field.removeprefix(_ARGUMENT): text for field, text in given.items() if field.startswith(_ARGUMENT)}
+    if not texts:
+        return arguments("process.start", given)
+    if given.get("args") or given.get("kwargs"):
+        raise BadField("process.start", "args", "is given beside arguments by their names: give one or the other")
+    try:
+        return bound(procedure_of(server.store, name), texts)
+    except ValueError as error:
+        parameter, problem = error.args
+        raise BadField("process.start", f"{_ARGUMENT}{parameter}"[:100], problem) from error
+
+
+def _call(given: Given) -> str:
+    """Write the command line of a start."""
+    named = [f"{field.removeprefix(_ARGUMENT)}={text}" for field, text in given.items() if field.startswith(_ARGUMENT)]
+    return line("onserver", "call", given.get("procedure", ""), *named)
 
 
 def _abort(server: Server, given: Given, force_after: float | None) -> Outcome:
@@ -115,7 +139,8 @@ ACTS: Final = (
             Field(name="args", kind="json", label="Arguments, a JSON list"),
             Field(name="kwargs", kind="json", label="Named arguments, a JSON object"),
         ),
-        cli=command("onserver call", "procedure"),
+        cli=_call,
+        more=_ARGUMENT,
     ),
     Action(
         name="process.abort",

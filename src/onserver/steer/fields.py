@@ -35,10 +35,13 @@ def checked(action: Action, given: Mapping[str, str]) -> dict[str, str]:
         BadField: ONS-6005, one is missing, is not what it has to be, or is none of the action's.
     """
     known = {field.name: field for field in action.fields}
-    for name in given:
-        if name not in known:
+    further = action.further(given)
+    for name, text in given.items():
+        if name not in known and name not in further:
             raise BadField(action.name, name[:_SHOWN], "is none of its fields")
-    values: dict[str, str] = {}
+        if name in further and len(text) > _LONGEST_AREA:
+            raise BadField(action.name, name[:_SHOWN], f"may have {_LONGEST_AREA:,} characters")
+    values: dict[str, str] = {name: text for name, text in further.items() if text}
     for field in action.fields:
         text = given.get(field.name, "")
         text = text if field.kind in ("text_area", "json") else text.strip()

@@ -31,6 +31,12 @@ class Row(NamedTuple):
     why: str
     #: Id of the session that asked for it, or empty.
     session: str = ""
+    #: When it was asked for, begun, and ended, milliseconds since 1970; 0 for not yet.
+    accepted_ms: int = 0
+    claimed_ms: int = 0
+    ended_ms: int = 0
+    #: What it has said of its progress, for people.
+    note: str = ""
 
 
 class Seen:
@@ -143,6 +149,10 @@ class Seen:
             queue=record.queue,
             why=self._why(record, due_ms),
             session=record.session,
+            accepted_ms=record.accepted_ms,
+            claimed_ms=record.claimed_ms,
+            ended_ms=record.ended_ms,
+            note=record.progress.note if record.progress else "",
         )
 
     def _node(self, member: str) -> str:

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import audit, overview
+from onserver.admin.pages import audit, overview, processes
 
 #: The modules. One a line.
 MODULES: Final[Sequence[ModuleType]] = (
     overview,
+    processes,
     audit,
 )
