@@ -13,7 +13,7 @@ SOURCES := src tests scripts benchmarks tasks workers
 SIDE_BY_SIDE := -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench lint format requirements clean
+.PHONY: help demo test test-long bench bench-peers lint format requirements clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -31,8 +31,12 @@ test-long: ## the long storms and repetitions
 	@$(VENV)/python -m scripts.tests $(SIDE_BY_SIDE) -- -m long --timeout 1800 $(PYTEST)
 
 bench: ## ours and stock Celery in turn, as ratios
-	@$(PYTHON) scripts/bootstrap.py bench
+	@$(PYTHON) scripts/bootstrap.py bench bench-tools
 	@$(VENV)/python -m benchmarks
+
+bench-peers: ## ours, ten others and a loop written by hand in turn, as ratios
+	@$(PYTHON) scripts/bootstrap.py bench bench-tools bench-peers bench-saq bench-arq
+	@$(VENV)/python -m benchmarks.peers
 
 lint: ## ruff, mypy and pyright (as basedpyright, which needs no Node), all strict
 	@$(PYTHON) scripts/bootstrap.py test
@@ -49,6 +53,7 @@ format: ## put the source into shape
 # Needs uv on PATH. The sets agree with each other: what test.txt pins, the others pin.
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
 	--no-emit-find-links --python-version 3.11
+LOCK_APART := $(LOCK)
 # vega-datasets is here for its data files; what its Python code would load for tables is 100 MB that nobody uses.
 LOCK += --no-emit-package pandas --no-emit-package numpy
 
@@ -57,6 +62,8 @@ requirements: ## write down again what requirements/*.in resolve to, to the byte
 	$(LOCK) -c requirements/test.txt requirements/demo.in -o requirements/demo.txt
 	$(LOCK) -c requirements/test.txt requirements/bench.in -o requirements/bench.txt
 	$(LOCK) -c requirements/test.txt requirements/desktop.in -o requirements/desktop.txt
+	for name in tools peers saq arq; do \
+		$(LOCK_APART) requirements/bench-$$name.in -o requirements/bench-$$name.txt || exit 1; done
 
 clean: ## remove what tools left behind; .venv and the project's data stay
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage

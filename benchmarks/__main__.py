@@ -14,14 +14,14 @@ from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import counter, report
+from benchmarks import charts, counter, report
 from benchmarks.measures import FULL, MEASURES, ONCE, QUICK, SIDES, Bench, Scale
 from benchmarks.programs import Failed
 from onserver.redis.search import find_server
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run what was asked for; the exit status is 1 where a row is not good enough, or something failed."""
+    """Run what was asked for; the exit status is 1 where something failed, and never because of a figure."""
     options = _options(arguments)
     began = time.monotonic()
     results: report.Results = {}
@@ -43,12 +43,14 @@ def main(arguments: list[str] | None = None) -> int:
     }
     report.save(options.out, results, found, facts)
     print(f"\n{facts['engine']}, {facts['seconds']} s, {options.reps} repetitions; written to {options.out}")
+    for drawn in charts.drawn(options.out):
+        print(f"drawn: {drawn}")
     behind = [] if options.quick else report.slower(found)
     if behind:
         print(f"slower than stock Celery, or growing: {', '.join(behind)}")
     for failure in options.failures:
         print(f"failed: {failure}")
-    return 1 if behind or options.failures else 0
+    return 1 if options.failures else 0
 
 
 def _measure(results: report.Results, name: str, folder: Path, repetition: int, options: argparse.Namespace) -> None:
@@ -71,9 +73,9 @@ def _measure(results: report.Results, name: str, folder: Path, repetition: int, 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--only", type=_some(MEASURES), default=list(MEASURES), metavar="M1,M2", help=", ".join(MEASURES)
+        "--only", type=some(MEASURES), default=list(MEASURES), metavar="M1,M2", help=", ".join(MEASURES)
     )
-    parser.add_argument("--sides", type=_some(SIDES), default=list(SIDES), metavar="S1,S2", help=", ".join(SIDES))
+    parser.add_argument("--sides", type=some(SIDES), default=list(SIDES), metavar="S1,S2", help=", ".join(SIDES))
     parser.add_argument("--reps", type=int, default=3, help="repetitions (3)")
     parser.add_argument("--quick", action="store_true", help="tiny counts, one repetition")
     parser.add_argument("--silent", action="store_true", help="say nothing until the table")
@@ -86,7 +88,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _some(known: Iterable[str]) -> Callable[[str], list[str]]:
+def some(known: Iterable[str]) -> Callable[[str], list[str]]:
+    """Return what reads names with commas between them, of which all are known."""
+
     def names(text: str) -> list[str]:
         found = text.split(",")
         for name in found:

@@ -34,7 +34,7 @@ def _enqueue(enqueue: Enqueue, total: int) -> dict[str, float]:
     enqueue(warm)
     cpu, started = time.process_time(), time.perf_counter()
     enqueue(total - warm)
-    return _report(total - warm, time.perf_counter() - started, time.process_time() - cpu)
+    return reported(total - warm, time.perf_counter() - started, time.process_time() - cpu)
 
 
 def _call(call: Call, total: int) -> dict[str, float]:
@@ -46,7 +46,7 @@ def _call(call: Call, total: int) -> dict[str, float]:
         began = time.perf_counter()
         _checked(call, number)
         times.append(time.perf_counter() - began)
-    return _report(total, time.perf_counter() - started, time.process_time() - cpu, times)
+    return reported(total, time.perf_counter() - started, time.process_time() - cpu, times)
 
 
 def _callers(call: Call, threads: int, total: int) -> dict[str, float]:
@@ -81,7 +81,7 @@ def _callers(call: Call, threads: int, total: int) -> dict[str, float]:
         thread.join()
     if failures:
         raise failures[0]
-    return _report(len(times), time.perf_counter() - started, time.process_time() - cpu, times)
+    return reported(len(times), time.perf_counter() - started, time.process_time() - cpu, times)
 
 
 def _checked(call: Call, number: int) -> None:
@@ -89,7 +89,7 @@ def _checked(call: Call, number: int) -> None:
         raise AssertionError(f"call {number} returned something else")
 
 
-def _report(total: int, seconds: float, cpu: float, times: list[float] | None = None) -> dict[str, float]:
+def reported(total: int, seconds: float, cpu: float, times: list[float] | None = None) -> dict[str, float]:
     report = {"per_s": total / seconds, "client_cpu_us": cpu / total * 1e6}
     if times:
         times.sort()

@@ -1,5 +1,6 @@
 """One private Redis for one measurement: the program and the configuration of the embedded one, empty."""
 
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -55,9 +56,11 @@ class Counts:
 class Engine:
     """A running Redis, and what it counts."""
 
-    def __init__(self, socket: Path) -> None:
-        self.socket = socket
-        self.client = redis.Redis(unix_socket_path=str(socket), protocol=2)
+    def __init__(self, path: Path, port: int = 0) -> None:
+        self.socket = path
+        #: The port of 127.0.0.1 where it listens too, or 0.
+        self.port = port
+        self.client = redis.Redis(unix_socket_path=str(path), protocol=2)
 
     def memory(self) -> int:
         """Return the bytes that it uses for data."""
@@ -77,19 +80,27 @@ class Engine:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Engine]:
+def running(folder: Path, port: int = 0) -> Iterator[Engine]:
     """Run an empty Redis in this folder, and end it with the block."""
     folder.mkdir(parents=True)
-    socket = folder / "s"
-    options = _CONFIGURATION | {"dir": str(folder), "unixsocket": str(socket), "logfile": str(folder / "log")}
+    path = folder / "s"
+    options = _CONFIGURATION | {"dir": str(folder), "unixsocket": str(path), "logfile": str(folder / "log")}
+    options |= {"port": str(port), "bind": "127.0.0.1"}
     words = [word for name, value in options.items() for word in (f"--{name}", value)]
     with subprocess.Popen([str(find_server().path), *words], stdin=subprocess.DEVNULL, env=surroundings()) as server:
         try:
-            engine = Engine(socket)
+            engine = Engine(path, port)
             _wait_until_up(engine, server)
             yield engine
         finally:
             server.kill()
+
+
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody has."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def _wait_until_up(engine: Engine, server: subprocess.Popen[bytes]) -> None:

@@ -16,7 +16,8 @@ from benchmarks.programs import Failed, Place, Worker
 
 Figures = dict[str, float]
 
-_PROJECT = Path(__file__).parent / "project"
+#: The project that our workers run.
+PROJECT = Path(__file__).parent / "project"
 #: Command lines of the workers, after the interpreter.
 _WORKERS = {
     "stock": ["-m", "celery", "-A", "benchmarks.stock", "worker", "-l", "WARNING", "-P", "prefork", "-c", "2"],
@@ -80,21 +81,30 @@ QUICK = Scale(
 class Bench:
     """One side of one repetition, in a folder whose files are in memory."""
 
+    #: Whether its client can enqueue many in one call.
+    has_many = True
+
     def __init__(self, folder: Path, side: str, scale: Scale) -> None:
         self.side = side
         self.scale = scale
+        #: Its client, a module of `benchmarks`.
+        self.client = side
         self._folder = folder
         self._serial = 0
+
+    def next_folder(self) -> Path:
+        """Return a folder for one more Redis and its programs."""
+        self._serial += 1
+        return self._folder / f"{self.side}{self._serial}"
 
     @contextmanager
     def open(self, variant: str = "") -> Iterator[tuple[engine.Engine, Place]]:
         """Give a new Redis, and the place where its programs run."""
-        self._serial += 1
-        folder = self._folder / f"{self.side}{self._serial}"
+        folder = self.next_folder()
         with engine.running(folder / "redis") as redis:
             left_out = ["ordinary.py"] if self.side != "ordinary" else []
             left_out += ["turns.py"] if variant != "turns" else []
-            project = copytree(_PROJECT, folder / "project", ignore=ignore_patterns("__pycache__", *left_out))
+            project = copytree(PROJECT, folder / "project", ignore=ignore_patterns("__pycache__", *left_out))
             variables = {
                 "BENCH_SOCKET": str(redis.socket),
                 "ONSERVER_PROJECT": str(project),
@@ -115,12 +125,12 @@ class Bench:
         """So many queued, then a worker: rate, and what each cost."""
         total = self.scale.drain[self.side]
         with self.open(variant) as (redis, place):
-            place.client(self.side, "enqueue", variant, total)
+            place.client(self.client, "enqueue", variant if self.has_many else "one", total)
             with self.worker(place) as worker:
                 worker.wait_count(total // 20)
                 before, cpu, first, began = redis.counts(), worker.cpu(), place.count(), time.perf_counter()
                 seconds = worker.wait_count(total) - began
-                counts, cpu, done = redis.counts().since(before), worker.cpu() - cpu, total - first
+                counts, cpu, done = redis.counts().since(before), worker.cpu() - cpu, max(1, total - first)
                 time.sleep(_SETTLE_SECONDS)
                 figures = worker.memory()
                 _require_once(place, total)
@@ -138,27 +148,29 @@ class Bench:
 
     def calls(self) -> Figures:
         """One call after the other, then 32 callers in one program."""
-        with self.open() as (redis, place), self.worker(place) as worker:
+        with self.open("calls") as (redis, place), self.worker(place) as worker:
             self._warm(place, worker)
             before = redis.counts()
-            one = place.client(self.side, "call", "call", total := self.scale.calls[self.side])
+            one = place.client(self.client, "call", "call", total := self.scale.calls[self.side])
             trips = redis.counts().since(before).trips / (total + max(5, total // 20))
-            several = place.client(self.side, "callers", "call", _CALLERS, self.scale.callers[self.side])
+            several = place.client(self.client, "callers", "call", _CALLERS, self.scale.callers[self.side])
         figures = {name: one[name] for name in ("p50", "p95", "p99", "client_cpu_us")} | {"trips": trips}
         return figures | {f"callers_{name}": several[name] for name in ("per_s", "p50", "p95", "client_cpu_us")}
 
     def enqueue(self) -> Figures:
         """Nobody takes what is enqueued; the queue is there already."""
         with self.open() as (_, place):
-            one = place.client(self.side, "enqueue", "one", self.scale.one)
-            many = place.client(self.side, "enqueue", "many", self.scale.many[self.side])
-        figures = {"one_per_s": one["per_s"], "one_cpu_us": one["client_cpu_us"]}
-        return figures | {"many_per_s": many["per_s"], "many_cpu_us": many["client_cpu_us"]}
+            one = place.client(self.client, "enqueue", "one", self.scale.one)
+            figures = {"one_per_s": one["per_s"], "one_cpu_us": one["client_cpu_us"]}
+            if self.has_many:
+                many = place.client(self.client, "enqueue", "many", self.scale.many[self.side])
+                figures |= {"many_per_s": many["per_s"], "many_cpu_us": many["client_cpu_us"]}
+        return figures
 
     def cold(self) -> Figures:
         """From the start of the worker to its first run; then what it asks of Redis while it has nothing to do."""
         with self.open() as (redis, place):
-            place.client(self.side, "enqueue", "one", 1)
+            place.client(self.client, "enqueue", "one", 1)
             with self.worker(place) as worker:
                 seconds = worker.wait_count(1) - worker.started
                 time.sleep(_SETTLE_SECONDS * 2)
@@ -195,7 +207,7 @@ class Bench:
             return place.client("web_sessions", self.side, self.scale.requests)
 
     def _warm(self, place: Place, worker: Worker) -> None:
-        place.client(self.side, "enqueue", "one", 4)
+        place.client(self.client, "enqueue", "one", 4)
         worker.wait_count(4)
 
 

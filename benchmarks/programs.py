@@ -36,6 +36,7 @@ class Place:
     folder: Path
     counter: Path
     variables: Mapping[str, str]
+    python: str = sys.executable
 
     def environment(self) -> dict[str, str]:
         """Return the environment of a program that belongs to the measurement."""
@@ -57,7 +58,7 @@ class Place:
         Raises:
             Failed: it has ended without one.
         """
-        command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, words)]
+        command = [self.python, "-m", f"benchmarks.{module}", *map(str, words)]
         ended = subprocess.run(
             command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, check=False,
             timeout=_CLIENT_SECONDS,
@@ -70,35 +71,40 @@ class Place:
 
 
 class Worker:
-    """A worker command in a session of its own. `close` kills exactly that session."""
+    """A worker, which may be several programs, each in a session of its own. `close` kills exactly those sessions."""
 
-    def __init__(self, place: Place, command: Sequence[str]) -> None:
+    def __init__(self, place: Place, *commands: Sequence[str]) -> None:
         self._place = place
         self._log = place.folder / "worker.log"
         self.started = time.perf_counter()
         with self._log.open("ab") as log:
-            self._program = subprocess.Popen(
-                [sys.executable, *command], cwd=place.folder, env=place.environment(), stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        self._process = psutil.Process(self._program.pid)
+            self._programs = [
+                subprocess.Popen(
+                    [place.python, *command], cwd=place.folder, env=place.environment(), stdin=subprocess.DEVNULL,
+                    stdout=log, stderr=log, start_new_session=True,
+                )
+                for command in commands
+            ]  # fmt: skip
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(ProcessLookupError):  # it has ended by itself
-            os.killpg(self._program.pid, signal.SIGKILL)
-        self._program.wait()
+        for program in self._programs:
+            with suppress(ProcessLookupError):  # it has ended by itself
+                os.killpg(program.pid, signal.SIGKILL)
+        for program in self._programs:
+            program.wait()
 
     @property
     def pid(self) -> int:
-        """The process id of the program that was started."""
-        return self._program.pid
+        """The process id of the program that was started first."""
+        return self._programs[0].pid
 
     def tree(self) -> list[psutil.Process]:
-        """Return the program and all its descendants."""
-        return [self._process, *self._process.children(recursive=True)]
+        """Return the programs and all their descendants."""
+        programs = [psutil.Process(program.pid) for program in self._programs]
+        return [found for program in programs for found in [program, *program.children(recursive=True)]]
 
     def cpu(self) -> float:
         """Return the seconds of CPU time of the tree so far."""
@@ -121,7 +127,8 @@ class Worker:
             now = time.perf_counter()
             if count != last:
                 last, moved = count, now
-            if self._program.poll() is not None or now - moved > STALL_SECONDS:
+            ended = any(program.poll() is not None for program in self._programs)
+            if ended or now - moved > STALL_SECONDS:
                 raise Failed(f"worker stands at {count} of {wanted}: {self._log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.001)
         return time.perf_counter()

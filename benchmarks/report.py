@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import statistics
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -165,21 +166,26 @@ def table(found: list[Line]) -> str:
     body = [
         (
             line.label,
-            _number(line.stock, line.unit),
-            _number(line.ours, line.unit),
-            f"({_number(line.lowest)}-{_number(line.highest)})",
+            number(line.stock, line.unit),
+            number(line.ours, line.unit),
+            f"({number(line.lowest)}-{number(line.highest)})",
             f"{line.ratio:.2f} x",
             "" if line.against == "Celery" else f"against {line.against}",
         )
         for line in found
     ]
-    widths = [max(len(row[column]) for row in [head, *body]) for column in range(len(head))]
+    return aligned([head, *body], left={0, 5})
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int]) -> str:
+    """Return rows of cells as text, a column as wide as its widest cell."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if column in (0, 5) else cell.rjust(width)
+            cell.ljust(width) if column in left else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
-        for row in [head, *body]
+        for row in rows
     )
 
 
@@ -191,9 +197,18 @@ def slower(found: list[Line]) -> list[str]:
 def save(path: Path, results: Results, found: list[Line], facts: dict[str, object]) -> None:
     """Write everything that was measured, to compare runs with each other."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    machine = {"python": platform.python_version(), "system": platform.platform(), "cpus": os.cpu_count()}
-    content = {"facts": facts | machine, "rows": [asdict(line) for line in found], "results": results}
+    content = {
+        "kind": "bench",
+        "facts": facts | machine(),
+        "rows": [asdict(line) for line in found],
+        "results": results,
+    }
     path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def machine() -> dict[str, object]:
+    """Say where it was measured."""
+    return {"python": platform.python_version(), "system": platform.platform(), "cpus": os.cpu_count()}
 
 
 def _values(results: Results, measure: str, side: str, figure: str) -> list[float]:
@@ -205,6 +220,7 @@ def _ratio(stock: float, ours: float, better: str) -> float:
     return above / max(below, 1e-9)
 
 
-def _number(value: float, unit: str = "") -> str:
+def number(value: float, unit: str = "") -> str:
+    """Return a figure with as many digits as mean something."""
     text = f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
     return f"{text} {unit}".rstrip() if not unit.startswith("/") else text + unit

@@ -1,4 +1,4 @@
-"""Stock Celery: Redis broker and result backend over the socket, everything else as it comes; and its client."""
+"""Stock Celery: Redis broker and result backend, everything else as it comes; and its client."""
 
 import os
 
@@ -7,7 +7,7 @@ from celery import Celery
 from benchmarks import clients
 from benchmarks.counter import tick
 
-URL = f"redis+socket://{os.environ.get('BENCH_SOCKET', '')}"
+URL = os.environ.get("BENCH_URL") or f"redis+socket://{os.environ.get('BENCH_SOCKET', '')}"
 
 app = Celery("stock", broker=URL, backend=URL)
 app.conf.broker_connection_retry_on_startup = True

@@ -12,6 +12,9 @@ import pytest
 from benchmarks import __main__ as program
 from benchmarks import report
 from benchmarks.measures import Figures
+from benchmarks.peers import __main__ as peers_program
+from benchmarks.peers import report as peers_report
+from benchmarks.peers.systems import SYSTEMS
 from benchmarks.programs import ROOT
 
 
@@ -95,6 +98,36 @@ def test_requests_with_sessions_are_compared_with_those_of_the_frameworks(tmp_pa
     assert len(written["rows"]) == 9
     assert all(row["stock"] > 0 and row["ours"] > 0 for row in written["rows"])
     assert [row["judged"] for row in written["rows"]] == [False] * 3 + [True] * 6, "Starlette's has no server to ask"
+
+
+def test_peers_are_measured_beside_us_and_the_loop_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "peers.json"
+    words = ["--quick", "--only", "drain,enqueue", "--who", "ours,loop by hand", "--out", str(out)]
+    assert peers_program.main(words) == 0
+    written = json.loads(out.read_text())
+    rows = {row["label"]: row for row in written["rows"]}
+    assert set(rows["enqueue one by one"]["ratios"]) == {"loop by hand"}
+    assert written["facts"]["versions"]["loop by hand"]["redis"]
+    assert "enqueue many in one call" in capsys.readouterr().out
+
+
+def test_ours_is_compared_with_the_best_peer_in_each_repetition() -> None:
+    figures: dict[str, list[Figures | None]] = {
+        "ours": [{"per_s": 20.0}, {"per_s": 40.0}, {"per_s": 30.0}],
+        "huey": [{"per_s": 10.0}, None, {"per_s": 10.0}],
+        "dramatiq": [{"per_s": 5.0}, {"per_s": 4.0}, {"per_s": 4.0}],
+        "loop by hand": [{"per_s": 100.0}] * 3,
+    }
+    (row,) = peers_report.compare({"drain": dict(figures)})
+    assert (row.best, row.best_that_redelivers) == ("huey", "dramatiq")
+    assert row.ratios == {"huey": 2.5, "dramatiq": 7.5, "loop by hand": 0.3}
+
+
+def test_every_peer_is_measured_with_versions_that_are_pinned() -> None:
+    for system in SYSTEMS.values():
+        pinned = (ROOT / "requirements" / f"{system.set or 'bench'}.txt").read_text()
+        for package in system.packages:
+            assert package == "onserver" or f"\n{package}==" in f"\n{pinned}", f"{system.name}: {package}"
 
 
 @pytest.mark.long

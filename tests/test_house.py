@@ -167,7 +167,7 @@ def test_the_wheel_holds_every_file_of_the_framework(wheel: list[str]) -> None:
     assert any("/scaffold/" in name and not name.endswith(".py") for name in wanted)
 
 
-@pytest.mark.parametrize("name", ["demo", "test", "bench"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "requirements").glob("*.txt")))
 def test_requirements_are_pinned_to_the_byte_and_name_no_host(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     pinned = re.findall(r"^([A-Za-z0-9._-]+)==\S+(?: ;.*)? \\$", text, re.MULTILINE)
@@ -227,4 +227,5 @@ def test_the_bootstrap_says_which_sets_there_are() -> None:
         [sys.executable, ROOT / "scripts" / "bootstrap.py", "dmo"], capture_output=True, text=True, check=False
     )
     assert refused.returncode == 2
-    assert refused.stderr == "error  Say what to set up: bench or demo or desktop or test.\n"
+    sets = ["bench", "bench-arq", "bench-peers", "bench-saq", "bench-tools", "demo", "desktop", "test"]
+    assert refused.stderr == f"error  Say what to set up: {' or '.join(sets)}.\n"

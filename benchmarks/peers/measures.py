@@ -1,0 +1,75 @@
+"""What is measured of each: what `make bench` measures of us and Celery, on a Redis that is reached over TCP."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+from benchmarks import engine
+from benchmarks.measures import FULL, PROJECT, QUICK, Bench, Figures, Scale, drain_batched
+from benchmarks.peers.systems import SYSTEMS, System
+from benchmarks.programs import Place, Worker
+
+#: So many for whoever takes longer for them than for all that is measured of the others.
+_FAST, _SLOW = 1500, 400
+_SLOW_CALLS = {"Celery", "RQ", "streaq", "arq", "dramatiq"}
+
+
+def scale(*, quick: bool) -> Scale:
+    """How much is done: the drain is of ten thousand for everybody."""
+    if quick:
+        some, few = dict.fromkeys(SYSTEMS, 60), dict.fromkeys(SYSTEMS, 10)
+        return replace(QUICK, drain=some, many=some, calls=few, callers=dict.fromkeys(SYSTEMS, 32))
+    calls = {name: _SLOW if name in _SLOW_CALLS else _FAST for name in SYSTEMS}
+    many = dict.fromkeys(SYSTEMS, 10_000) | {"ours": 20_000, "loop by hand": 20_000}
+    return replace(
+        FULL, drain=dict.fromkeys(SYSTEMS, 10_000), calls=calls,
+        callers={name: 640 if name in _SLOW_CALLS else 4800 for name in SYSTEMS}, many=many, idle_seconds=3.0,
+    )  # fmt: skip
+
+
+class PeerBench(Bench):
+    """One system of one repetition."""
+
+    def __init__(self, folder: Path, system: System, scale: Scale) -> None:
+        super().__init__(folder, system.name, scale)
+        self.system = system
+        self.client = system.client
+        self.has_many = system.many
+
+    @contextmanager
+    def open(self, variant: str = "") -> Iterator[tuple[engine.Engine, Place]]:
+        """Give a new Redis, and the place where its programs run."""
+        folder = self.next_folder()
+        with engine.running(folder / "redis", engine.free_port()) as redis:
+            left_out = ignore_patterns("__pycache__", "ordinary.py", "turns.py")
+            project = copytree(PROJECT, folder / "project", ignore=left_out)
+            url = f"redis://127.0.0.1:{redis.port}/0"
+            variables = {
+                "BENCH_PORT": str(redis.port),
+                "BENCH_URL": url,
+                "ONSERVER_PROJECT": str(project),
+                "ONSERVER_REDIS": url,
+                "ONSERVER_SIGNING_KEY": "a key for nothing but this measurement",
+                "RQ_REDIS_URL": url,
+                **self.system.variables,
+                **(self.system.calling if variant == "calls" else {}),
+                **((self.system.batched or {}) if variant == "batch" else {}),
+            }
+            place = Place(project, folder / "count", variables, self.system.python)
+            place.reset()
+            yield redis, place
+
+    def worker(self, place: Place) -> Worker:
+        """Start its worker: two processes."""
+        return Worker(place, *self.system.workers)
+
+
+MEASURES: dict[str, Callable[[Bench], Figures]] = {
+    "drain": Bench.drain,
+    "batch": drain_batched,
+    "calls": Bench.calls,
+    "enqueue": Bench.enqueue,
+    "cold": Bench.cold,
+}
