@@ -4,6 +4,7 @@
 #   age           opens what we seal, and seals what we open
 #   chromium      a browser, that sees pages of the gateway as people do
 #   dbus-daemon   a private bus, over which a machine says that it goes to sleep
+#   openssl       makes certificates, of an authority that nobody trusts
 #   postgresql    a database that is backed up while it is written to
 #   zstd          with tar, opens archives without this program
 #
@@ -11,7 +12,7 @@
 # on: the tests that need them are skipped then, and say so as well.
 set -euo pipefail
 
-PACKAGES=(age chromium dbus-daemon postgresql zstd)
+PACKAGES=(age chromium dbus-daemon openssl postgresql zstd)
 
 missing=()
 for package in "${PACKAGES[@]}"; do

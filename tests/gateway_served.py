@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import uvicorn
 
@@ -18,9 +19,16 @@ _CHUNK = 65536
 
 
 @contextmanager
-def served(server: Server) -> Iterator[str]:
-    """Serve the gateway of a server; answers its address."""
-    config = uvicorn.Config(Gateway(server), log_config=None, lifespan="off", timeout_graceful_shutdown=1)
+def served(server: Server, certificate: Path | None = None) -> Iterator[str]:
+    """Serve the gateway of a server; answers its address.
+
+    Args:
+        server: the loaded project.
+        certificate: a file with a certificate and its key, of 127.0.0.1: it is served through TLS.
+    """
+    config = uvicorn.Config(
+        Gateway(server), log_config=None, lifespan="off", timeout_graceful_shutdown=1, ssl_certfile=certificate
+    )
     program = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `onserver web` does
@@ -28,7 +36,7 @@ def served(server: Server) -> Iterator[str]:
         thread.start()
         wait_for(lambda: program.started, 20)
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield f"http{'s' if certificate else ''}://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             program.should_exit = True
             thread.join(20)

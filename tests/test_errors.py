@@ -228,6 +228,11 @@ EXAMPLES: list[tuple[Any, str]] = [
         "https://shop.example gave no answer for 60 s (connection refused). The call may run there, once; ",
     ),
     (
+        errors.CertificateRefused("https://shop.example", "self-signed certificate"),
+        "The certificate of https://shop.example was refused: self-signed certificate. Connect to a name that it was "
+        'made for; the authority that has signed it is named by `connect(…, verify="ca.pem")` or SSL_CERT_FILE.',
+    ),
+    (
         errors.ServerSideOnly("set_privileges"),
         "`set_privileges` does not work in a client: it is for code on the server. Call a server method that does it",
     ),

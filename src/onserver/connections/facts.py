@@ -32,6 +32,10 @@ class Opening(Struct, frozen=True, kw_only=True):
     agent: str = ""
     persistent: str = ""
 
+    def __repr__(self) -> str:
+        """Say who, and not the password: whatever shows a wish does not show that."""
+        return f"<Opening of {self.user or 'nobody'} from {self.machine or self.ip or 'somewhere'}>"
+
 
 class Opened(Struct, frozen=True, kw_only=True):
     """A session that was opened, and what its client has to know.

@@ -7,7 +7,8 @@
     │                 KeyNotFound 1013 · KeyInUse 1014 · NotStandalone 1015
     │                 UnsafeRedis 1204 · WrongLayout 1205 · UnsafeBind 6001
     │                 TokenNotFound 6002
-    ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · ServerUnreachable 1206 · MemberFenced 2401
+    ├─ ReachError     BrokerUnavailable 1201 · NoRedis 1203 · ServerUnreachable 1206
+    │                 CertificateRefused 1207 · MemberFenced 2401
     ├─ CallError      ProcedureNotFound 1104 · BadArguments 1105 · NotSendable 1106
     │                 ScheduleNotFound 1107 · BadEvent 1108
     ├─ ProcessError   ProcessNotFound 2001 · CallNotFound 2004 · AlreadyRunning 2101
@@ -47,7 +48,7 @@ from onserver.errors.asking import (
     ScheduleNotFound,
 )
 from onserver.errors.backups import BackupFailed, BackupRunning
-from onserver.errors.clients import ServerSideOnly, ServerUnreachable
+from onserver.errors.clients import CertificateRefused, ServerSideOnly, ServerUnreachable
 from onserver.errors.cuts import CutLost, CutNeverEnds
 from onserver.errors.facts import OnServerError
 from onserver.errors.keys import KeyInUse, KeyNotFound
@@ -164,6 +165,7 @@ __all__ = [
     "CallError",
     "CallNotFound",
     "CallerRevoked",
+    "CertificateRefused",
     "ChangesNotLogged",
     "ConfigError",
     "ConnectionVetoed",

@@ -27,6 +27,25 @@ class ServerUnreachable(ReachError, ConnectionError):
         return "Is `onserver web` running there, and does its setting `remote.over_web` let remote clients in?"
 
 
+class CertificateRefused(ReachError, ConnectionError):
+    """The server of a remote client could not prove who it is; nothing was sent to it, the password neither."""
+
+    code = 1207
+    url: str
+    reason: str
+
+    @property
+    def message(self) -> str:
+        return f"The certificate of {self.url} was refused: {self.reason}."
+
+    @property
+    def hint(self) -> str:
+        return (
+            "Connect to a name that it was made for; the authority that has signed it is named by "
+            '`connect(…, verify="ca.pem")` or SSL_CERT_FILE.'
+        )
+
+
 class ServerSideOnly(SessionError):
     """Something of a session that works on its server's side only was asked for in the client; `wanted` is its name."""
 

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from onserver.connections.facts import Opened
 from onserver.connections.wire import Ask, Close, Register, Sleep, Start, Unregister, Wake
-from onserver.errors import ServerUnreachable, SessionExpired
+from onserver.errors import CertificateRefused, ServerUnreachable, SessionExpired
 from onserver.process.afar import disconnected, through
 from onserver.process.procedure import Procedure
 from onserver.process.procedure import Start as StartOf
@@ -33,6 +33,8 @@ Hears = TypeVar("Hears", bound=Callable[[Message], object])
 LOG: Final = logging.getLogger("onserver.remote")
 #: For how long the end of a client is told to a server that does not answer, in seconds.
 _FAREWELL_SECONDS: Final = 3.0
+#: Who leaves, and can tell nobody, is gone all the same: the server ends a session that it hears nothing of.
+_NOBODY_THERE: Final = (ServerUnreachable, CertificateRefused, SessionExpired)
 
 
 class Client:
@@ -222,13 +224,13 @@ class Client:
 
     def close(self) -> None:
         """End the session: hooks are told of the end of each connection. Done by itself when the program ends."""
-        with suppress(ServerUnreachable, SessionExpired):  # the server ends a session that it hears nothing of
+        with suppress(*_NOBODY_THERE):
             drive(self._closing())
         self._trips.way.close()
 
     async def aclose(self) -> None:
         """`close` without blocking the loop."""
-        with suppress(ServerUnreachable, SessionExpired):
+        with suppress(*_NOBODY_THERE):
             await adrive(self._closing())
         await self._trips.way.aclose()
 

@@ -6,11 +6,11 @@ import getpass
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
-from typing import Any, Final, TypedDict, Unpack
-from urllib.parse import urlsplit
+from typing import Any, Final, TypedDict, Unpack, cast
+from urllib.parse import SplitResult, urlsplit
 
 from onserver.connections.facts import Opened, Opening
 from onserver.connections.wire import Close, Open
@@ -20,13 +20,13 @@ from onserver.process.failure import is_among
 from onserver.remote.call import new_id
 from onserver.remote.client import Client
 from onserver.remote.trips import Trips
+from onserver.remote.trust import SIGNATURE
 from onserver.remote.ways import InPlace, OverWeb, Way
 from onserver.server import Server
 from onserver.session.steps import Step, Steps, adrive, drive
 
 #: How long a server may be away before a call of a client raises, in seconds, where nothing else is said.
 PATIENCE_SECONDS: Final = 60.0
-_SIGNATURE: Final = "connect(url or server, *, user, password, …)"
 _HOSTS: Final = {"darwin": "mac", "win32": "windows"}
 
 
@@ -58,7 +58,9 @@ def connect(where: str | Server, /, **options: Unpack[Options]) -> Client:
         client_session: whether `session()` in this program is an object of its own; None as the server's settings say.
         timeout: seconds for which a call is waited for; None as long as it takes.
         patience: seconds for which a server may be away before a call raises `ServerUnreachable`; 60 by default.
-        verify: what proves who the server is: True for the certificates of the system, or an `ssl.SSLContext`.
+        verify: what proves who the server is: True for the certificates of the system, or those of the file that
+            SSL_CERT_FILE names; the path of a file with the certificates of other authorities, in PEM; or an
+            `ssl.SSLContext`.
         insecure: allow `http://` to other machines, where everybody on the way reads all, the password too.
         exception_modules: more modules whose exceptions may be made here when a function of the server has raised them.
         persistent: the id of this installation, `Client.persistent` of its last time; for people.
@@ -69,7 +71,8 @@ def connect(where: str | Server, /, **options: Unpack[Options]) -> Client:
         ConnectionsRejected: ONS-4113, the server takes no new connections now.
         MaintenanceMode: ONS-4104.
         ServerUnreachable: ONS-1206.
-        BadArguments: ONS-1105, it is no such address.
+        CertificateRefused: ONS-1207, nobody vouches for who answers, or for its being this host; nothing was sent.
+        BadArguments: ONS-1105, it is no such address, or an option is not what it has to be.
         MissingExtra: ONS-1008, over the web without the extra `remote`.
 
     Example:
@@ -101,7 +104,20 @@ async def aconnect(where: str | Server, /, **options: Unpack[Options]) -> Client
 
 
 def _connecting(where: str | Server, options: Options) -> Steps[Client]:
+    _require_known(options)
     way = yield Step(partial(_way, where, options.get("verify", True), options.get("insecure", False)))
+    try:
+        client = yield from _opening(way, options)
+    except Exception:
+        yield Step(way.close, acall=way.aclose)
+        raise
+    connected(client.main.afar)
+    if isinstance(where, Server):
+        where.before_close(client.close)
+    return client
+
+
+def _opening(way: Way, options: Options) -> Steps[Client]:
     trips = Trips(way, options.get("patience", PATIENCE_SECONDS))
     opened: Opened = yield from trips.ask(Open(asked=_asked(options)))
     trips.session = opened.session
@@ -113,10 +129,23 @@ def _connecting(where: str | Server, options: Options) -> Steps[Client]:
     except OnServerError:
         yield from trips.ask(Close(), patience=0.0)
         raise
-    connected(client.main.afar)
-    if isinstance(where, Server):
-        where.before_close(client.close)
     return client
+
+
+def _require_known(options: Options) -> None:
+    """Refuse what is no option, and a name or a password that is no text; the password is not repeated."""
+    for name in options:
+        if name not in Options.__annotations__:
+            raise BadArguments("connect", f"has no option `{name}`", SIGNATURE)
+    given: Mapping[str, Any] = {**options}
+    for name in ("user", "password"):
+        text = given.get(name, "")
+        if not isinstance(text, str) or not _is_unicode(text):
+            raise BadArguments("connect", f"is given a {name} that is no text, but {type(text).__name__}", SIGNATURE)
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _asked(options: Options) -> Opening:
@@ -137,13 +166,30 @@ def _way(where: str | Server, verify: Any, insecure: bool) -> Way:
     if isinstance(where, Server):
         where.load_tasks()
         return InPlace(where)
-    parts = urlsplit(where)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise BadArguments("connect", f"is given `{where}`, which is no https:// address", _SIGNATURE)
-    if parts.scheme == "http" and not insecure and not _is_here(parts.hostname):
+    if not isinstance(cast("object", where), str):
+        raise BadArguments("connect", f"is given {where!r}, which is no address and no server", SIGNATURE)
+    parts = _parts(where)
+    if parts.scheme == "http" and not insecure and not _is_here(parts.hostname or ""):
         problem = f"is given `{where}`, which anybody on the way reads: https://, or insecure=True"
-        raise BadArguments("connect", problem, _SIGNATURE)
+        raise BadArguments("connect", problem, SIGNATURE)
     return OverWeb(where, verify)
+
+
+def _parts(where: str) -> SplitResult:
+    """Take the address of a gateway apart; what is said of a wrong one repeats no password."""
+    if "@" in where:
+        problem = f"is given `…@{where.rpartition('@')[2]}` with a user in it: user=… and password=… say who connects"
+        raise BadArguments("connect", problem, SIGNATURE)
+    try:
+        parts = urlsplit(where)
+        _ = parts.port  # it is read when it is asked for
+    except ValueError as error:
+        raise BadArguments("connect", f"is given `{where}`, which is no address: {error}", SIGNATURE) from error
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise BadArguments("connect", f"is given `{where}`, which is no https:// address", SIGNATURE)
+    if parts.query or parts.fragment:
+        raise BadArguments("connect", f"is given `{where}`, of which ? and # are no part", SIGNATURE)
+    return parts
 
 
 def _is_here(host: str) -> bool:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
 
 from onserver.connections.wire import Call, Connect, Disconnect, Ended
-from onserver.errors import BadArguments, ProcessTimeout, ServerUnreachable, SessionExpired
+from onserver.errors import BadArguments, CertificateRefused, ProcessTimeout, ServerUnreachable, SessionExpired
 from onserver.process.afar import through
 from onserver.process.procedure import Procedure
 from onserver.remote.call import Allowed, RemoteCall, new_id
@@ -21,6 +21,8 @@ R = TypeVar("R")
 
 #: For how long the end of a connection is told to a server that does not answer, in seconds.
 _FAREWELL_SECONDS = 3.0
+#: Where nobody can be told, its session ends some time, and it with it.
+_NOBODY_THERE = (ServerUnreachable, CertificateRefused, SessionExpired)
 
 
 class Owner(Protocol):
@@ -124,12 +126,12 @@ class ConnectionProcess:
 
     def close(self) -> None:
         """End it: what waits in its twin is aborted, and the hooks are told. A call that runs goes on."""
-        with suppress(ServerUnreachable, SessionExpired):  # its session ends some time, and it with it
+        with suppress(*_NOBODY_THERE):
             drive(self._ending())
 
     async def aclose(self) -> None:
         """`close` without blocking the loop."""
-        with suppress(ServerUnreachable, SessionExpired):
+        with suppress(*_NOBODY_THERE):
             await adrive(self._ending())
 
     def opening(self) -> Steps[int]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
@@ -15,9 +14,10 @@ import msgspec
 from onserver.connections.facts import Event, Opened
 from onserver.connections.granting import agrant, grant
 from onserver.connections.wire import CONTENT, Ended, Known, Wish
-from onserver.errors import BrokerUnavailable, OnServerError, ServerUnreachable
+from onserver.errors import BrokerUnavailable, CertificateRefused, OnServerError, ServerUnreachable
 from onserver.lazy import load
 from onserver.process.failure import error_at_home, is_among
+from onserver.remote.trust import refusal_in, trusting
 from onserver.server import Server
 
 #: What each wish is answered by; None where it is none of these.
@@ -55,6 +55,7 @@ class Way(Protocol):
 
         Raises:
             Cut: there was no answer.
+            CertificateRefused: ONS-1207, over the web; nothing was sent.
             OnServerError: the server's own refusal.
         """
         ...
@@ -77,13 +78,13 @@ class OverWeb:
 
     Args:
         url: of the gateway, as in `https://shop.example`; a path before `/remote` may follow.
-        verify: what proves who the server is: True, or an `ssl.SSLContext`.
+        verify: what proves who the server is: True, a file of certificates, or an `ssl.SSLContext`.
     """
 
     def __init__(self, url: str, verify: Any = True) -> None:
         self.url = url.rstrip("/")
         self._http = load("httpx2", "remote")
-        proof = _trusting(self._http.create_ssl_context) if verify is True else verify
+        proof = trusting(verify, self._http.create_ssl_context)
         self._options: dict[str, Any] = {"verify": proof, "follow_redirects": False}
         self._limits = self._http.Limits(max_connections=None, max_keepalive_connections=20)
         self._clients: dict[int, Any] = {}
@@ -95,7 +96,7 @@ class OverWeb:
         try:
             response = self._client().post(**request)
         except self._http.TransportError as error:
-            raise Cut(_reason(error)) from error
+            raise self._broken(error) from error
         return _answer(verb, response)
 
     async def aask(self, session: str, wish: Wish) -> Any:
@@ -108,7 +109,7 @@ class OverWeb:
         try:
             response = await client.post(**request)
         except self._http.TransportError as error:
-            raise Cut(_reason(error)) from error
+            raise self._broken(error) from error
         return _answer(verb, response)
 
     def close(self) -> None:
@@ -123,6 +124,11 @@ class OverWeb:
         if client is not None:
             await client.aclose()
         self.close()
+
+    def _broken(self, error: Exception) -> Exception:
+        """What a connection that broke means: to be tried again, but for who is not believed to be the server."""
+        refused = refusal_in(error)
+        return CertificateRefused(self.url, refused) if refused else Cut(_reason(error))
 
     def _client(self) -> Any:
         """The connections of this process; a forked child gets its own and leaves its parent's alone."""
@@ -190,12 +196,6 @@ def _answer(verb: str, response: Any) -> Any:
     if isinstance(error, BrokerUnavailable):
         raise Cut(error.message) from error
     raise error or OnServerError()
-
-
-@cache
-def _trusting(make: Callable[[], Any]) -> Any:
-    """Read the certificates of the system: once in a program, however many clients it has."""
-    return make()
 
 
 def _only_ours(module: str) -> bool:
