@@ -1,8 +1,14 @@
 """The settings of the admin page: the table `[admin]` of the settings file."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
+
+#: Names of what is a secret more often than not.
+MASKED: Final = (
+    "*password*", "*passwd*", "*secret*", "*token*", "*credential*", "*api_key*", "*apikey*", "*access_key*",
+    "*private_key*",
+)  # fmt: skip
 
 
 class AdminSettings(Struct, frozen=True, kw_only=True):
@@ -18,3 +24,10 @@ class AdminSettings(Struct, frozen=True, kw_only=True):
             "application, nobody does"
         ),
     ] = False
+    mask: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="names whose values the admin page shows to nobody, in storage and inside of what is stored; "
+            "`*` stands for anything, upper and lower case are the same"
+        ),
+    ] = MASKED

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import click
 
@@ -21,6 +20,7 @@ from onserver.session.users import Users
 from onserver.steer.granting import declared, granted_as
 from onserver.values import thaw
 from onserver.views.session_found import find_session, pages
+from onserver.views.sessions import as_dict, state_of
 
 _HELP = "ID is an id of a session or the beginning of one, or the user's name where only one session is of that user."
 
@@ -50,7 +50,7 @@ def ls(invocation: Invocation, kind: str | None, user: str, limit: int) -> int:
     if len(found) > limit:
         counts = ", ".join(f"{number} {name}" for name, number in server.sessions.counts().items() if number)
         invocation.screen.say(f"these are {limit}; there are {counts}: --limit, --kind or --user shows others")
-    rows = [_row(record) for record in found[:limit]]
+    rows = [as_dict(record) for record in found[:limit]]
     heads = ("id", "kind", "user", "from", "roles", "seen", "ends", "state")
     shown = columns(heads, [_cells(record) for record in found[:limit]], right=("seen", "ends"))
     invocation.screen.result(rows, shown if rows else _nobody(kind, user))
@@ -73,7 +73,7 @@ def show(invocation: Invocation, identity: str) -> int:
         {"privilege": name, "why": known.holds(record.granted, name).why} for name in known.listed(record.granted)
     ]
     stored = {key: thaw(storage[key]) for key in sorted(storage)}
-    row = _row(record)
+    row = as_dict(record)
     facts = "\n".join(
         f"{name:<14}  {readable(fact)}" for name, fact in row.items() if fact not in ("", [], {}, None, 0)
     )
@@ -98,7 +98,7 @@ def put(invocation: Invocation, identity: str, facts: Sequence[str]) -> int:
     server = invocation.server()
     record = find_session(server, identity)
     written = server.sessions.records.write(record.id, **changed(server, record, facts))
-    invocation.screen.result(_row(written), f"session {record.id} is changed: {', '.join(facts)}")
+    invocation.screen.result(as_dict(written), f"session {record.id} is changed: {', '.join(facts)}")
     return exits.DONE
 
 
@@ -212,7 +212,7 @@ def roles(invocation: Invocation, identity: str, more: Sequence[str], less: Sequ
         given = granted_as(known, [*kept, *(word[1:] for word in more)])
         record = server.sessions.records.write(record.id, **given, is_set=True)
     shown = " ".join(f"+{name}" for name in record.granted) or "no roles"
-    invocation.screen.result(_row(record), f"{record.user or record.id}: {shown}")
+    invocation.screen.result(as_dict(record), f"{record.user or record.id}: {shown}")
     return exits.DONE
 
 
@@ -259,34 +259,10 @@ def _nobody(kind: str | None, user: str) -> str:
     return "no session. Web sessions appear with the first request through the middleware."
 
 
-def _row(record: SessionRecord) -> dict[str, Any]:
-    return {
-        "id": record.id,
-        "kind": record.kind,
-        "type": record.type or record.kind,
-        "user": record.user,
-        "login": record.login,
-        "machine": record.machine,
-        "system_user": record.system_user,
-        "ip": record.ip,
-        "host_type": record.host_type,
-        "agent": record.agent,
-        "web": record.web,
-        "created_ms": record.created_ms,
-        "seen_ms": record.seen_ms,
-        "until_ms": record.until_ms,
-        "idle_minutes": record.idle_ms / 60_000,
-        "state": record.state,
-        "granted": list(record.granted),
-        "quotas": dict(record.quotas),
-    }
-
-
 def _cells(record: SessionRecord) -> Mapping[str, str]:
     def away(since_ms: int) -> str:
         return duration(max(0, record.read_ms - since_ms) / 1000)
 
-    state = "unreachable" if record.unreachable_ms else record.state
     return {
         "id": record.id,
         "kind": record.type or record.kind,
@@ -295,5 +271,5 @@ def _cells(record: SessionRecord) -> Mapping[str, str]:
         "roles": " ".join(f"+{name}" for name in record.granted) or "-",
         "seen": away(record.seen_ms or record.created_ms),
         "ends": duration(max(0, record.until_ms - record.read_ms) / 1000) if record.until_ms else "-",
-        "state": state,
+        "state": state_of(record),
     }

@@ -80,7 +80,7 @@ def _mender(store: Store, orphan: Orphan) -> Callable[[], str] | None:
         return unlock
     if key.saved != "live" or orphan.reason.startswith("it is a "):
         return None
-    if key.pattern in {"waits", "clients"}:
+    if key.pattern in {"waits", "since", "clients"}:
         reads, removes = "HKEYS", "HDEL"
         return take_out
     if key.type == "set" and "holder " in orphan.reason:

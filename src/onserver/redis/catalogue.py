@@ -231,5 +231,6 @@ CATALOGUE: tuple[Key, ...] = (
     # who has what and waits for what
     Key("locks:HOLDER", "set", "lock, unlock, commit, bury", "the holder", of_holder),
     Key("waits", "hash", "lock, unlock, commit, bury", "those who wait", owners),
+    Key("since", "hash", "lock, unlock, commit, semaphore, wait_signal, bury", "those who wait", owners),
     Key("wake:TOKEN", "list", "unlock, commit, bury", "60 s", timed),
 )

@@ -29,6 +29,7 @@ _QUOTA: Final = "quota:"
 _QUOTA_RAW: Final = _QUOTA.encode()
 _DATA: Final = "d:"
 _DATA_RAW: Final = _DATA.encode()
+_TOKEN_RAW: Final = b"otp:"
 #: Fields whose names in Redis are not those of the record: all of them are numbers.
 _NUMBERS: Final = {
     "created": "created_ms",
@@ -83,6 +84,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
         space: of its storage: the id that it was opened with.
         earlier: ids that it had before, the last one first.
         quotas: limits that were set for its REST requests.
+        tokens: how many one-time tokens lead to it that nobody has followed yet.
         data: what a web framework keeps in it, each value in that framework's own form; not in lists of sessions.
         change: number of the newest change of its storage; 0 where there was none.
         read_ms: when this was read.
@@ -113,6 +115,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True):
     space: str = ""
     earlier: tuple[str, ...] = ()
     quotas: Mapping[str, int] = msgspec.field(default_factory=dict[str, int])
+    tokens: int = 0
     data: Mapping[str, bytes] = msgspec.field(default_factory=dict[str, bytes])
     change: int = 0
     read_ms: int = 0
@@ -185,6 +188,7 @@ def read_session(identity: str, fields: Sequence[bytes], read_ms: int = 0) -> Se
     found: dict[str, Any] = {"id": identity, "read_ms": read_ms}
     quotas: dict[str, int] = {}
     data: dict[str, bytes] = {}
+    tokens: list[int] = []
     for field, value in zip(fields[::2], fields[1::2], strict=True):
         known = _READERS.get(field)
         if known is not None:
@@ -194,10 +198,13 @@ def read_session(identity: str, fields: Sequence[bytes], read_ms: int = 0) -> Se
             quotas[field.removeprefix(_QUOTA_RAW).decode()] = int(value)
         elif field.startswith(_DATA_RAW):
             data[field.removeprefix(_DATA_RAW).decode()] = value
+        elif field.startswith(_TOKEN_RAW):
+            tokens.append(int(value))
     if found.get("beat_ms") and found.get("state") == "active":
         heard, silent_ms = found["heard_ms"], BEATS * found["beat_ms"]
         found["unreachable_ms"] = heard if found["read_ms"] - heard > silent_ms else 0
-    return SessionRecord(**found, quotas=quotas, data=data)
+    open_tokens = sum(1 for until in tokens if until > found["read_ms"])
+    return SessionRecord(**found, quotas=quotas, data=data, tokens=open_tokens)
 
 
 def written(facts: Mapping[str, Any]) -> list[Word]:

@@ -121,6 +121,23 @@ class Roles:
             reasons.append(verdict.why)
         return Verdict(True, "; ".join(dict.fromkeys(reasons)))
 
+    def way(self, granted: Iterable[str], privilege: str) -> tuple[str, ...]:
+        """Return how these names lead to a privilege: what was granted first, then what is included, the shortest way.
+
+        Args:
+            granted: what was given to whoever asks; `guest` besides.
+            privilege: its name.
+
+        Returns:
+            The names, the privilege last; nothing where they do not give it.
+
+        Example:
+            >>> roles = Roles(privileges={"read": (), "write": ("read",)}, roles={"clerk": ("write",)})
+            >>> roles.way(["clerk"], "read")
+            ('clerk', 'write', 'read')
+        """
+        return self._path([*_names(granted), GUEST], privilege)
+
     def promotes(self, resource: Resource) -> frozenset[str]:
         """Return the privileges that a function has while it runs, whoever called it, with what they include."""
         return self.expand(promoted(self.permissions, resource))

@@ -11,7 +11,7 @@ from onserver.session.record import SessionRecord
 from onserver.session.users import Users
 from onserver.steer.action import Action, Field, Outcome
 from onserver.steer.granting import granted_as
-from onserver.steer.made import REASON, Given, command
+from onserver.steer.made import REASON, Given, command, line
 from onserver.views.session_found import find_session
 
 _PRIVILEGE: Final = "admin.session"
@@ -77,6 +77,15 @@ def _set(server: Server, given: Given) -> Outcome:
                    before=_said(record), after=_said(written))  # fmt: skip
 
 
+def _set_line(given: Given) -> str:
+    words = [
+        f"{word}={given[name]}"
+        for name, word in (("user_name", "user_name"), ("idle_minutes", "idle_timeout"), ("privileges", "privileges"))
+        if given.get(name)
+    ]
+    return line("onserver", "session", "set", given.get("session", ""), *words)
+
+
 def _idle_ms(record: SessionRecord, minutes: float) -> int:
     return int((max(minutes, _SHORTEST_MINUTES) if record.kind == "web" else minutes) * 60_000)
 
@@ -139,7 +148,7 @@ ACTS: Final = (
             ),
             Field(name="privileges", maximum=2000, label="Roles and privileges, with commas"),
         ),
-        cli=command("onserver session set", "session"),
+        cli=_set_line,
     ),
     Action(
         name="user.revoke",

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import audit, overview, processes
+from onserver.admin.pages import audit, overview, processes, sessions
 
 #: The modules. One a line.
 MODULES: Final[Sequence[ModuleType]] = (
     overview,
     processes,
+    sessions,
     audit,
 )

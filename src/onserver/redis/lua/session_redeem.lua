@@ -11,6 +11,7 @@ if not id then
   id = answer(ARGV[1], redis.call('HGET', T .. 'rotated', space) or space)
 end
 if not there(id) then return {} end
+redis.call('HDEL', T .. 's:' .. id, 'otp:' .. string.sub(ARGV[2], 1, 16))
 redis.call('HSET', T .. 's:' .. id, 'seen', stamp())
 set_end(id)
 local found = told(id)

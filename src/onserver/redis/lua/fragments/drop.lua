@@ -26,6 +26,9 @@ local function drop_locks(holder, owner)
     end
   end
   for _, one in ipairs(owner and {owner} or redis.call('HKEYS', T .. 'waits')) do   -- waits for other processes
-    if holder_of(one) == holder then redis.call('HDEL', T .. 'waits', one) end
+    if holder_of(one) == holder then
+      redis.call('HDEL', T .. 'waits', one)
+      redis.call('HDEL', T .. 'since', one)
+    end
   end
 end

@@ -1,6 +1,7 @@
 -- Who waits for what, and who has what: common to locks, semaphores and signals.
 --   T .. locks:HOLDER   set   'TICKET NAME' of all that a holder has or waits for
 --   T .. waits          hash  owner -> what it waits for: the name of a lock (st:l:KEY), sem:NAME, sig:NAME, or p:N
+--   T .. since          hash  owner -> when it began to wait for a lock, a semaphore or a signal, in ms
 -- A ticket is 'TOKEN OWNER NUMBER'; the number is the limit of a lock, or the slots of a semaphore. Where the one who
 -- waits is told through an inbox, the token is its address, CLIENT/TOKEN.
 local function of_ticket(ticket) return string.match(ticket, '^(%S+) (%S+) (%d+)$') end
@@ -15,6 +16,7 @@ end
 local function process_of(owner) return string.match(owner, '^[^/]+/(%d+)%.%d+$') end
 local function begins_to_wait(owner, name, why)
   redis.call('HSET', T .. 'waits', owner, name)
+  redis.call('HSETNX', T .. 'since', owner, stamp())
   local n = process_of(owner)
   if n and redis.call('HGET', T .. 'p:' .. n, 's') == 'running' then
     redis.call('HSET', T .. 'p:' .. n, 's', 'waiting', 'why', why)
@@ -22,6 +24,7 @@ local function begins_to_wait(owner, name, why)
 end
 local function waits_no_more(owner)
   redis.call('HDEL', T .. 'waits', owner)
+  redis.call('HDEL', T .. 'since', owner)
   local n = process_of(owner)
   local s = n and redis.call('HMGET', T .. 'p:' .. n, 's', 'o')
   if s and s[1] == 'waiting' and s[2] == holder_of(owner) then
