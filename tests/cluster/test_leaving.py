@@ -1,4 +1,4 @@
-"""How a worker leaves: by SIGTERM, by a second one, by `onserver drain`."""
+"""How a worker leaves: by SIGTERM, by a second one, by `drain` and `stop --node`; and its executors, by `scale`."""
 
 import json
 import signal
@@ -165,6 +165,44 @@ def test_what_outlives_the_grace_of_a_drain_runs_elsewhere(cluster_of: Open) -> 
     assert cluster.ledger.count("ended", 1, "other") == 1
 
 
+def test_what_a_worker_runs_that_is_stopped_at_once_runs_elsewhere(cluster_of: Open) -> None:
+    cluster = cluster_of(0, tasks=TASKS)
+    (going,) = cluster.start(1, grace=120.0, GATES=f"{cluster.folder}/", NODE="going")
+    with cluster.as_current():
+        process = started_beside_another(cluster)
+        stopped = program(cluster, "stop", "--node", "w1", "--json")
+        assert process.result(timeout=60) == 1
+        assert stopped.wait(60) == 0
+        assert going.wait() == 0
+    assert cluster.state() == "running"
+    assert program(cluster, "stop", "--node", "w2").wait(60) == 3, "nobody would stay"
+
+
+def test_a_worker_is_given_more_executors_and_fewer(cluster_of: Open) -> None:
+    cluster = cluster_of(0, tasks=TASKS)
+    cluster.start(1, executors=1, GATES=f"{cluster.folder}/", NODE="n")
+    with cluster.as_current():
+        three = [execute_on_server("jobs.gated", n, "go") for n in range(3)]
+        cluster.wait_for(lambda: cluster.ledger.count("begun") == 1)
+        assert program(cluster, "scale", "w1", "3").wait(60) == 0
+        cluster.wait_for(lambda: cluster.ledger.count("begun") == 3)
+        assert executors(cluster) == 3
+        assert program(cluster, "scale", "w1", "1").wait(60) == 0
+        cluster.wait_for(lambda: executors(cluster) == 1)  # those that leave take no more
+        assert cluster.ledger.count("cleaned") == 0, "what they run goes on"
+        (cluster.folder / "go").touch()
+        assert sorted(process.result(timeout=60) for process in three) == [0, 1, 2]
+        assert cluster.ledger.count("begun") == 3
+        assert execute_on_server("jobs.gated", 9, "go").result(timeout=60) == 9
+    assert program(cluster, "scale", "w9", "1").wait(60) == 4
+
+
+def executors(cluster: Cluster) -> int:
+    """How many take work from the queue."""
+    store = cluster.server.store
+    return int(store.command("SCARD", store.key("serve:default")))
+
+
 @pytest.mark.parametrize("pool", [pytest.param("prefork", marks=pytest.mark.long), "solo"])
 def test_a_worker_of_celerys_can_be_drained(cluster_of: Open, pool: str) -> None:
     cluster = cluster_of(0, tasks=TASKS)
@@ -172,6 +210,7 @@ def test_a_worker_of_celerys_can_be_drained(cluster_of: Open, pool: str) -> None
     cluster.start(1, OPEN="1", NODE="other")
     node = next(words for words in json.loads(told(cluster, "ps", "--members", "--json"))["data"]
                 if words["node"].startswith("w1@"))["node"]  # fmt: skip
+    assert program(cluster, "scale", node, "2").wait(60) == 3, "its pool scales itself"
     assert program(cluster, "drain", node).wait(60) == 0
     assert going.wait() == 0
     assert cluster.state() == "running"

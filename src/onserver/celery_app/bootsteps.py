@@ -83,7 +83,7 @@ class Membership(bootsteps.StartStopStep):
         server = self._server
         self._health = Health(server.settings, str(worker.hostname), say=logger.error)
         code = Code.of(server, tuple(worker.app.tasks), entries_of(worker.app))
-        facts = {"pool": type(worker.pool).__module__.rpartition(".")[2]}
+        facts = {"pool": type(worker.pool).__module__.rpartition(".")[2], "executors": str(worker.concurrency or 1)}
         member = self._member = self._join(str(worker.hostname), {**code.facts, **facts})
         member.register(code.digest, code.described)
         self._limits_said = member.set_limits(code.limits, self._limits_said)

@@ -44,8 +44,9 @@ class Change(NamedTuple):
 
 CHANGES: Final[Mapping[str, Change]] = {
     "reload": Change("member.reload", ("node",)),
-    "stop": Change("server.stop"),
+    "stop": Change("server.stop", ("node",), instead=(("node", "member.stop"),)),
     "drain": Change("member.drain", ("node",)),
+    "scale": Change("member.executors", ("node", "executors")),
     "maintenance on": Change("maintenance.on", ("message",)),
     "maintenance off": Change("maintenance.off"),
     "connections tell": Change("session.message"),

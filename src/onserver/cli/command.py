@@ -25,6 +25,7 @@ VERBS = {
     "reload": ("onserver.cli.reload:reload", "Have workers take new code; the epoch goes on."),
     "stop": ("onserver.cli.stop:stop", "Stop the whole server, drained."),
     "drain": ("onserver.cli.drain:drain", "Let one worker leave; the epoch goes on."),
+    "scale": ("onserver.cli.scale:scale", "Give one worker more or fewer executors."),
     "maintenance": ("onserver.cli.maintenance:maintenance", "Close the server for new work, and open it again."),
     "connections": ("onserver.cli.connections:connections", "List connections of remote clients; reject new ones."),
     "call": ("onserver.cli.call:call", "Run a procedure on the server and print its result."),

@@ -34,8 +34,13 @@ def drain(invocation: Invocation, node: str, grace: float | None) -> int:
     Exit status: 0 drained, 2 several workers are called so, 3 it is the only worker (`onserver stop` ends the server),
     4 no such worker, 5 not in time, 6 cannot reach Redis.
     """
-    server = invocation.server()
-    found = [row for row in members(server.store) if row.kind == "worker" and node in {row.node, str(row.number)}]
+    return let_leave(invocation, node, grace)
+
+
+def find_worker(invocation: Invocation, node: str) -> MemberRow | int:
+    """Answer the one worker of this name or number; where there is none, or several, say so, and answer the status."""
+    found = [row for row in members(invocation.server().store)
+             if row.kind == "worker" and node in {row.node, str(row.number)}]  # fmt: skip
     if not found:
         invocation.screen.complaint(f"No worker is called `{node}`.", "See `onserver ps --members`.")
         return exits.NOT_FOUND
@@ -43,7 +48,15 @@ def drain(invocation: Invocation, node: str, grace: float | None) -> int:
         numbers = ", ".join(str(row.number) for row in found)
         invocation.screen.complaint(f"{len(found)} workers are called `{node}`.", f"Give a member number: {numbers}.")
         return exits.USAGE
-    (worker,) = found
+    return found[0]
+
+
+def let_leave(invocation: Invocation, node: str, grace: float | None) -> int:
+    """Let one worker leave, and narrate until it has. Returns the exit status; see `drain`."""
+    server = invocation.server()
+    worker = find_worker(invocation, node)
+    if isinstance(worker, int):
+        return worker
     answer = order_drain(server.store, worker.number, grace)
     if answer == "last":
         problem = f"`{worker.node}` is the only worker that stays: the server would end with it."

@@ -5,6 +5,7 @@ import time
 import click
 
 from onserver.cli import exits
+from onserver.cli.drain import let_leave
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.life.epoch import Epoch, read, stop_epoch
 from onserver.server import Server
@@ -18,13 +19,20 @@ LOOK, LEAVING = 0.1, 15.0
 @click.command()
 @click.option("--grace", type=SECONDS, metavar="S",
               help="How long running processes may go on; by default the setting worker.grace_seconds.")  # fmt: skip
+@click.option("--node", metavar="NODE", default="",
+              help="Stop this worker only, at once; others, and the epoch, go on.")  # fmt: skip
 @common_options
 @pass_invocation
-def stop(invocation: Invocation, grace: float | None) -> int:
+def stop(invocation: Invocation, grace: float | None, node: str) -> int:
     """Stop the whole server: shutdown hooks run, what runs is drained, every worker leaves.
 
-    Exit status: 0 stopped (or nothing was running), 1 a shutdown hook failed, 5 not stopped in time.
+    With --node, what one worker runs is interrupted, and runs again elsewhere; `drain` lets it finish first.
+
+    Exit status: 0 stopped (or nothing was running), 1 a shutdown hook failed, 2 several workers are called so, 3 it is
+    the only worker, 4 no such worker, 5 not stopped in time.
     """
+    if node:
+        return let_leave(invocation, node, grace or 0.0)
     server = invocation.server()
     before = {run.number for run in hook_runs(server.store, read(server.store).number)}
     state, workers = stop_epoch(server.store, grace)

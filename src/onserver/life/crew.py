@@ -94,10 +94,8 @@ class Crew:
         One that is paused takes none, nor does one that waits for another process: a stand-in is forked beside it. When
         it goes on there is one too many, and the first that is idle for a while leaves.
         """
-        going = [child for child in self.executors() if not child.stopped_at and not child.page.halted]
         stand_ins = self._server.settings.worker.stand_ins
-        waiting = [child for child in going if child.page.waits][:stand_ins]
-        takers = [child for child in going if child not in waiting]
+        going, takers = self._going()
         self._trim(takers, count)
         spare = stand_ins - max(0, len(going) - count)
         self._note_spare(spare)
@@ -109,6 +107,17 @@ class Crew:
             self._note_spare(stand_ins - max(0, len(going) + number + 1 - count))
             page = Page()
             self.add("executor", holder, page, self._executor(holder, page, code, queues))
+
+    def shrink(self, count: int) -> None:
+        """Let those leave that are more than `count`: first who is idle, then who runs something, at its end."""
+        takers = sorted(self._going()[1], key=lambda child: bool(child.page.current))
+        self.drain(takers[: max(0, len(takers) - count)])
+
+    def _going(self) -> tuple[list[Child], list[Child]]:
+        """The executors that are not paused; and those of them that take work, or will when theirs is done."""
+        going = [child for child in self.executors() if not child.stopped_at and not child.page.halted]
+        waiting = [child for child in going if child.page.waits][: self._server.settings.worker.stand_ins]
+        return going, [child for child in going if child not in waiting]
 
     def recycle(self, count: int, code: str, queues: Sequence[str]) -> None:
         """Replace an executor that has done enough: its successor is forked before it leaves."""

@@ -32,6 +32,7 @@ from onserver.life.marks import uptime
 from onserver.life.orders import Orders
 from onserver.life.output import Spoken
 from onserver.life.phases import Phases
+from onserver.life.resizing import ordered_executors
 from onserver.life.side_runs import Sides
 from onserver.life.watching import Watching
 from onserver.life.worker import Worker
@@ -296,6 +297,8 @@ class Supervisor:
                 given = ordered_grace(self.member)
                 self._phases.grace = self._phases.grace if given is None else given
                 self._phases.leave()
+            elif order == "executors":
+                self._resize()
             elif order == "schedule":
                 self._timetable.look()
                 self._next_beat = monotonic()
@@ -367,6 +370,14 @@ class Supervisor:
             self.crew.recycle(self._executors, self.code.plain.digest, self._worker.queues)
             self._loops.fill(self.code)
             self._loops.recycle(self.code)
+
+    def _resize(self) -> None:
+        """Have as many executors as was ordered; the next look at the crew forks what is missing."""
+        count = ordered_executors(self.member)
+        if count is not None and count != self._executors and self._phases.works:
+            self._say(f"{self.node}: {self._executors} → {count} executors")
+            self._executors = count
+            self.crew.shrink(count)
 
     def _reread(self) -> None:
         """Read the settings anew; new executors have them. From a terminal that was closed, it is the wish to end."""

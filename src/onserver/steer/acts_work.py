@@ -8,6 +8,7 @@ from onserver.errors import NotDone
 from onserver.life.drain import order_drain
 from onserver.life.events import tell_own
 from onserver.life.hook import side_name
+from onserver.life.resizing import MOST_EXECUTORS, order_executors
 from onserver.life.side_runs import start_side
 from onserver.process.added import add_schedule, remove_schedule
 from onserver.process.control import asked_by
@@ -15,26 +16,45 @@ from onserver.process.plan import hold, planned, start_by_hand
 from onserver.process.side import runnable_aside
 from onserver.server import Server
 from onserver.steer.action import Action, Field, Outcome
-from onserver.steer.made import Given, arguments, command, facts, seconds
+from onserver.steer.made import Given, arguments, command, facts, number, seconds
 from onserver.views.hooks_found import find_hook, trial_argument
 from onserver.views.members import MemberRow, members
 
 _MEMBER: Final = Field(name="member", required=True, maximum=200, label="Worker")
 _SCHEDULE: Final = Field(name="schedule", required=True, maximum=200, label="Schedule")
 _LAST: Final = "is the only worker that stays: `onserver stop` ends the server"
+_SCALES_ITSELF: Final = "is a worker of Celery's: `celery control pool_grow` and `pool_shrink` do it there"
 
 
 # ---- workers
 
 
 def _drain(server: Server, given: Given) -> Outcome:
+    return _left(server, given, "member.drain", seconds(given, "grace"))
+
+
+def _stop(server: Server, given: Given) -> Outcome:
+    return _left(server, given, "member.stop", 0.0)
+
+
+def _left(server: Server, given: Given, action: str, grace: float | None) -> Outcome:
     worker = _worker(server, given["member"])
-    answer = order_drain(server.store, worker.number, seconds(given, "grace"))
+    answer = order_drain(server.store, worker.number, grace)
     if answer == "last":
-        raise NotDone("member.drain", f"`{worker.node}` {_LAST}")
+        raise NotDone(action, f"`{worker.node}` {_LAST}")
     said = "Worker {name} is to leave." if answer == "ordered" else "Worker {name} is leaving already."
     return Outcome(said=said, values={"name": worker.node}, target=worker.node, before=f"{worker.runs} running",
                    after="leaving")  # fmt: skip
+
+
+def _resize(server: Server, given: Given) -> Outcome:
+    worker, count = _worker(server, given["member"]), number(given, "executors")
+    answer = order_executors(server.store, worker.number, count)
+    if answer != "ordered":
+        problem = "is leaving already" if answer == "gone" else _SCALES_ITSELF
+        raise NotDone("member.executors", f"`{worker.node}` {problem}")
+    return Outcome(said="Worker {name} is to have {count} executors.", values={"name": worker.node, "count": count},
+                   target=worker.node, before=f"{worker.executors} executors", after=f"{count} executors")  # fmt: skip
 
 
 def _reload(server: Server, given: Given) -> Outcome:
@@ -128,6 +148,26 @@ ACTS: Final = (
         confirm="ask",
         fields=(_MEMBER, Field(name="grace", kind="seconds", maximum=86_400, label="How long what runs may go on")),
         cli=command("onserver drain", "member", grace="--grace"),
+    ),
+    Action(
+        name="member.stop",
+        privilege="admin.worker",
+        run=_stop,
+        title="Stop a worker at once",
+        confirm="ask",
+        fields=(_MEMBER,),
+        cli=command("onserver stop", member="--node"),
+    ),
+    Action(
+        name="member.executors",
+        privilege="admin.worker",
+        run=_resize,
+        title="Give a worker more or fewer executors",
+        fields=(
+            _MEMBER,
+            Field(name="executors", kind="whole", required=True, minimum=0, maximum=MOST_EXECUTORS, label="Executors"),
+        ),
+        cli=command("onserver scale", "member", "executors"),
     ),
     Action(
         name="member.reload",

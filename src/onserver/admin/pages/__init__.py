@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import audit, overview, processes, sessions
+from onserver.admin.pages import audit, members, overview, processes, sessions
 
 #: The modules. One a line.
 MODULES: Final[Sequence[ModuleType]] = (
     overview,
     processes,
     sessions,
+    members,
     audit,
 )
