@@ -47,6 +47,7 @@ def of_declarations() -> Iterator[str]:
         yield from (page.title for page in module.PAGES)
     for action in ACTIONS.values():
         yield action.title
+        yield from [action.later] if action.later else []
         yield from (field.label for field in action.fields if field.label)
 
 

@@ -259,6 +259,7 @@ PLAIN = {
     "admin/tokens.py",
     "steer/acts_work.py",
     "steer/audit.py",
+    "steer/background.py",
     "alone/keeper.py",
     "alone/place.py",
     "backup/load.py",

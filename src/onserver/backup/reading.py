@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from onserver.backup import seal
 from onserver.backup.manifest import (
@@ -208,16 +208,34 @@ def read_manifest(place: Place, name: str, identities: Sequence[str] = ()) -> Ma
     Raises:
         ArchiveNotFound, ArchiveSealed, ArchiveTooNew, BackupCorrupt: as `Reader` does.
     """
+    found = read_end(place, name, identities)
+    return check(place, name, identities) if found is None else found.manifest
+
+
+class End(NamedTuple):
+    """What stands at the end of an archive."""
+
+    manifest: Manifest
+    sha256: str
+    """Of the manifest, which has those of all members: in hexadecimal digits."""
+
+
+def read_end(place: Place, name: str, identities: Sequence[str] = ()) -> End | None:
+    """Look at the end of an archive alone; None of one that can only be read from its beginning: it is encrypted.
+
+    Raises:
+        ArchiveNotFound, ArchiveSealed, ArchiveTooNew, BackupCorrupt: as `Reader` does.
+    """
     path, inlet = place.path_of(name), _opened(place, name, identities)
     try:
         if inlet.size < 0 or not seek_manifest(inlet):
-            inlet.close()
-            return check(place, name, identities)
+            return None
         tape = Tape(Unpacked(inlet, whole=False), path)
         header = tape.next()
         if header is None or header.name != MANIFEST_NAME or header.size > _MOST_BYTES:
             raise BackupCorrupt(path, "it is not where it should be", MANIFEST_NAME)
-        return decode(path, b"".join(tape.chunks()))
+        data = b"".join(tape.chunks())
+        return End(decode(path, data), hashlib.sha256(data).hexdigest())
     finally:
         inlet.close()
 

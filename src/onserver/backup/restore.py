@@ -161,6 +161,16 @@ def prospect(server: Server, meant: Meant, wish: Wish) -> Prospect:
     return Prospect(manifest=manifest, there=there, saves=saves, refusal=refusal)
 
 
+def refused_now(server: Server, wish: Wish) -> str:
+    """Say why a restore would be refused now, as far as that is known without reading an archive; empty where it goes.
+
+    Args:
+        server: into which.
+        wish: what is to be restored.
+    """
+    return _refusal(server, _store(server, wish), wish)
+
+
 def _there(store: Store) -> Counter[str]:
     """How many keys of each part there are."""
     found: Counter[str] = Counter()

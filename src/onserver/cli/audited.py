@@ -84,7 +84,9 @@ CHANGES: Final[Mapping[str, Change]] = {
     "backup now": Change("backup.now", ("label",)),
     "backup verify": Change("backup.verify", ("archive",)),
     "backup prune": Change("backup.prune", ("keep",)),
-    "backup restore": Change("backup.restore", ("archive", "to")),
+    "backup restore": Change(
+        "backup.restore", ("archive", "to"), instead=(("finish", "backup.finish"), ("back", "backup.undo"))
+    ),
     "hooks event": Change("event.send", ("name",)),
     "hooks run": Change("hook.run", ("hook",)),
     "session set": Change("session.set", ("identity",)),

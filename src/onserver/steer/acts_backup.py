@@ -7,9 +7,11 @@ from typing import Final
 from onserver.backup import history as histories
 from onserver.backup.asking import refuse_second, start_backup
 from onserver.backup.catalog import find, note_verified
+from onserver.backup.load import standing, undo
 from onserver.backup.making import now_text, place_here, remove_old, verify_here
-from onserver.backup.restore import Wish, restore
+from onserver.backup.restore import Wish, finish_restore, refused_now, restore
 from onserver.backup.state import Ask
+from onserver.errors import NotDone, RestoreRefused
 from onserver.process.control import asked_by
 from onserver.server import Server
 from onserver.steer.action import Action, Field, Outcome
@@ -44,6 +46,20 @@ def _prune(server: Server, given: Given) -> Outcome:
                    before=", ".join(names), data={"removed": list(names)})  # fmt: skip
 
 
+def _there(server: Server, given: Given) -> None:
+    """Refuse an archive that there is not."""
+    find(server, given["archive"])
+
+
+def _may_restore(server: Server, given: Given) -> None:
+    """Refuse a restore that would be refused as soon as the archive was read."""
+    meant = find(server, given["archive"])
+    refuse_second(server.store)
+    why = refused_now(server, Wish())
+    if why:
+        raise RestoreRefused(meant.path, why)
+
+
 def _restore(server: Server, given: Given) -> Outcome:
     meant = find(server, given["archive"])
     refuse_second(server.store)
@@ -53,6 +69,23 @@ def _restore(server: Server, given: Given) -> Outcome:
     before = done.saved.path if done.saved and done.saved.path else ""
     return Outcome(said="{name} is restored: {keys} keys.", values={"name": meant.name, "keys": keys},
                    target=meant.name, before=before, after=f"{keys} keys", data={"before": before})  # fmt: skip
+
+
+def _interrupted(server: Server, _given: Given) -> None:
+    """Refuse where there is no restore that was interrupted."""
+    if standing(server.store) is None:
+        raise NotDone("backup.finish", "no restore has begun and not ended")
+
+
+def _finish(server: Server, _given: Given) -> Outcome:
+    loaded = finish_restore(server, asked_by(server))
+    return Outcome(said="The restore is finished: {keys} keys.", values={"keys": loaded.counts.total()},
+                   after=f"{loaded.counts.total()} keys")  # fmt: skip
+
+
+def _undo(server: Server, _given: Given) -> Outcome:
+    undo(server.store)
+    return Outcome(said="The restore is given up: all is as it was.")
 
 
 ACTS: Final = (
@@ -74,6 +107,8 @@ ACTS: Final = (
         title="Verify an archive",
         fields=(_ARCHIVE,),
         cli=command("onserver backup verify", "archive"),
+        later="{target} is being verified: this takes as long as reading all of it.",
+        ready=_there,
     ),
     Action(
         name="backup.prune",
@@ -96,6 +131,30 @@ ACTS: Final = (
             Field(name="no_backup", kind="bool", label="Make no backup of what is there before"),
         ),
         cli=command("onserver backup restore --yes", "archive", run="--run", no_backup="--no-backup"),
+        later="{target} is being restored.",
+        ready=_may_restore,
+    ),
+    Action(
+        name="backup.finish",
+        privilege="admin.restore",
+        run=_finish,
+        title="Finish an interrupted restore",
+        confirm="ask",
+        fields=(),
+        cli=command("onserver backup restore --finish"),
+        later="The restore goes on.",
+        ready=_interrupted,
+    ),
+    Action(
+        name="backup.undo",
+        privilege="admin.restore",
+        run=_undo,
+        title="Give up an interrupted restore",
+        confirm="ask",
+        fields=(),
+        cli=command("onserver backup restore --undo"),
+        later="The restore is being given up.",
+        ready=_interrupted,
     ),
 )
 """Each of them."""

@@ -1,27 +1,33 @@
 """The one gate: whatever changes something, from the page, the HTTP API or the command line, goes through `perform`.
 
 It asks, in this order: is there such an action, may this actor do it, are its fields what they have to be, was it
-confirmed, is the login young enough for what cannot be undone. Then it is done. Whatever comes of it is written down,
-and what was refused too.
+confirmed, is the login young enough for what cannot be undone. Then it is done; what takes minutes, in the background,
+where it was asked for on the page or through the HTTP API. Whatever comes of it is written down, and what was refused
+too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from onserver.errors import ActionNotFound, ActionRefused, LoginTooOld, NotConfirmed, OnServerError
 from onserver.process.control import asking_as
+from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.steer.actions import ACTIONS, Action, Outcome
 from onserver.steer.actor import Actor
 from onserver.steer.audit import record
+from onserver.steer.background import Background, Job
 from onserver.steer.fields import checked
 from onserver.steer.granted import READING
 
 #: The field that confirms: `yes`, or the name of what it is done to.
 CONFIRM: Final = "confirm"
 _YES: Final = "yes"
+#: From where somebody asks who does not wait for minutes.
+_AT_ONCE: Final = ("page", "api")
 
 
 def perform(server: Server, actor: Actor, name: str, given: Mapping[str, str]) -> Outcome:
@@ -60,20 +66,43 @@ def perform(server: Server, actor: Actor, name: str, given: Mapping[str, str]) -
 
 def _done(server: Server, actor: Actor, action: Action, values: Mapping[str, str]) -> Outcome:
     """Do it, and write down what came of it: that it begins before, so that nothing is done that nobody can tell of."""
+    begun = record(server.store, actor, action.name, result="begun", target=action.about(values))
+    if action.later and actor.where in _AT_ONCE:
+        return _begun(server, actor, action, values, begun)
+    return _carried_out(server, actor, action, values, begun)
+
+
+def _begun(server: Server, actor: Actor, action: Action, values: Mapping[str, str], begun: str) -> Outcome:
+    """Have it done by a thread, if it can be done: whoever asked gets an answer at once."""
     store, target = server.store, action.about(values)
-    begun = record(store, actor, action.name, result="begun", target=target)
-    try:
-        with asking_as(actor.user):
-            outcome = action.run(server, values)
-    except Exception as error:
-        why = error.message if isinstance(error, OnServerError) else str(error) or type(error).__name__
-        record(store, actor, action.name, result="failed", target=target, why=why, begun=begun)
-        raise
+    with _written_down(store, actor, action, target, begun):
+        if action.ready is not None:
+            action.ready(server, values)
+        job = Job(id=begun, action=action.name, target=target, user=actor.user, at_ms=store.now_ms())
+        server.part(Background).start(job, lambda: _carried_out(server, actor, action, values, begun))
+    return Outcome(said=action.later, values={"target": target}, target=target, data={"begun": begun})
+
+
+def _carried_out(server: Server, actor: Actor, action: Action, values: Mapping[str, str], begun: str) -> Outcome:
+    store, target = server.store, action.about(values)
+    with _written_down(store, actor, action, target, begun), asking_as(actor.user):
+        outcome = action.run(server, values)
     record(
         store, actor, action.name, result="done", target=outcome.target or target, before=outcome.before,
         after=outcome.after, begun=begun,
     )  # fmt: skip
     return outcome
+
+
+@contextmanager
+def _written_down(store: Store, actor: Actor, action: Action, target: str, begun: str) -> Generator[None]:
+    """Write down what is raised in the block."""
+    try:
+        yield
+    except Exception as error:
+        why = error.message if isinstance(error, OnServerError) else str(error) or type(error).__name__
+        record(store, actor, action.name, result="failed", target=target, why=why, begun=begun)
+        raise
 
 
 def require(actor: Actor, action: Action) -> None:
