@@ -11,22 +11,23 @@ from benchmarks.measures import FULL, PROJECT, QUICK, Bench, Figures, Scale, dra
 from benchmarks.peers.systems import SYSTEMS, System
 from benchmarks.programs import Place, Worker
 
-#: So many for whoever takes longer for them than for all that is measured of the others.
-_FAST, _SLOW = 1500, 400
-_SLOW_CALLS = {"Celery", "RQ", "streaq", "arq", "dramatiq"}
+#: Who takes longer for a few than the others for all that is measured of them: a rate is the same for fewer.
+_SLOW = {"Celery", "RQ", "streaq", "arq"}
 
 
 def scale(*, quick: bool) -> Scale:
-    """How much is done: the drain is of ten thousand for everybody."""
+    """How much is done."""
     if quick:
         some, few = dict.fromkeys(SYSTEMS, 60), dict.fromkeys(SYSTEMS, 10)
         return replace(QUICK, drain=some, many=some, calls=few, callers=dict.fromkeys(SYSTEMS, 32))
-    calls = {name: _SLOW if name in _SLOW_CALLS else _FAST for name in SYSTEMS}
-    many = dict.fromkeys(SYSTEMS, 10_000) | {"ours": 20_000, "loop by hand": 20_000}
     return replace(
-        FULL, drain=dict.fromkeys(SYSTEMS, 10_000), calls=calls,
-        callers={name: 640 if name in _SLOW_CALLS else 4800 for name in SYSTEMS}, many=many, idle_seconds=3.0,
-    )  # fmt: skip
+        FULL,
+        drain={name: 3000 if name in _SLOW else 10_000 for name in SYSTEMS},
+        calls={name: 300 if name in _SLOW else 1000 for name in SYSTEMS},
+        callers={name: 640 if name in _SLOW else 3200 for name in SYSTEMS},
+        many={name: 3000 if name in _SLOW else 20_000 for name in SYSTEMS},
+        idle_seconds=3.0,
+    )
 
 
 class PeerBench(Bench):

@@ -29,7 +29,7 @@ class Row(NamedTuple):
 
 
 ROWS = [
-    Row("drain of 10,000 queued", "drain", "drain", "per_s", "/s"),
+    Row("drain of queued no-op tasks", "drain", "drain", "per_s", "/s"),
     Row("  many at a time, settled together", "batched", "batch", "per_s", "/s"),
     Row("one call after the other, p50", "one call", "calls", "p50", "ms", "less"),
     Row("32 callers in one program", "32 callers", "calls", "callers_per_s", "/s"),

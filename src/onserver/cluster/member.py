@@ -49,6 +49,7 @@ class Beat:
         now_ms: what the clock of Redis said.
         sides: whether a side run waits that this worker may take.
         news: whether it leads, and there are events that nobody has passed on to hooks.
+        ending: whether it leads, and sessions of remote clients end.
     """
 
     epoch: int
@@ -60,6 +61,7 @@ class Beat:
     now_ms: int
     sides: bool
     news: bool
+    ending: bool
 
 
 class Member:
@@ -180,7 +182,7 @@ class Member:
         """
         lease = self.settings.member.lease_seconds
         words = [word for pair in executors for word in pair]
-        epoch, state, leader, due, heads, asks, now, sides, news = self.store.run(
+        epoch, state, leader, due, heads, asks, now, sides, news, ending = self.store.run(
             "beat", self.number, int(lease * 1000), *self._limits, self._rank, self._weight(), *words,
             deadline=lease / 5 if deadline is None else deadline,
         )  # fmt: skip
@@ -195,6 +197,7 @@ class Member:
             now_ms=int(now),
             sides=bool(sides),
             news=bool(news),
+            ending=bool(ending),
         )
 
     def take_settings(self, settings: Settings) -> None:

@@ -84,7 +84,7 @@ class Closer:
 
     def heard(self, beat: Beat) -> None:
         """A beat was answered: look whether a session ends. While the server stops, `Guests` do."""
-        if beat.leader and beat.state == "running":
+        if beat.ending and beat.state == "running":
             self.work()
 
     def work(self) -> None:

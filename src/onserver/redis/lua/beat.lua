@@ -1,12 +1,14 @@
 -- include: prefix offer accept finish asks duties
 -- late: note_of event
 -- flags: allow-oom
--- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, turns, x:HOLDER, p:N, member:M.
+-- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, turns, x:HOLDER, p:N, member:M,
+--       closing.
 -- ARGV: member, lease_ms, deliveries, keep_failed_s, what it is (0 no worker, 1 a worker, 2 one none of whose hooks listens
 --       to events), bytes of memory that it takes ('' as before), then holder, number seen at the head of its hand-off
 --       list at the last beat ('' none) for each executor
 -- Answer: {epoch, state, leader 0 or 1, ms until something is due or -1, {heads …}, what is asked (see asks), the time,
---          how many of the queues of side runs that this worker serves have any, 1 when it leads and has events to pass on}
+--          how many of the queues of side runs that this worker serves have any, 1 when it leads and has events to pass
+--          on, 1 when it leads and sessions of remote clients end}
 -- Silence counts only while it could have been heard: when nobody was heard for half a lease, Redis (or everybody's
 -- link) stood still, and all get a full lease from now on before anyone may be declared dead.
 local m, lease, t = ARGV[1], tonumber(ARGV[2]), now()
@@ -42,4 +44,4 @@ end
 if leader == m and ARGV[5] == '2' and s[5] then s[6] = s[5] redis.call('HSET', T .. 'server', 'passed', s[5]) end
 local sides = ARGV[5] ~= '0' and redis.call('EXISTS', T .. 'r:!once', T .. 'r:!' .. m) or 0
 return {tonumber(s[1] or 0), s[2] or 'none', leader == m and 1 or 0, due_in(), heads, asks, t, sides,
-  leader == m and s[5] ~= s[6] and 1 or 0}
+  leader == m and s[5] ~= s[6] and 1 or 0, leader == m and redis.call('EXISTS', T .. 'closing') or 0}
