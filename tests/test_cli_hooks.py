@@ -20,34 +20,34 @@ def load():
     \"\"\"Load the rates.\"\"\"
 
 
-@on_backup_startup(timeout=20)
+@on_backup_startup(timeout=20, by_hand=True)
 def guard(backup):
     return backup.veto(201, "month-end close") if backup.number == 0 else None
 
 
-@on_backup_startup(before="hooked.guard")
+@on_backup_startup(before="hooked.guard", by_hand=True)
 def earlier(backup):
     return 0
 
 
-@on_backup_shutdown
+@on_backup_shutdown(by_hand=True)
 def told(result):
     raise ValueError("no mail today")
 
 
-@on_system_event(run_on="every", timeout=0.5)
+@on_system_event(run_on="every", timeout=0.5, by_hand=True)
 async def heard(event):
     while event.name == "hooks.run":
         import asyncio
         await asyncio.sleep(0.1)
 
 
-@on_server_open_connection(name="door")
+@on_server_open_connection(name="door", by_hand=True)
 def admit(connection):
     return 22000
 
 
-@on_server_close_connection(name="door")
+@on_server_close_connection(name="door", by_hand=True)
 def left(connection):
     return {"user": connection.user}
 """
@@ -116,8 +116,14 @@ def test_run_of_one_that_ends_well(served: Project) -> None:
     data = json.loads(ran.stdout)["data"]
     assert (ran.returncode, data["kind"], data["outcome"], data["code"]) == (0, "on_backup_startup", "ok", 0)
     assert data["process"] > 0
-    assert served.run("hooks", "run", "hooked.load").returncode == 0
 
+
+def test_run_of_one_that_does_not_say_that_it_may_be_run_by_hand(served: Project) -> None:
+    refused = served.run("hooks", "run", "hooked.load")
+    assert refused.returncode == 3
+    assert "`@on_server_startup(by_hand=True)` says that it may" in refused.stderr
+    assert served.run("hooks", "run", "hooked.load", "--dry-run").returncode == 0
+    assert served.run("hooks", "run", "hooked.load", "--force").returncode == 0
 
 def test_run_of_one_that_raises_shows_its_traceback(served: Project) -> None:
     ran = served.run("hooks", "run", "told")

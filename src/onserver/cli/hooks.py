@@ -18,7 +18,7 @@ from onserver.life.side_runs import start_side
 from onserver.process.handle import Process
 from onserver.process.side import runnable_aside
 from onserver.server import Server
-from onserver.views.hooks_found import all_hooks, find_hook, full_name_of, trial_argument
+from onserver.views.hooks_found import all_hooks, find_hook, full_name_of, marked, trial_argument
 
 _NONE = "the project declares no hooks: `@on_server_startup`, `@on_backup_startup`, … in a file of tasks/"
 _NEVER_RAN = "no run of a hook is kept"
@@ -95,24 +95,31 @@ def history(invocation: Invocation, hook: str, limit: int) -> int:
 @hooks.command()
 @click.argument("hook")
 @click.option("--dry-run", is_flag=True, help="Say what would be run, and run nothing.")
+@click.option("--force", is_flag=True, help="Run it though it is not declared with `by_hand=True`.")
 @common_options
 @pass_invocation
-def run(invocation: Invocation, hook: str, dry_run: bool) -> int:
+def run(invocation: Invocation, hook: str, dry_run: bool, force: bool) -> int:
     """Run HOOK now, in a worker, beside what it runs else, and wait for its end. HOOK is a name, or KIND:NAME.
 
     It is told of a trial: a backup with number 0, an event `hooks.run` with code 1000, a connection of user 0. Whatever
     it answers, no backup or connection is made or refused by it, and the epoch goes on.
 
-    Exit status: 0 it ended well, 1 it raised or its time was up, 3 it would refuse, 4 there is no such hook, 6 cannot
-    reach Redis, 7 no worker has it.
+    A hook is run by hand that says that it bears it: `@on_backup_startup(by_hand=True)`. Others take --force.
+
+    Exit status: 0 it ended well, 1 it raised or its time was up, 3 it would refuse, or is not to be run by hand,
+    4 there is no such hook, 6 cannot reach Redis, 7 no worker has it.
     """
     server = invocation.server()
     found = find_hook(server, hook)
-    trial = trial_argument(found)
+    trial = trial_argument(found.kind)
     there = runnable_aside(server.store, side_name(found))
     if dry_run or not there:
         plan = {"kind": found.kind, "hook": found.name, "argument": _plain(trial), "timeout": found.seconds(server)}
-        return _say_plan(invocation, plan | {"worker": there}, dry_run=dry_run)
+        return _say_plan(invocation, plan | {"worker": there, "by_hand": found.by_hand}, dry_run=dry_run)
+    if not (found.by_hand or force):
+        problem = f"`{found.name}` is not declared as one that may be run by hand."
+        invocation.screen.complaint(problem, f"{marked(found.kind)} says that it may; `--force` runs it all the same.")
+        return exits.REFUSED
     [number] = start_side(server, found, [] if trial is None else [trial], name=f"{found.kind} {found.name}")
     outcome = Process[dict[str, Any]](server, number).result()
     row = {"process": number, "kind": found.kind} | outcome
@@ -143,6 +150,7 @@ def _row(server: Server, hook: Hook, last: HookRecord | None) -> dict[str, Any]:
         "name": hook.name,
         "timeout": hook.seconds(server),
         "run_on": hook.run_on if hook.kind == SYSTEM_EVENT else None,
+        "by_hand": hook.by_hand,
         "doc": hook.describe()["doc"],
         "last": None if last is None else last.as_dict(),
         "outcome": "" if last is None else _outcome(last),

@@ -184,6 +184,20 @@ def read_events(store: Store, count: int = KEPT, since_ms: int | None = None) ->
     return [event for event in events if since_ms is None or event.at_ms >= since_ms][-count:]
 
 
+def earlier_events(store: Store, before: str = "", chunk: int = 200) -> Iterator[Event]:
+    """Yield the events that are kept, the newest one first.
+
+    Args:
+        store: the Redis of the server.
+        before: id of an event; only those before it.
+        chunk: how many are read in one trip.
+    """
+    end = f"({before}" if before else "+"
+    while entries := store.command("XREVRANGE", store.key("events"), end, "-", "COUNT", chunk):
+        yield from (Event.read(identity, fields) for identity, fields in entries)
+        end = f"({entries[-1][0].decode()}"
+
+
 def follow_events(store: Store, after: str, seconds: float = 1.0) -> Iterator[list[Event]]:
     """Answer the events that come, without end: a list every `seconds` at least, which is empty when none came.
 

@@ -8,6 +8,7 @@ Hooks that want to be before each other stop the start of the server.
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, TypedDict
 
@@ -67,6 +68,7 @@ class HookOptions(TypedDict, total=False):
     timeout: float | None
     before: Others
     after: Others
+    by_hand: bool
 
 
 class Hook:
@@ -80,6 +82,7 @@ class Hook:
         before: hooks of this kind that run later.
         after: hooks of this kind that run earlier.
         run_on: where it runs, for a system event.
+        by_hand: whether somebody may run it by hand, as a trial, from the admin page.
     """
 
     def __init__(
@@ -92,6 +95,7 @@ class Hook:
         before: Others = (),
         after: Others = (),
         run_on: RunOn = "here",
+        by_hand: bool = False,
     ) -> None:
         self.kind = kind
         self.function = function
@@ -100,6 +104,7 @@ class Hook:
         self.timeout = timeout
         self.before, self.after = _listed(before), _listed(after)
         self.run_on: RunOn = run_on
+        self.by_hand = by_hand
         self._check()
 
     def _check(self) -> None:
@@ -111,6 +116,8 @@ class Hook:
             raise BadDeclaration(self.name, f"has timeout={self.timeout!r}", "Give seconds above 0.")
         if self.run_on not in ("once", "here", "every"):
             raise BadDeclaration(self.name, f"has run_on={self.run_on!r}", "It is 'once', 'here' or 'every'.")
+        if self.by_hand and self.kind not in KINDS:
+            raise BadDeclaration(self.name, "has by_hand=True", "No worker runs a hook of the web.")
 
         arguments = [None] * (self.kind in ARGUMENTS)
         try:
@@ -135,7 +142,10 @@ class Hook:
 
     def describe(self) -> Mapping[str, object]:
         """What other programs may know of it, ready for JSON."""
-        return {"kind": self.kind, "timeout": self.timeout, "doc": inspect.getdoc(self.function) or ""}
+        return {
+            "kind": self.kind, "name": self.name, "timeout": self.timeout, "by_hand": self.by_hand,
+            "run_on": self.run_on if self.kind == SYSTEM_EVENT else None, "doc": inspect.getdoc(self.function) or "",
+        }  # fmt: skip
 
 
 def decorated(
@@ -199,7 +209,8 @@ def described_sides(server: Server) -> dict[str, str]:
         BadDeclaration: ONS-1009, as in `hooks_of`.
     """
     hooks = [hook for kind in KINDS for hook in hooks_of(server, kind)]
-    return dict.fromkeys((*BUILT_INS, *map(side_name, hooks)), "")
+    said = {side_name(hook): f"!{json.dumps({'place': place, **hook.describe()})}" for place, hook in enumerate(hooks)}
+    return dict.fromkeys(BUILT_INS, "") | said
 
 
 def _earlier(hooks: Sequence[Hook]) -> dict[str, set[str]]:

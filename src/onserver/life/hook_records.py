@@ -80,6 +80,20 @@ def read_runs(store: Store, hook: str = "", limit: int = 1000) -> list[HookRecor
     return [run for run, _ in zip(_named(runs, hook), range(limit), strict=False)]
 
 
+def earlier_runs(store: Store, before: str = "", chunk: int = 200) -> Iterator[tuple[str, HookRecord]]:
+    """Yield the runs that are kept, the newest one first, each with its id.
+
+    Args:
+        store: the Redis of the server.
+        before: id of a run; only those before it.
+        chunk: how many are read in one trip.
+    """
+    end = f"({before}" if before else "+"
+    while entries := store.command("XREVRANGE", store.key(_KEY), end, "-", "COUNT", chunk):
+        yield from ((identity.decode(), _read(fields)) for identity, fields in entries)
+        end = f"({entries[-1][0].decode()}"
+
+
 def _named(runs: Iterator[HookRecord], hook: str) -> Iterator[HookRecord]:
     return (run for run in runs if hook in ("", run.hook))
 

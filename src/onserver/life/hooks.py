@@ -37,6 +37,7 @@ def on_server_startup(function: Callable[P, R] | None = None, /, **options: Any)
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
         after: hooks of this kind that run earlier.
+        by_hand: whether it bears to be run by hand, as a trial, from the admin page and by `onserver hooks run`.
 
     Raises:
         BadDeclaration: ONS-1009, an argument has no meaning; when the server starts, a hook is to run before itself.
@@ -74,6 +75,7 @@ def on_server_shutdown(function: Callable[P, R] | None = None, /, *, when: When 
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
         after: hooks of this kind that run earlier.
+        by_hand: whether it bears to be run by hand, as a trial, from the admin page and by `onserver hooks run`.
 
     Raises:
         BadDeclaration: ONS-1009, as for `on_server_startup`.

@@ -46,6 +46,7 @@ def on_backup_startup(function: Any = None, /, **options: Any) -> Any:
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
         after: hooks of this kind that run earlier.
+        by_hand: whether it bears to be run by hand, as a trial, from the admin page and by `onserver hooks run`.
 
     Raises:
         BadDeclaration: ONS-1009, it cannot be called so, or an argument has no meaning.
@@ -79,6 +80,7 @@ def on_backup_shutdown(function: Any = None, /, **options: Any) -> Any:
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
         after: hooks of this kind that run earlier.
+        by_hand: whether it bears to be run by hand, as a trial, from the admin page and by `onserver hooks run`.
 
     Raises:
         BadDeclaration: ONS-1009, as for `on_backup_startup`.
@@ -116,6 +118,7 @@ def on_system_event(function: Any = None, /, *, run_on: RunOn = "here", **option
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
         after: hooks of this kind that run earlier.
+        by_hand: whether it bears to be run by hand, as a trial, from the admin page and by `onserver hooks run`.
 
     Raises:
         BadDeclaration: ONS-1009, as for `on_backup_startup`.
@@ -150,6 +153,7 @@ def on_server_open_connection(function: Any = None, /, **options: Any) -> Any:
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
         after: hooks of this kind that run earlier.
+        by_hand: whether it bears to be run by hand, as a trial, from the admin page and by `onserver hooks run`.
 
     Raises:
         BadDeclaration: ONS-1009, as for `on_backup_startup`.
@@ -183,6 +187,7 @@ def on_server_close_connection(function: Any = None, /, **options: Any) -> Any:
         timeout: seconds it may run; the setting `hook.timeout_seconds` by default.
         before: hooks of this kind that run later: names, or the functions.
         after: hooks of this kind that run earlier.
+        by_hand: whether it bears to be run by hand, as a trial, from the admin page and by `onserver hooks run`.
 
     Raises:
         BadDeclaration: ONS-1009, as for `on_backup_startup`.

@@ -104,6 +104,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("x:HOLDER", "list", "put, step, due, beat", "the holder", of_holder),
     Key("codes", "hash", "enlist, bury", "while there are holders", kept),
     Key("code:CODE", "set", "register", "the holders that have the code, then one hour", of_code),
+    Key("sides:CODE", "hash", "register", "the holders that have the code, then one hour", of_code),
     Key("serve:QUEUE", "set", "enlist, retire, bury", "the holders in it", of_holders),
     Key("idle:QUEUE:CODE", "set", "step, put, bury", "the holders in it", of_holders),
     # processes

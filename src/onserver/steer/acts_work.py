@@ -7,17 +7,16 @@ from typing import Final
 from onserver.errors import NotDone
 from onserver.life.drain import order_drain
 from onserver.life.events import tell_own
-from onserver.life.hook import side_name
 from onserver.life.resizing import MOST_EXECUTORS, order_executors
 from onserver.life.side_runs import start_side
 from onserver.process.added import add_schedule, remove_schedule
 from onserver.process.control import asked_by
 from onserver.process.plan import hold, planned, start_by_hand
-from onserver.process.side import runnable_aside
 from onserver.server import Server
 from onserver.steer.action import Action, Field, Outcome
 from onserver.steer.made import Given, arguments, command, facts, number, seconds
-from onserver.views.hooks_found import find_hook, trial_argument
+from onserver.views.hook_lanes import find_declared
+from onserver.views.hooks_found import marked, trial_argument
 from onserver.views.members import MemberRow, members
 
 _MEMBER: Final = Field(name="member", required=True, maximum=200, label="Worker")
@@ -77,11 +76,11 @@ def _worker(server: Server, name: str) -> MemberRow:
 
 
 def _run_hook(server: Server, given: Given) -> Outcome:
-    hook = find_hook(server, given["hook"])
-    if not runnable_aside(server.store, side_name(hook)):
-        raise NotDone("hook.run", f"no worker that is up has `{hook.name}`")
-    trial = trial_argument(hook)
-    (process,) = start_side(server, hook, [] if trial is None else [trial], name=f"{hook.kind} {hook.name}")
+    hook = find_declared(server.store, given["hook"])
+    if not hook.by_hand:
+        raise NotDone("hook.run", f"`{hook.name}` does not say that it may be run by hand: {marked(hook.kind)}")
+    trial = trial_argument(hook.kind)
+    (process,) = start_side(server, hook.side, [] if trial is None else [trial], name=f"{hook.kind} {hook.name}")
     return Outcome(said="Hook {name} runs as process {number}.", values={"name": hook.name, "number": process},
                    target=hook.name, data={"process": process}, page=f"/processes/{process}")  # fmt: skip
 

@@ -47,11 +47,17 @@ def full_name_of(word: str, names: list[str]) -> str:
     return full
 
 
-def trial_argument(hook: Hook) -> HookArgument | None:
-    """What a hook is called with that is tried."""
-    if hook.kind == SYSTEM_EVENT:
+def marked(kind: str) -> str:
+    """Write the decorator of a hook of this kind that may be run by hand."""
+    name, _, when = kind.partition(" ")
+    return f"`@{name}({f'when={when!r}, ' if when else ''}by_hand=True)`"
+
+
+def trial_argument(kind: str) -> HookArgument | None:
+    """What a hook of a kind is called with that is tried."""
+    if kind == SYSTEM_EVENT:
         return SystemEvent(code=_OWN_CODE, name=_TRIAL)
-    made = ARGUMENTS.get(hook.kind)
+    made = ARGUMENTS.get(kind)
     if made is None:
         return None
     return made.read({"user": 0, "connection": 0})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import audit, backups, members, overview, processes, sessions
+from onserver.admin.pages import audit, backups, hooks, members, overview, processes, sessions
 
 #: The modules. One a line.
 MODULES: Final[Sequence[ModuleType]] = (
@@ -12,6 +12,7 @@ MODULES: Final[Sequence[ModuleType]] = (
     processes,
     sessions,
     members,
+    hooks,
     backups,
     audit,
 )

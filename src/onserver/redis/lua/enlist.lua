@@ -1,7 +1,7 @@
 -- include: prefix once
 -- flags: allow-oom
 -- enlist: a new holder of a member: one life of one executor, or what a client holds things in.
--- Keys: numbers, live, m:M, h:HOLDER, serve:QUEUE, codes, code:CODE.
+-- Keys: numbers, live, m:M, h:HOLDER, serve:QUEUE, codes, code:CODE, sides:CODE.
 -- ARGV: nonce, member, code ('' for what runs no processes), how many it runs at a time, queues …
 -- Answer: the holder, "member.incarnation"
 local kept = answered(ARGV[1])
@@ -17,5 +17,6 @@ for i = 5, #ARGV do redis.call('SADD', T .. 'serve:' .. ARGV[i], e) end
 if code ~= '' then
   redis.call('HINCRBY', T .. 'codes', code, 1)
   redis.call('PERSIST', T .. 'code:' .. code)
+  redis.call('PERSIST', T .. 'sides:' .. code)
 end
 return answer(ARGV[1], e)

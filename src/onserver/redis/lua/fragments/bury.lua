@@ -18,6 +18,7 @@ local function bury_holder(e, begun, counted, limit, keep_failed, where)
     if h[2] and h[2] ~= '' and redis.call('HINCRBY', T .. 'codes', h[2], -1) <= 0 then
       redis.call('HDEL', T .. 'codes', h[2])
       redis.call('EXPIRE', T .. 'code:' .. h[2], 3600)
+      redis.call('EXPIRE', T .. 'sides:' .. h[2], 3600)
       CODES = nil
     end
     if h[3] then redis.call('SREM', T .. 'm:' .. h[3], e) end
