@@ -5,6 +5,7 @@
 | done | its page again, which says so once | 200, what was said, before, after, data |
 | something is shown this once | a page with it | 200, and `secret` |
 | it has to be confirmed | a page that asks | 409, and what to send |
+| somebody else was faster | both values, where the page can show them | 409 |
 | the login is too old | the login, and its page again | 403 |
 | a privilege is missing, nothing can be changed | 403 | 403 |
 | it cannot be done, a field is wrong | its page again, which says why once | 400, 404, 409 or 422 |
@@ -14,7 +15,7 @@ Where the first field of an action has several values, as of rows that were chos
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -23,6 +24,7 @@ from starlette.routing import Route
 
 from onserver.admin.identity import Asker
 from onserver.admin.page import MOST_ROWS, Look, View
+from onserver.admin.pages.storage import conflict
 from onserver.admin.replies import Replies, as_json, back_to, prefix_of, problem, wants_json
 from onserver.admin.writes import Form, writing
 from onserver.errors import (
@@ -43,6 +45,8 @@ from onserver.steer.gate import CONFIRM, perform
 
 #: A field of every form: where the browser goes afterwards.
 BACK: Final = "back"
+#: Of actions that two can do at once to one thing: what shows both.
+CONFLICTS: Final[Mapping[str, Callable[[Look, Mapping[str, str]], View | None]]] = {"storage.set": conflict}
 #: The first that fits decides.
 _STATUS: Final[Sequence[tuple[tuple[type[Exception], ...], int]]] = (
     ((BadField,), 400),
@@ -78,7 +82,7 @@ class Acting:
         try:
             outcomes = [perform(look.server, asker.actor, name, given) for given in _each(name, form)]
         except OnServerError as error:
-            return self._not_done(request, asker, look, form, error)
+            return self._not_done(request, asker, look, form, error, name)
         return self._done(request, look, form, outcomes)
 
     def _done(self, request: Request, look: Look, form: Form, outcomes: Sequence[Outcome]) -> Response:
@@ -98,12 +102,18 @@ class Acting:
         self._replies.say(request, response, "done", said)
         return response
 
-    def _not_done(self, request: Request, asker: Asker, look: Look, form: Form, error: OnServerError) -> Response:
+    def _not_done(
+        self, request: Request, asker: Asker, look: Look, form: Form, error: OnServerError, name: str
+    ) -> Response:
         if wants_json(request):
             return problem(_status_of(error), f"{error.message} {error.hint}".strip(), error.code)
         back = back_to(request, prefix_of(request), form.text(BACK))
         if isinstance(error, NotConfirmed):
             return self._asked(request, look, form, error, back)
+        if isinstance(error, VersionConflict) and name in CONFLICTS:
+            view = CONFLICTS[name](look, form.texts)
+            if view is not None:
+                return self._replies.shown(request, view, look)
         if isinstance(error, LoginTooOld):
             if not asker.logged_in_here:
                 return self._replies.told(request, 403, f"{error.message} {error.hint}", asker, code=error.code)

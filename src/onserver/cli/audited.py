@@ -76,6 +76,7 @@ CHANGES: Final[Mapping[str, Change]] = {
     "storage incr": Change("storage.increment", ("identity", "key")),
     "storage rm": Change("storage.delete", ("identity", "key")),
     "storage unlock": Change("storage.unlock", ("identity", "key")),
+    "storage import": Change("storage.import", ("identity",)),
     "schedule add": Change("schedule.add", ("name", "procedure")),
     "schedule rm": Change("schedule.remove", ("name",)),
     "schedule run": Change("schedule.run", ("name",)),
@@ -110,7 +111,8 @@ CHANGES: Final[Mapping[str, Change]] = {
 }
 READS: Final = frozenset(
     {"new", "init", "dev", "worker", "web", "admin", "maintenance status", "connections ls", "connections status", "ps",
-     "top", "series", "logs", "dead ls", "dead show", "storage ls", "storage get", "storage locks", "schedule ls",
+     "top", "series", "logs", "dead ls", "dead show", "storage ls", "storage get", "storage locks", "storage export",
+     "storage watch", "schedule ls",
      "schedule next", "events", "backup ls", "backup show", "backup info", "hooks ls", "hooks history", "session ls",
      "session show", "session can", "roles check", "roles show", "roles can", "roles schema", "users ls", "keys ls",
      "admin token ls", "audit", "compat", "config show", "config explain", "config check", "version"}

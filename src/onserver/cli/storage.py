@@ -1,19 +1,25 @@
 """`onserver storage`: read and change the server's storage, or that of a session, from the command line."""
 
+import sys
+from pathlib import Path
 from typing import Any, Final
 
 import click
+import msgspec
 
 from onserver.cli import exits, words
+from onserver.cli.abort import confirm
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns, duration, readable
-from onserver.errors import VersionConflict
-from onserver.redis.store import Store
-from onserver.session.facts import who
-from onserver.session.record import SPACE
+from onserver.errors import SessionNotFound, VersionConflict
 from onserver.session.storage import Storage
+from onserver.steer.importing import put_entries, read_file
 from onserver.values import thaw
+from onserver.views.locks import Lock
+from onserver.views.locks import locks as locks_of
 from onserver.views.session_found import find_session
+from onserver.views.storage_changes import Changed, follow
+from onserver.views.stored import Place, exported, file_of, names, place
 
 _HELP: Final = (
     "ID is an id of a session or the beginning of one, or the user's name where only one session is of that user."
@@ -133,8 +139,9 @@ def rm(invocation: Invocation, key: str, timeout: float, identity: str | None) -
 @pass_invocation
 def locks(invocation: Invocation, identity: str | None) -> int:
     """List the locks that somebody has, for how long, and how many wait."""
-    store, space = invocation.server().store, _space(invocation, identity)
-    rows = [_lock(store, space, key) for key in _lock_keys(store, space)]
+    store = invocation.server().store
+    now = store.now_ms()
+    rows = [_lock(lock, now) for lock in locks_of(store, space=_place(invocation, identity).space)]
     shown = columns(("key", "holder", "held", "waiting"), rows, right=("waiting",)) if rows else "no lock is held"
     invocation.screen.result(rows, shown)
     return exits.DONE
@@ -158,6 +165,93 @@ def unlock(invocation: Invocation, key: str | None, identity: str | None) -> int
     return exits.DONE
 
 
+@storage.command()
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path), default="-")
+@click.option("--prefix", default="", help="Only entries whose name begins so.")
+@_of_session
+@common_options
+@pass_invocation
+def export(invocation: Invocation, file: Path, prefix: str, identity: str | None) -> int:
+    """Write the entries to FILE, or without it to the standard output, as JSON; `import` reads it.
+
+    What JSON has no word for (Decimal, dates, bytes) stands in it packed, and comes back as it was. Secrets are in it.
+
+    Exit status: 0 done, 4 there is no such session.
+    """
+    server = invocation.server()
+    found = _place(invocation, identity)
+    keys, more = names(server.store, found.space)
+    if more:
+        keys = sorted(_storage(invocation, identity))
+    rows = list(exported(server.store, found, [key for key in keys if key.startswith(prefix)]))
+    text = msgspec.json.format(msgspec.json.encode(file_of(server, found, rows)), indent=2)
+    if str(file) == "-":
+        click.echo(text.decode())
+        return exits.DONE
+    file.write_bytes(text + b"\n")
+    invocation.screen.result({"file": str(file), "entries": len(rows)}, f"{len(rows)} entries are in {file}")
+    return exits.DONE
+
+
+@storage.command("import")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--replace", is_flag=True, help="Remove the entries that are not in it.")
+@click.option("--timeout", type=SECONDS, default=10.0, show_default=True, help="How long to wait for the lock.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@_of_session
+@common_options
+@pass_invocation
+def put_all(
+    invocation: Invocation, file: Path, replace: bool, timeout: float, yes: bool, dry_run: bool, identity: str | None
+) -> int:
+    """Put the entries of FILE, which `export` has written, into the storage: all values in one step.
+
+    Exit status: 0 done, 2 the file cannot be read, 4 there is no such session, 5 the lock did not come in time.
+    """
+    found = _storage(invocation, identity)
+    try:
+        entries = read_file(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
+    except OSError as error:
+        raise click.UsageError(f"{file} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise click.UsageError(f"{file} {error}") from error
+    coming = [*entries.values, *entries.counters]
+    going = sorted(set(found) - set(coming)) if replace else []
+    if dry_run:
+        shown = "\n".join([*(f"put {key}" for key in coming), *(f"remove {key}" for key in going)])
+        invocation.screen.result({"written": coming, "removed": going}, shown or "nothing would be done")
+        return exits.DONE
+    if going and not yes:
+        confirm(f"Remove {len(going)} entries that are not in {file}?")
+    done = put_entries(found, entries, replace=replace, timeout=timeout)
+    text = f"{len(done.written)} entries are put, {len(done.removed)} are removed"
+    invocation.screen.result({"written": done.written, "removed": done.removed}, text)
+    return exits.DONE
+
+
+@storage.command()
+@click.argument("keys", nargs=-1, metavar="[KEY]…")
+@_of_session
+@common_options
+@pass_invocation
+def watch(invocation: Invocation, keys: tuple[str, ...], identity: str | None) -> int:
+    """Print what is changed in the storage, as it is committed, until you end it; only of these entries.
+
+    With --json, each change is an object. What changes several times in a moment may be told once.
+
+    Exit status: 4 there is no such session, 6 cannot reach Redis.
+    """
+    found = _place(invocation, identity)
+    for changes in follow(invocation.server().store, found.space, keys):
+        for change in changes:
+            if invocation.screen.json:
+                click.echo(msgspec.json.encode({"v": 1, **change._asdict()}, enc_hook=str).decode())
+            else:
+                click.echo(_change(change))
+    return exits.DONE
+
+
 def _storage(invocation: Invocation, identity: str | None) -> Storage:
     """Answer the storage that is meant.
 
@@ -168,9 +262,13 @@ def _storage(invocation: Invocation, identity: str | None) -> Storage:
     return server.storage if identity is None else server.sessions.storage_of(find_session(server, identity))
 
 
-def _space(invocation: Invocation, identity: str | None) -> str:
-    """Answer the prefix of the keys of the storage that is meant; raises as `_storage` does."""
-    return SPACE if identity is None else find_session(invocation.server(), identity).storage_space
+def _place(invocation: Invocation, identity: str | None) -> Place:
+    """Answer where the storage that is meant is; raises as `_storage` does."""
+    server = invocation.server()
+    found = place(server, "server" if identity is None else find_session(server, identity).id)
+    if found is None:  # it has ended since it was found
+        raise SessionNotFound(identity or "")
+    return found
 
 
 def _absent(invocation: Invocation, key: str, identity: str | None) -> int:
@@ -184,20 +282,18 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
-def _lock_keys(store: Store, space: str) -> list[str]:
-    prefix = store.key(f"{space}l:")
-    found: list[str] = []
-    cursor: Any = "0"
-    while True:
-        cursor, keys = store.command("SCAN", cursor, "MATCH", f"{prefix}*", "COUNT", 1000)
-        found += [key.decode().removeprefix(prefix) for key in keys]
-        if int(cursor) == 0:
-            return sorted(set(found))
+def _lock(lock: Lock, now: int) -> dict[str, Any]:
+    held = max(0, now - lock.since_ms) / 1000 if lock.since_ms else 0.0
+    gone = "" if lock.holder.alive or not lock.holder.id else " (gone)"
+    return {
+        "key": lock.key or "(root)",
+        "holder": lock.holder.text + gone,
+        "held": duration(held),
+        "waiting": lock.waiting,
+    }
 
 
-def _lock(store: Store, space: str, key: str) -> dict[str, Any]:
-    owner, since = store.command("HMGET", store.key(f"{space}l:{key}"), "o", "at")
-    held = (store.now_ms() - int(since)) / 1000 if since else 0.0
-    waiting = store.command("ZCARD", store.key(f"{space}w:{key}"))
-    holder = who(store, owner.decode()) if owner else "nobody"
-    return {"key": key or "(root)", "holder": holder, "held": duration(held), "waiting": waiting}
+def _change(change: Changed) -> str:
+    if not change.version:
+        return f"{change.key} is removed"
+    return f"{change.key} version={change.version} {_short(change.value)}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from onserver.errors import NotDone, VersionConflict
+from onserver.errors import BadField, NotDone, VersionConflict
 from onserver.server import Server
 from onserver.session.storage import Storage
 from onserver.steer.action import Action, Field, Outcome
-from onserver.steer.made import Given, command, number, value_of
+from onserver.steer.importing import put_entries, read_file
+from onserver.steer.made import Given, command, line, number, value_of, yes
 from onserver.views.session_found import find_session
 
 _PRIVILEGE: Final = "admin.storage"
@@ -59,6 +60,18 @@ def _unlock(server: Server, given: Given) -> Outcome:
                    values={"key": what, "owner": owner}, target=_named(given, what), before=owner)  # fmt: skip
 
 
+def _import(server: Server, given: Given) -> Outcome:
+    try:
+        entries = read_file(given["data"])
+    except ValueError as error:
+        raise BadField("storage.import", "data", str(error)) from error
+    done = put_entries(_storage(server, given), entries, replace=yes(given, "replace"), timeout=_PATIENCE)
+    return Outcome(said="{count} entries are put, {removed} are removed.",
+                   values={"count": len(done.written), "removed": len(done.removed)}, target=_whose(given),
+                   after=f"{len(done.written)} entries put, {len(done.removed)} removed",
+                   data={"written": done.written, "removed": done.removed})  # fmt: skip
+
+
 def _storage(server: Server, given: Given) -> Storage:
     if "session" not in given:
         return server.storage
@@ -68,6 +81,18 @@ def _storage(server: Server, given: Given) -> Storage:
 def _locked(given: Given) -> str:
     """Name the lock: that of an entry, or of the root where no entry is named."""
     return given.get("key", _ROOT)
+
+
+def _whose(given: Given) -> str:
+    """Name the storage."""
+    return given.get("session", "server")
+
+
+def _import_line(given: Given) -> str:
+    session = ["--session", given["session"]] if given.get("session") else []
+    return line(
+        "onserver", "storage", "import", "FILE", *session, *(["--replace", "--yes"] if yes(given, "replace") else ())
+    )
 
 
 def _named(given: Given, key: str) -> str:
@@ -118,6 +143,20 @@ ACTS: Final = (
         fields=(Field(name="key", maximum=500, label="Entry, or nothing for the root"), _SESSION),
         target=_locked,
         cli=command("onserver storage unlock", "key", session="--session"),
+    ),
+    Action(
+        name="storage.import",
+        privilege=_PRIVILEGE,
+        run=_import,
+        title="Put entries of an export",
+        confirm="ask",
+        fields=(
+            _SESSION,
+            Field(name="data", kind="json", required=True, label="An export, as JSON"),
+            Field(name="replace", kind="bool", label="Remove entries that it does not have"),
+        ),
+        target=_whose,
+        cli=_import_line,
     ),
 )
 """Each of them."""

@@ -107,6 +107,11 @@ def listed(server: Server, *, kind: str = "", state: str = "", words: str = "", 
     return Found(found, "", looked)
 
 
+def cursor_of(record: SessionRecord) -> str:
+    """Return where a page begins that goes on behind this session; see `listed`."""
+    return f"{record.created_ms}.{record.id}"
+
+
 def counts(server: Server) -> Counts:
     """Count the sessions there are; those of remote clients are looked at for that, where there are not too many."""
     store, kinds = server.store, dict(server.sessions.counts())
@@ -157,7 +162,7 @@ def _opened(server: Server, kind: str, state: str, cursor: str) -> Iterator[tupl
     while True:
         page = server.sessions.listed(kind, "", _SOME, last)
         for record in page:
-            yield record, f"{record.created_ms}.{record.id}"
+            yield record, cursor_of(record)
         if len(page) < _SOME:
             return
         last = page[-1]

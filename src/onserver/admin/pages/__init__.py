@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import audit, backups, hooks, members, overview, processes, sessions
+from onserver.admin.pages import audit, backups, hooks, members, overview, processes, sessions, storage
 
 #: The modules. One a line.
 MODULES: Final[Sequence[ModuleType]] = (
     overview,
     processes,
     sessions,
+    storage,
     members,
     hooks,
     backups,
