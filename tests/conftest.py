@@ -1,7 +1,9 @@
 import compileall
 import signal
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -56,3 +58,10 @@ def store(redis_address: Address) -> Iterator[Store]:
 def proxy(redis_address: Address, tmp_path: Path) -> Iterator[Proxy]:
     with Proxy(redis_address, tmp_path / "proxy.sock") as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real browser; see tests/chromium.py."""
+    with import_module("tests.chromium").browsing(tmp_path_factory.mktemp("runtime")) as browser:
+        yield browser

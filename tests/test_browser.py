@@ -7,10 +7,6 @@ what becomes of a process.
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,19 +14,17 @@ from typing import Any, cast
 from uuid import uuid4
 
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from onserver import caller, procedure, process, server_method, session
 from onserver.registry import keep
 from onserver.session.session import Session
-from onserver.testing import wait_for
 from onserver.testing.inline import OnServer
 from onserver.web.gateway import Gateway
+from tests.chromium import NEEDS_CHROMIUM, serving
 from tests.web_project import declaring, make_project
 
-CHROMIUM = shutil.which("chromium") or ""
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no chromium here: scripts/packages.sh installs it")
+pytestmark = NEEDS_CHROMIUM
 
 ROLES = """{
   "privileges": [{"privilege": "CreateInvoices"}, {"privilege": "DropInvoices"}],
@@ -103,23 +97,6 @@ class Shop:
         self.opened, self.url = opened, url
 
 
-@contextmanager
-def serving(app: Gateway) -> Iterator[str]:
-    """Serve an application on a free port of this machine; its URL."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=1))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    try:
-        wait_for(lambda: server.started)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(30)
-        listening.close()
-        assert not thread.is_alive()
-
-
 @pytest.fixture
 def shop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Shop]:
     """A project that keeps sessions."""
@@ -142,18 +119,6 @@ def opened(
         live: OnServer = request.getfixturevalue("onserver_live")
         with serving(Gateway(live.server)) as url:
             yield Shop(live, url)
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """The browser; each context of it is one that shares nothing with the others."""
-    own = {"XDG_RUNTIME_DIR": str(tmp_path_factory.mktemp("runtime"))}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"], env={**os.environ, **own}
-        )
-        yield browser
-        browser.close()
 
 
 @contextmanager

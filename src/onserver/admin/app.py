@@ -10,6 +10,7 @@
 | `/login`, `/logout`, `/display` | `doors` |
 | `/static/…` | `assets` |
 | `/metrics` | `metrics` |
+| `/live` | `live`: what changes while somebody looks |
 
 It keeps nothing: who has logged in, what was done and what there is to see is in Redis.
 """
@@ -30,6 +31,7 @@ from onserver.admin import assets
 from onserver.admin.acting import Acting
 from onserver.admin.doors import Doors
 from onserver.admin.identity import Identity
+from onserver.admin.live import Live
 from onserver.admin.metrics import Metrics
 from onserver.admin.page import Page
 from onserver.admin.pages import MODULES
@@ -77,6 +79,7 @@ class Admin:
         self.pages: Sequence[Page] = [page for module in MODULES for page in module.PAGES]
         self.identity = Identity(self.server, read_only=read_only, login=login, proxy=proxy)
         self.replies = Replies(self.server, self.identity, self.pages)
+        self.live = Live(self.replies)
         self._proxy = proxy
         self._router = Router(self.routes(), default=_nowhere)
 
@@ -87,6 +90,7 @@ class Admin:
             *Doors(self.replies).routes(),
             *Acting(self.replies).routes(),
             *Metrics(self.replies).routes(),
+            *self.live.routes(),
             *(Route(page.path, self._page(page), methods=["GET"], name=page.name) for page in self.pages),
         ]
 

@@ -19,6 +19,7 @@ from onserver.admin import icons
 from onserver.admin.assets import assets
 from onserver.admin.language import CODES, language
 from onserver.admin.page import Look, Page, View
+from onserver.admin.script_texts import script_texts
 from onserver.steer.actions import ACTIONS, Action
 
 _LOOK: ContextVar[Look] = ContextVar("onserver_admin_look")
@@ -98,7 +99,7 @@ def _globals() -> Mapping[str, Any]:
         "_": translated, "plural": plural, "look": _LOOK.get, "url": url, "link": link, "here": here, "may": may,
         "action": action, "asset": asset, "has_asset": assets().contents.__contains__, "icon": icons.icon,
         "texts": texts, "exact": exact, "iso": iso, "ago": ago, "now_ms": now_ms, "nav": nav,
-        "page": lambda: _NAV.get()[0],
+        "page": lambda: _NAV.get()[0], "script_texts": lambda: script_texts(_LOOK.get()),
         "languages": lambda: [language(code) for code in CODES],
     }  # fmt: skip
 

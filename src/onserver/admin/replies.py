@@ -17,9 +17,10 @@ import binascii
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from time import time
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -42,6 +43,26 @@ THEME, LANGUAGE, ZONE, BROWSERS_ZONE = "onserver-theme", "onserver-lang", "onser
 THEMES: Final = ("auto", "light", "dark")
 _VARY: Final = "Accept, Accept-Language, Cookie"
 _LONGEST_SAID: Final = 1000
+_NO_QUERY: Final[Mapping[str, str]] = {}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where somebody looks.
+
+    Attributes:
+        page: the page.
+        at: its path, below the prefix.
+        path: what stands in the placeholders of that.
+        query: of the address.
+        asked: the address itself.
+    """
+
+    page: Page
+    at: str
+    path: Mapping[str, str]
+    query: Mapping[str, str]
+    asked: str
 
 
 class Replies:
@@ -70,6 +91,19 @@ class Replies:
                 return page, {name: str(value) for name, value in found["path_params"].items()}
         return None
 
+    def place(self, address: str) -> Place:
+        """Return the place of an address: a path below the prefix, with a query.
+
+        Raises:
+            NotThere: it leads to no page.
+            BadQuery: its query cannot be read.
+        """
+        path, _, query = address.partition("?")
+        found = self.find(unquote(path))
+        if found is None:
+            raise NotThere
+        return Place(found[0], unquote(path), found[1], _read_query(query.encode()), address)
+
     def page(self, request: Request, page: Page) -> Response:
         """Answer a request for a page. It reads from Redis: to be called in a thread."""
         asker: Asker | None = None
@@ -85,24 +119,24 @@ class Replies:
         except Exception as error:  # noqa: BLE001  # whatever it was, the browser gets an answer
             return self.failed(request, error, asker)
 
-    def look(self, request: Request, asker: Asker | None) -> Look:
-        """Make the look of a request."""
-        root, query = prefix_of(request), dict[str, str]()
+    def look(self, request: Request, asker: Asker | None, place: Place | None = None) -> Look:
+        """Make the look of a request; at another place than its own, where one is given."""
+        root, query = prefix_of(request), _NO_QUERY
         with suppress(BadQuery):
-            query = query_of(request)
+            query = place.query if place is not None else query_of(request)
         spoken = wanted(request.headers.get("accept-language", ""))
         chosen = _chosen(request, ZONE, CHOICES, "utc", query.get("zone", ""))
         return Look(
             server=self.server,
             actor=asker.actor if asker else _nobody(request),
             query=query,
-            path={name: str(value) for name, value in request.path_params.items()},
+            path=place.path if place else {name: str(value) for name, value in request.path_params.items()},
             language=language(_chosen(request, LANGUAGE, CODES, spoken)),
             zone=zone(chosen, request.cookies.get(BROWSERS_ZONE, "")),
             prefix=root,
-            at=request.scope["path"].removeprefix(root) or "/",
+            at=place.at if place else request.scope["path"].removeprefix(root) or "/",
             theme=_chosen(request, THEME, THEMES, "auto"),
-            said=self._said(request),
+            said=None if place else self._said(request),
             has=lambda path: self.find(path) is not None,
             can_log_out=asker is not None and asker.logged_in_here,
             # whoever is known was looked up: Redis has answered, and its clock is known without asking again
@@ -217,7 +251,10 @@ def query_of(request: Request) -> dict[str, str]:
     Raises:
         BadQuery: it cannot be read.
     """
-    text = request.scope.get("query_string", b"")
+    return _read_query(request.scope.get("query_string", b""))
+
+
+def _read_query(text: bytes) -> dict[str, str]:
     try:
         return dict(parse_qsl(text.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100))
     except ValueError as error:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from onserver.admin.page import Look, Page, View
 from onserver.admin.rendering import looking, size, span
 from onserver.views import series
@@ -27,6 +29,8 @@ class Chart:
         last: the newest value, for people.
         highest: the greatest value, for people.
         lines: of the table: the end of each time, in milliseconds, and its value, for people.
+        data: the values as JSON, for scripts: `end`, when the last of these times ends, `step`, both in milliseconds,
+            and `values`, null where there is none.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Chart:
     last: str
     highest: str
     lines: Sequence[tuple[int, str]]
+    data: str
 
 
 def overview(asked: Look) -> View:
@@ -58,7 +63,16 @@ def overview(asked: Look) -> View:
     return View("overview.html", known, data=seen.as_dict() | {"series": numbers.as_dict()})
 
 
-PAGES: Final = [Page("/", "overview", "Overview", "o", overview)]
+PAGES: Final = [
+    Page(
+        "/",
+        "overview",
+        "Overview",
+        "o",
+        overview,
+        live=("process", "member", "lock", "session", "hook", "backup", "event"),
+    )
+]
 
 
 # -- sentences
@@ -204,7 +218,14 @@ def _chart(name: str, title: str, numbers: series.Series, told: Callable[[float]
         name=name, title=title, points=_lines(values, highest), last="–" if last is None else told(last),
         highest=told(highest) if known else "–",
         lines=[(ms, "–" if value is None else told(value)) for ms, value in _thinned(numbers, values)],
+        data=_data(numbers, values),
     )  # fmt: skip
+
+
+def _data(numbers: series.Series, values: Sequence[float | None]) -> str:
+    told = [None if value is None else float(f"{value:.6g}") for value in values]
+    end = numbers.times_ms[-1] if numbers.times_ms else 0
+    return msgspec.json.encode({"end": end, "step": numbers.step_ms, "values": told}).decode()
 
 
 def _lines(values: Sequence[float | None], highest: float) -> list[str]:
