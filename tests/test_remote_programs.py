@@ -98,9 +98,11 @@ class Here(NamedTuple):
     wire: Wire
     gate: Path
 
-    def program(self, text: str, *words: str) -> subprocess.Popen[str]:
-        """Start a client."""
-        hidden = {"ONSERVER_PROJECT", "ONSERVER_REDIS", "ONSERVER_SIGNING_KEY", "ONSERVER_NAME"}
+    def program(self, text: str, *words: str, trusted: bool = False) -> subprocess.Popen[str]:
+        """Start a client. One that is trusted is of the project, by its environment, but for where its Redis is."""
+        hidden = {"ONSERVER_REDIS"}
+        if not trusted:
+            hidden |= {"ONSERVER_PROJECT", "ONSERVER_SIGNING_KEY", "ONSERVER_NAME"}
         environment = {name: word for name, word in self.cluster.environment().items() if name not in hidden}
         command = [sys.executable, "-c", CLIENT + text, *words]
         folder = self.cluster.folder
@@ -187,6 +189,36 @@ with remote.connect(url, client_session=words[0] == "side") as client:
         assert facts == ends  # rows 15 and 16: the same three arguments, in the session of the client
         assert len(facts) == 1
         assert facts[0][-1] == "0"
+
+
+def test_a_trusted_program_is_a_client_over_redis(here: Here) -> None:
+    text = """
+from onserver import Server, execute_on_server
+with remote.connect(url, user="ann") as client:
+    say(whose())
+    made = Server.current()
+    say(made.settings.redis)
+    keep("over Redis")
+    say([kept(), client.process().call(kept), session()])
+    say(execute_on_server("jobs.of_server", "over Redis").result(30)[0])
+again = remote.connect(url)
+say([client.ended, Server.current() is made])
+again.close()
+"""
+    address = here.cluster.server.settings.redis
+    with here.program(text, address, trusted=True) as program:
+        kind, identity, machine, _ = next_line(program)
+        assert kind == "remote"
+        assert machine
+        assert next_line(program) == address  # it has no other server: this is its current one
+        assert next_line(program) == ["over Redis", "over Redis", None]
+        assert next_line(program) == "storedProcedure"
+        assert next_line(program) == ["closed", False]  # which went with its client
+        assert program.wait(30) == 0
+    ledger = here.cluster.ledger
+    wait_for(lambda: [line for line in ledger.of("closed") if identity in line], 30)
+    assert len([line for line in ledger.of("opened") if identity in line]) == 2  # two connections
+    wait_for(lambda: here.cluster.server.sessions.find(identity) is None, 30)
 
 
 def test_a_client_that_is_killed_leaves_its_call_running_once(here: Here) -> None:

@@ -20,6 +20,7 @@ from onserver import project as projects
 from onserver.errors import NotConnected, ProjectNotFound
 from onserver.lazy import load as load_lazily
 from onserver.parts import EMBEDDED, Parts
+from onserver.redis.address import without_login
 from onserver.registry import Registry
 from onserver.session.context import outside
 from onserver.session.session import Session
@@ -237,7 +238,18 @@ class Server(Parts):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Server {self.name} at {self.settings.redis}>"
+        return f"<Server {self.name} at {without_login(self.settings.redis)}>"
+
+
+@contextmanager
+def current_stays() -> Generator[None]:
+    """Make a server in the block that is not to take the place of the program's current one, if there is one."""
+    before = list(_current)
+    try:
+        yield
+    finally:
+        if before:
+            _current[:] = before
 
 
 _current: list[Server] = []

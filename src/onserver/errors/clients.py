@@ -24,7 +24,9 @@ class ServerUnreachable(ReachError, ConnectionError):
     def hint(self) -> str:
         if self.call:
             return f"The call may run there, once; `client.fetch({self.call!r})` gets its answer later."
-        return "Is `onserver web` running there, and does its setting `remote.over_web` let remote clients in?"
+        if self.url.startswith("http"):
+            return "Is `onserver web` running there, and does its setting `remote.over_web` let remote clients in?"
+        return "Is its Redis running, and may this machine reach it?"
 
 
 class CertificateRefused(ReachError, ConnectionError):

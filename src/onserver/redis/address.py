@@ -110,6 +110,11 @@ class Address:
         return f"{service}/{self.db}"
 
 
+def is_address(text: str) -> bool:
+    """Whether a text means to be an address of Redis, by what it begins with."""
+    return text.partition("://")[0] in _KINDS and "://" in text
+
+
 def unix_address(path: str, db: int = 0) -> Address:
     """The address of a server on a Unix socket."""
     return Address(kind="unix", path=path, db=db)
@@ -190,10 +195,11 @@ def _host_port(node: Node) -> str:
 
 
 def _bad(url: str, problem: str) -> BadSetting:
-    return BadSetting(key="redis", value=_without_login(url), problem=problem)
+    return BadSetting(key="redis", value=without_login(url), problem=problem)
 
 
-def _without_login(url: str) -> str:
+def without_login(url: str) -> str:
+    """Leave out of an address, which may be none, what messages do not show: user, password and options."""
     scheme, separator, rest = url.partition("://")
     netloc, slash, path = rest.partition("/")
     return scheme + separator + netloc.rpartition("@")[2] + slash + path.partition("?")[0]

@@ -7,8 +7,8 @@
         client.call("shop.total", 12)    # the same by name, without the project's code
         client.execute_on_server("shop.reorder", 12).result()
 
-The way to the server is the gateway (`https://…`, which needs the extra `remote`), or in a trusted program the server's
-own Redis (`connect(Server.load())`); the rest is the same.
+The way to the server is the gateway (`https://…`, which needs the extra `remote`), or on a trusted host, in a program
+of the project, the server's own Redis (`redis://…`, or a `Server`); the rest is the same.
 
     connect ──▶ Client ──┬── its main connection process ──▶ a twin on the server
                          └── client.process() …          ──▶ a twin for each

@@ -69,6 +69,7 @@ class Client:
         #: What it is told.
         self.watch = Watch(trips, opened.beat_seconds, self._has_ended)
         self._block = ExitStack()
+        self._closed = False
         self._ends: list[Callable[[str], object]] = []
         _open.add(self)
 
@@ -224,15 +225,22 @@ class Client:
 
     def close(self) -> None:
         """End the session: hooks are told of the end of each connection. Done by itself when the program ends."""
-        with suppress(*_NOBODY_THERE):
-            drive(self._closing())
-        self._trips.way.close()
+        if self._leave():
+            with suppress(*_NOBODY_THERE):
+                drive(self._closing())
+            self._trips.way.close()
 
     async def aclose(self) -> None:
         """`close` without blocking the loop."""
-        with suppress(*_NOBODY_THERE):
-            await adrive(self._closing())
-        await self._trips.way.aclose()
+        if self._leave():
+            with suppress(*_NOBODY_THERE):
+                await adrive(self._closing())
+            await self._trips.way.aclose()
+
+    def _leave(self) -> bool:
+        """Begin to close it; False where that was begun: closing what is its own closes it again."""
+        before, self._closed = self._closed, True
+        return not before
 
     def _closing(self) -> Steps[None]:
         disconnected(self._main.afar)

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from ipaddress import ip_address
-from typing import Any, Final, TypedDict, Unpack, cast
-from urllib.parse import SplitResult, urlsplit
+from pathlib import Path
+from typing import Any, Final, TypedDict, Unpack
 
 from onserver.connections.facts import Opened, Opening
 from onserver.connections.wire import Close, Open
 from onserver.errors import BadArguments, OnServerError
 from onserver.process.afar import connected
 from onserver.process.failure import is_among
+from onserver.remote.addresses import way_to
 from onserver.remote.call import new_id
 from onserver.remote.client import Client
 from onserver.remote.trips import Trips
 from onserver.remote.trust import SIGNATURE
-from onserver.remote.ways import InPlace, OverWeb, Way
+from onserver.remote.ways import InPlace, Way
 from onserver.server import Server
 from onserver.session.steps import Step, Steps, adrive, drive
 
@@ -40,6 +41,7 @@ class Options(TypedDict, total=False):
     patience: float
     verify: Any
     insecure: bool
+    project: str | Path | None
     exception_modules: Sequence[str]
     persistent: str
 
@@ -50,8 +52,10 @@ def connect(where: str | Server, /, **options: Unpack[Options]) -> Client:
     The hooks of new connections are asked about the main connection process at once.
 
     Args:
-        where: `https://…` of a gateway that lets remote clients in (its setting `remote.over_web`); or the server
-            itself, in a program of its project that reaches its Redis.
+        where: `https://…` of a gateway that lets remote clients in (its setting `remote.over_web`). In a program of the
+            server's project, on a host that is trusted: the address of its Redis (`redis://…`, `rediss://…`, `unix://…`),
+            for which a server is made with the project's other settings, and closed with the client; it is the
+            program's current one if that has none. Or such a server itself.
         options: these:
         user: who works with the program; a project without users asks nobody.
         password: of that user.
@@ -62,6 +66,8 @@ def connect(where: str | Server, /, **options: Unpack[Options]) -> Client:
             SSL_CERT_FILE names; the path of a file with the certificates of other authorities, in PEM; or an
             `ssl.SSLContext`.
         insecure: allow `http://` to other machines, where everybody on the way reads all, the password too.
+        project: the folder of the project, of an address of Redis; None for that of ONSERVER_PROJECT, or the nearest
+            from the current folder upwards.
         exception_modules: more modules whose exceptions may be made here when a function of the server has raised them.
         persistent: the id of this installation, `Client.persistent` of its last time; for people.
 
@@ -73,6 +79,7 @@ def connect(where: str | Server, /, **options: Unpack[Options]) -> Client:
         ServerUnreachable: ONS-1206.
         CertificateRefused: ONS-1207, nobody vouches for who answers, or for its being this host; nothing was sent.
         BadArguments: ONS-1105, it is no such address, or an option is not what it has to be.
+        ProjectNotFound: ONS-1001, over Redis; and what else `Server.load` raises.
         MissingExtra: ONS-1008, over the web without the extra `remote`.
 
     Example:
@@ -105,15 +112,15 @@ async def aconnect(where: str | Server, /, **options: Unpack[Options]) -> Client
 
 def _connecting(where: str | Server, options: Options) -> Steps[Client]:
     _require_known(options)
-    way = yield Step(partial(_way, where, options.get("verify", True), options.get("insecure", False)))
+    way = yield Step(partial(way_to, where, {**options}))
     try:
         client = yield from _opening(way, options)
-    except Exception:
+    except (Exception, asyncio.CancelledError):
         yield Step(way.close, acall=way.aclose)
         raise
     connected(client.main.afar)
-    if isinstance(where, Server):
-        where.before_close(client.close)
+    if isinstance(way, InPlace):
+        way.server.before_close(client.close)
     return client
 
 
@@ -160,43 +167,6 @@ def _asked(options: Options) -> Opening:
         agent=f"onserver.remote Python/{platform.python_version()}",
         persistent=options.get("persistent", ""),
     )
-
-
-def _way(where: str | Server, verify: Any, insecure: bool) -> Way:
-    if isinstance(where, Server):
-        where.load_tasks()
-        return InPlace(where)
-    if not isinstance(cast("object", where), str):
-        raise BadArguments("connect", f"is given {where!r}, which is no address and no server", SIGNATURE)
-    parts = _parts(where)
-    if parts.scheme == "http" and not insecure and not _is_here(parts.hostname or ""):
-        problem = f"is given `{where}`, which anybody on the way reads: https://, or insecure=True"
-        raise BadArguments("connect", problem, SIGNATURE)
-    return OverWeb(where, verify)
-
-
-def _parts(where: str) -> SplitResult:
-    """Take the address of a gateway apart; what is said of a wrong one repeats no password."""
-    if "@" in where:
-        problem = f"is given `…@{where.rpartition('@')[2]}` with a user in it: user=… and password=… say who connects"
-        raise BadArguments("connect", problem, SIGNATURE)
-    try:
-        parts = urlsplit(where)
-        _ = parts.port  # it is read when it is asked for
-    except ValueError as error:
-        raise BadArguments("connect", f"is given `{where}`, which is no address: {error}", SIGNATURE) from error
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise BadArguments("connect", f"is given `{where}`, which is no https:// address", SIGNATURE)
-    if parts.query or parts.fragment:
-        raise BadArguments("connect", f"is given `{where}`, of which ? and # are no part", SIGNATURE)
-    return parts
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _system_user() -> str:

@@ -1,4 +1,4 @@
-"""The ways to a server: over the web to its gateway, and in place, in a program that has the server itself."""
+"""The ways to a server: over the web to its gateway; over its Redis or in place, in a program that has the server."""
 
 from __future__ import annotations
 
@@ -158,20 +158,20 @@ class InPlace:
     """
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self.server = server
         self.url = f"server {server.name}"
 
     def ask(self, session: str, wish: Wish) -> Any:
         """Call the desk."""
         try:
-            return grant(self._server, session, wish)
+            return grant(self.server, session, wish)
         except BrokerUnavailable as error:
             raise Cut(str(error)) from error
 
     async def aask(self, session: str, wish: Wish) -> Any:
         """Call the desk, with threads beside the loop for short trips."""
         try:
-            return await agrant(self._server, session, wish, asyncio.to_thread)
+            return await agrant(self.server, session, wish, asyncio.to_thread)
         except BrokerUnavailable as error:
             raise Cut(str(error)) from error
 
@@ -180,6 +180,27 @@ class InPlace:
 
     async def aclose(self) -> None:
         """Nothing, as `close`."""
+
+
+class OverRedis(InPlace):
+    """The way over the Redis of a server, in a program that has made that server for it alone.
+
+    Args:
+        server: the loaded project, closed with the way.
+        address: of its Redis, without password, for people.
+    """
+
+    def __init__(self, server: Server, address: str) -> None:
+        super().__init__(server)
+        self.url = f"{address} (server {server.name})"
+
+    def close(self) -> None:
+        """Close the server."""
+        self.server.close()
+
+    async def aclose(self) -> None:
+        """`close` without blocking the loop."""
+        await asyncio.to_thread(self.server.close)
 
 
 def _answer(verb: str, response: Any) -> Any:
