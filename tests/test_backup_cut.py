@@ -273,6 +273,7 @@ PLAIN = {
     "doctor/engine.py",
     "doctor/leftovers.py",
     "process/clients.py",
+    "session/roles_noted.py",
     "process/following.py",
     "process/twin.py",
 }

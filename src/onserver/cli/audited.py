@@ -95,6 +95,7 @@ CHANGES: Final[Mapping[str, Change]] = {
     "session drop": Change("session.drop", ("identity",), instead=(("whole", "session.drop_user"),)),
     "session otp": Change("session.link", ("identity",)),
     "session roles": Change("session.set", ("identity",), when=("more", "less")),
+    "roles reload": Change("roles.reload"),
     "users add": Change("user.add", ("name",)),
     "users rm": Change("user.remove", ("name",)),
     "users passwd": Change("user.password", ("name",)),

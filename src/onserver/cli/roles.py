@@ -18,7 +18,9 @@ from onserver.errors.texts import count, place
 from onserver.project import import_tasks
 from onserver.session.roles import Roles
 from onserver.session.roles_file import FILE, Reading, read_roles_file
-from onserver.session.roles_resources import GUEST, Permission, key_of
+from onserver.session.roles_resources import GUEST, key_of
+from onserver.steer.acts_roles import reload_roles
+from onserver.views.roles_seen import accesses, as_dict
 
 
 @click.group()
@@ -54,7 +56,7 @@ def show(invocation: Invocation) -> int:
     reading = _read(invocation)
     if reading.roles is None:
         return _told_wrong(invocation, reading)
-    invocation.screen.result(_data(reading.roles), "\n\n".join(_shown(reading.roles)))
+    invocation.screen.result(as_dict(reading.roles), "\n\n".join(_shown(reading.roles)))
     return exits.DONE
 
 
@@ -75,6 +77,24 @@ def can(invocation: Invocation, role: str, privilege: str) -> int:
     data = {"role": role, "privilege": privilege, "allowed": verdict.allowed, "why": verdict.why}
     invocation.screen.result(data, f"{'yes' if verdict.allowed else 'no'}: {verdict.why}")
     return exits.DONE if verdict.allowed else exits.NOT_FOUND
+
+
+@roles.command("reload")
+@common_options
+@pass_invocation
+def reload_file(invocation: Invocation) -> int:
+    """Read the file anew, and tell what it grants and withdraws since somebody has done so last.
+
+    A changed file is in force at once, without this: who does it takes note of what that means, and it is written down.
+
+    Exit status: 0 done, 2 the file is wrong, and what held before stays in force, 6 cannot reach Redis.
+    """
+    known, changed = reload_roles(invocation.server())
+    granted, withdrawn = [str(one) for one in changed.granted], [str(one) for one in changed.withdrawn]
+    lines = [f"+ {one}" for one in granted] + [f"- {one}" for one in withdrawn] or ["nothing changed"]
+    data = {"roles": len(known.roles), "granted": granted, "withdrawn": withdrawn}
+    invocation.screen.result(data, "\n".join(lines))
+    return exits.DONE
 
 
 @roles.command()
@@ -173,7 +193,8 @@ def _shown(known: Roles) -> Iterator[str]:
     if known.privileges:
         yield columns(("privilege", "includes", "given by"), [_privilege_row(known, name) for name in known.privileges])
     if known.permissions:
-        rows = [row for permission in known.permissions.values() for row in _permission_rows(permission)]
+        found = [one for permission in known.permissions.values() for one in accesses(permission)]
+        rows = [{"access": access, "takes one of": names} for access, names in found]
         yield columns(("access", "takes one of"), rows)
     rest = "closed" if known.restricted_by_default else "open to everybody"
     login = "has to log in before anything else" if known.force_login else "need not log in"
@@ -192,46 +213,3 @@ def _privilege_row(known: Roles, name: str) -> dict[str, str]:
     included = [one for one in known.listed([name]) if key_of(one) != key_of(name)]
     givers = known.givers(name)
     return {"privilege": name, "includes": ", ".join(included) or "-", "given by": ", ".join(givers) or "-"}
-
-
-def _permission_rows(permission: Permission) -> Iterator[dict[str, str]]:
-    for action, names in permission.actions.items():
-        yield {
-            "access": f"{action} {permission.resource.type} {permission.resource.name}",
-            "takes one of": ", ".join(names),
-        }
-    if permission.promote:
-        resource = permission.resource
-        yield {
-            "access": f"{resource.type} {resource.name} has while it runs",
-            "takes one of": ", ".join(permission.promote),
-        }
-
-
-def _data(known: Roles) -> dict[str, Any]:
-    return {
-        "roles": [
-            {"role": role, "privileges": list(found), "gives": list(known.listed([role]))}
-            for role, found in known.roles.items()
-        ],
-        "privileges": [
-            {
-                "privilege": name,
-                "includes": list(found),
-                "gives": list(known.listed([name])),
-                "given_by": list(known.givers(name)),
-            }
-            for name, found in known.privileges.items()
-        ],
-        "permissions": [
-            {
-                "applyTo": one.resource.name,
-                "type": one.resource.type,
-                "actions": {action: list(names) for action, names in one.actions.items()},
-                "promote": list(one.promote),
-            }
-            for one in known.permissions.values()
-        ],
-        "restrictedByDefault": known.restricted_by_default,
-        "forceLogin": known.force_login,
-    }

@@ -82,6 +82,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("admin:at", "string", "onserver admin, when it starts", "until the next start", kept),
     Key("admin:doing", "hash", "the admin page, for what takes minutes", "a day", timed),
     Key("admin:link:HASH", "string", "onserver admin, spent by admin_login", "ten minutes", timed),
+    Key("admin:roles", "hash", "roles.reload", "until the next time", kept),
     Key("admin:session:HASH", "string", "the admin page, admin_login", "twelve hours", timed),
     Key("admin:tries:HASH", "string", "the admin page, for each attempt to log in", "five minutes, or an hour", timed),
     Key("admin:tokens", "hash", "onserver admin token, the admin page", "until they are revoked, or too old", kept),

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from onserver.session.roles import Roles
-from onserver.session.roles_resources import key_of
+from onserver.session.roles_resources import Verdict, key_of
 
 #: All privileges of the administration, the mildest first.
 PRIVILEGES: Final = (
@@ -66,6 +66,34 @@ def privileges_of(roles: Roles, names: Iterable[str]) -> frozenset[str]:
         elif roles.role(name) is None:
             given |= READY.get(key, frozenset())
     return frozenset(given)
+
+
+def verdict(roles: Roles, names: Iterable[str], privilege: str) -> Verdict:
+    """Tell whether roles and privileges give one of the administration, and why.
+
+    Args:
+        roles: in force.
+        names: that somebody was given.
+        privilege: of the administration.
+
+    Example:
+        >>> verdict(Roles(), ["operator"], "admin.process").why
+        '`operator` is there without a file, and gives `admin.process`'
+        >>> verdict(Roles(), ["viewer"], "admin.process").why
+        'none of `viewer` gives `admin.process`'
+    """
+    names = list(names)
+    if privilege in privileges_of(roles, names):
+        way = roles.way(names, privilege)
+        if way:
+            return roles.holds(names, privilege)
+        if any(key_of(name) == privilege for name in names):
+            return Verdict(True, f"`{privilege}` was granted")
+        by = next(name for name in names if privilege in privileges_of(roles, [name]))
+        return Verdict(True, f"`{by}` is there without a file, and gives `{privilege}`")
+    if not names:
+        return Verdict(False, f"nothing that would give `{privilege}` was granted")
+    return Verdict(False, f"none of {', '.join(f'`{name}`' for name in names)} gives `{privilege}`")
 
 
 def ready(roles: Roles, name: str) -> str:

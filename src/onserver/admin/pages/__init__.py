@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import audit, backups, hooks, members, overview, processes, sessions, storage
+from onserver.admin.pages import audit, backups, hooks, members, overview, processes, roles, sessions, storage
 
 #: The modules. One a line.
 MODULES: Final[Sequence[ModuleType]] = (
@@ -15,5 +15,6 @@ MODULES: Final[Sequence[ModuleType]] = (
     members,
     hooks,
     backups,
+    roles,
     audit,
 )
