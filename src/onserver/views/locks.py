@@ -184,7 +184,7 @@ def _read(store: Store, names: Sequence[str]) -> Iterator[Lock]:
     holders = {name: found[0][0].decode() for name, found in facts.items() if found[0][0]}
     waiting = list(dict.fromkeys(one for line in lines.values() for one in line))
     since = _since(store, waiting)
-    chains = _Chains(store)
+    chains = _Chains(store, holders.values())
     known = dict(owners(store, [*holders.values(), *waiting]))
     sessions = spaces_of(store, {_split(name)[0] for name in names})
     for name, ((_, at, until), count, _) in facts.items():
@@ -221,11 +221,15 @@ def _since(store: Store, names: Sequence[str]) -> Mapping[str, int]:
 
 
 class _Chains:
-    """Follows who waits for whom; each owner is asked for once."""
+    """Follows who waits for whom; each owner is asked for once, those that are known first in one trip."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, first: Iterable[str]) -> None:
         self._store = store
+        asked = list(dict.fromkeys(first))
         self._waits: dict[str, str] = {}
+        if asked:
+            found = store.command("HMGET", store.key("waits"), *asked)
+            self._waits = {owner: one.decode() if one else "" for owner, one in zip(asked, found, strict=True)}
 
     def of(self, holder: Owner) -> Sequence[Link]:
         """Return what a holder waits for, then what those wait for who have that, the nearest first."""

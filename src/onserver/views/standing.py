@@ -22,15 +22,15 @@ from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.views.finding import held
 from onserver.views.hook_runs import hook_runs
+from onserver.views.locks import counted
 from onserver.views.members import MemberRow, members
+from onserver.views.owners import owners
 
 #: A lock that is held for longer is told of.
 LONG_HELD_SECONDS: Final = 60.0
 #: A backup that is later than this is told of.
 _LATE_MS: Final = 120_000
 _HOUR_MS: Final = 3_600_000
-#: So many locks at most are looked at.
-_MOST_LOCKS: Final = 2000
 #: More than this share of the memory that Redis may take is told of.
 _FULL: Final = 0.9
 
@@ -173,16 +173,12 @@ def _waiting(store: Store) -> dict[str, int]:
 
 def _locks(store: Store) -> list[dict[str, Any]]:
     """Read what is locked, by whom and for how long; those of storage, of sessions too."""
-    holders = [holder.decode() for holder in store.command("SMEMBERS", store.key("live"))]
-    found = store.pipeline([("SMEMBERS", store.key(f"locks:{holder}")) for holder in holders]) if holders else []
-    # an entry is `TOKEN OWNER LIMIT NAME`, of whoever has the lock or waits for it
-    names = sorted({entry.decode().split(" ", 3)[3] for entries in found for entry in entries})[:_MOST_LOCKS]
-    facts = store.pipeline([("HMGET", store.key(name), "o", "at") for name in names]) if names else []
-    now = store.now_ms()
+    found, now = counted(store), store.now_ms()
+    ages = [max(0.0, (now - at) / 1000) for _, _, at in found]
+    known = owners(store, [owner for (_, owner, _), age in zip(found, ages, strict=True) if age > LONG_HELD_SECONDS])
     return [
-        {"name": name.partition(":l:")[2], "owner": owner.decode(), "seconds": max(0.0, (now - float(at)) / 1000)}
-        for name, (owner, at) in zip(names, facts, strict=True)
-        if owner and at
+        {"name": name.partition(":l:")[2], "owner": known[owner].text if owner in known else owner, "seconds": age}
+        for (name, owner, _), age in zip(found, ages, strict=True)
     ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import audit, backups, hooks, members, overview, processes, roles, sessions, storage
+from onserver.admin.pages import audit, backups, hooks, locks, members, overview, processes, roles, sessions, storage
 
 #: The modules. One a line.
 MODULES: Final[Sequence[ModuleType]] = (
@@ -12,6 +12,7 @@ MODULES: Final[Sequence[ModuleType]] = (
     processes,
     sessions,
     storage,
+    locks,
     members,
     hooks,
     backups,
