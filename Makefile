@@ -13,7 +13,7 @@ SOURCES := src tests scripts benchmarks tasks workers
 SIDE_BY_SIDE := -n 3 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long bench bench-peers lint format requirements clean
+.PHONY: help demo test test-long bench bench-peers screenshots lint format requirements clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "make %-14s %s\n", $$1, $$2 }'
@@ -33,10 +33,15 @@ test-long: ## the long storms and repetitions
 bench: ## ours and stock Celery in turn, as ratios
 	@$(PYTHON) scripts/bootstrap.py bench bench-tools
 	@$(VENV)/python -m benchmarks
+	@$(VENV)/python -m benchmarks.curves
 
 bench-peers: ## ours, ten others and a loop written by hand in turn, as ratios
 	@$(PYTHON) scripts/bootstrap.py bench bench-tools bench-peers bench-saq bench-arq
 	@$(VENV)/python -m benchmarks.peers
+
+screenshots: ## pictures of every page of the admin page, into docs/images/admin; needs Chromium
+	@$(PYTHON) scripts/bootstrap.py test
+	@$(VENV)/python -m scripts.screenshots
 
 lint: ## ruff, mypy and pyright (as basedpyright, which needs no Node), all strict
 	@$(PYTHON) scripts/bootstrap.py test

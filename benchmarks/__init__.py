@@ -10,8 +10,11 @@
 | `clients` | how a client program enqueues, calls and reports; the same code for both sides |
 | `stock`, `ours` | the two clients, and Celery's application |
 | `shared` | the shared state: eight programs that change one entry |
-| `growth` | what a claim and `ps` cost with a million queued |
-| `report` | medians, ratios, the table, the JSON file |
+| `growth`, `curves` | what each step costs as more is stored; the chart of it |
+| `flames` | where the time of a worker at full rate goes: a flame graph |
+| `many_sessions`, `web_sessions`, `remote_clients` | sessions: many, in web applications, of remote clients |
+| `report`, `charts`, `draw` | medians, ratios, the table, the JSON file; the PNG |
+| `peers/` | all whom people would take instead: `make bench-peers` |
 | `project/` | the project that our workers run |
 
 Both sides run on one machine, one after the other, within one repetition; a row's ratio is the median of the ratios of

@@ -1,18 +1,32 @@
-"""What claiming and the first page of `ps` cost with so many queued: `python -m benchmarks.growth QUEUED STEPS`.
+"""What each step costs with so much stored: `python -m benchmarks.growth QUEUED SESSIONS MEMBERS STEPS`.
 
 Two queues are filled with copies of one record, as *put* writes it: one in one line, and one in the lines of a thousand
-keys of a limit, of which a hundred are full. Then an executor settles one process and claims the next, so many times.
-The cost is CPU time, which is the same whatever else the machine does: of Redis for a claim, of Redis and this program
-for a page. Nothing is written to the disk, so that filling the queues takes seconds.
+keys of a limit, of which a hundred are full. There are sessions as `benchmarks.many_sessions` opens them, and members
+that are workers of two executors each: they beat, and that is all they do. Then these steps are made, so many times:
+
+| figure | step |
+|---|---|
+| `claim_us`, `keyed_us` | an executor claims a process, from either queue |
+| `settle_us` | an executor settles a process |
+| `lock_us`, `commit_us` | a block of `use` begins; it ends, with an entry of 1 KB changed |
+| `session_us` | a request takes its session: the one trip behind `session()` |
+| `beat_us` | a member renews its lease |
+| `ps_ms` | the first page of `onserver ps` |
+
+The cost is CPU time, which is the same whatever else the machine does: of Redis, and for `session_us` and `ps_ms` of
+this program as well. Nothing is written to the disk, so that filling the queues takes seconds.
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
-from benchmarks.ours import procedure
+from benchmarks.many_sessions import Requests, fill, opened
+from benchmarks.ours import procedure, redis_seconds
 from onserver import Limit, Server
 from onserver.cluster.member import Member
 from onserver.process.limits import rule
@@ -25,6 +39,7 @@ from onserver.views.processes import Seen
 _KEYS, _FULL = 1000, 100
 _LOOKS = 5
 _CHUNK = 5000
+_EXECUTORS = 2
 #: Redis moves its large tables a little at a time; for so long it may.
 _SETTLE_SECONDS = 2.0
 _CODE, _KEEP = "c0de", (86_400, 604_800, 3)
@@ -50,35 +65,72 @@ return last""",
 
 
 class Queue:
-    """One queue and its executors, which are moved from here, one step at a time."""
+    """One queue and an executor, which is moved from here, one step at a time."""
 
     def __init__(self, server: Server, member: Member, order: Order, queued: int, keys: int) -> None:
-        self._store, self._member, self._name = server.store, member, order.queue
+        self._store, self._name = server.store, order.queue
+        self._step = self._store.script("step")
         model = Sender(server).put(order, [1], {}).number
         while queued > 0:
             self._store.run(_FILL, model, min(queued, _CHUNK), keys)
             queued -= _CHUNK
-        for _ in range(_FULL if keys else 0):
-            self._steps(1)
+        self._holder = member.enlist(_CODE, [self._name])
+        self._held: list[bytes] = []
+        if keys:
+            self.claim(_FULL)
+            self._held.clear()
 
-    def claims(self, steps: int) -> float:
-        """Let an executor settle and claim: microseconds of Redis for each, the least of some."""
-        return min(self._cost(steps // _LOOKS) for _ in range(_LOOKS)) * 1e6
-
-    def _cost(self, steps: int) -> float:
-        before = redis_seconds(self._store)
-        self._steps(steps)
-        return (redis_seconds(self._store) - before) / steps
-
-    def _steps(self, steps: int) -> None:
-        """Claim so many, each with the settlement of the one before; the last one stays held."""
-        script, settlement = self._store.script("step"), list[bytes | str]()
-        holder = self._member.enlist(_CODE, [self._name])
+    def claim(self, steps: int) -> None:
+        """Claim so many, and hold them."""
         with self._store.link() as link:
             for _ in range(steps):
-                words = (holder, 1, 0, *_KEEP, _CODE, 1, self._name, *settlement)
-                *_, message = link.run(script, self._store.prefix, *words)
-                settlement = [message[0], "end", "done", b"\xc0", ""]
+                *_, message = link.run(self._step, self._store.prefix, self._holder, 1, 0, *_KEEP, _CODE, 1, self._name)
+                self._held.append(message[0])
+
+    def settle(self, steps: int) -> None:
+        """Settle so many of those that are held."""
+        with self._store.link() as link:
+            for number in self._held[:steps]:
+                words = (self._holder, 0, 0, *_KEEP, _CODE, 1, self._name, number, "end", "done", b"\xc0", "")
+                link.run(self._step, self._store.prefix, *words)
+        del self._held[:steps]
+
+
+class Entries:
+    """Entries of the storage, each of which is locked and then committed."""
+
+    def __init__(self, server: Server) -> None:
+        self._storage = server.storage
+        self._open = ExitStack()
+        self._values: list[Any] = []
+
+    def lock(self, steps: int) -> None:
+        """Enter a block for each of so many entries."""
+        self._values = [self._open.enter_context(self._storage.use(f"entry{n:05}")) for n in range(steps)]
+
+    def commit(self, _steps: int) -> None:
+        """Change them, and leave the blocks."""
+        for value in self._values:
+            value["n"] = value.get("n", 0) + 1
+            value["text"] = "x" * 1000
+        self._open.close()
+
+
+class Crowd:
+    """Members that do nothing but beat."""
+
+    def __init__(self, server: Server, count: int) -> None:
+        self._members = []
+        for number in range(count):
+            member = Member.join(server.store, server.settings, "worker", f"crowd{number}")
+            for _ in range(_EXECUTORS):
+                member.enlist(_CODE, ["elsewhere"])
+            self._members.append(member)
+
+    def beat(self, _steps: int = 0) -> None:
+        """Let each beat once."""
+        for member in self._members:
+            member.beat()
 
 
 def page(store: Store) -> None:
@@ -87,25 +139,25 @@ def page(store: Store) -> None:
         raise SystemExit("the page is not full")
 
 
-def redis_seconds(store: Store) -> float:
-    """CPU time of Redis until now."""
-    said = store.command("INFO", "cpu").decode()
-    facts = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
-    return float(facts["used_cpu_user"]) + float(facts["used_cpu_sys"])
+class Costs:
+    """Measures steps: microseconds for each, the least of some turns."""
+
+    def __init__(self, store: Store, steps: int) -> None:
+        self._store, self._steps = store, steps
+
+    def of(self, *phases: Callable[[int], None], both: bool = False) -> Iterator[float]:
+        """Yield what each phase costs, which follow one another in each turn; `both`: this program's time too."""
+        turns = [[self._once(phase, both=both) for phase in phases] for _ in range(_LOOKS)]
+        return (min(turn[index] for turn in turns) * 1e6 for index in range(len(phases)))
+
+    def _once(self, phase: Callable[[int], None], *, both: bool) -> float:
+        steps = max(1, self._steps // _LOOKS)
+        before = redis_seconds(self._store) + (time.process_time() if both else 0.0)
+        phase(steps)
+        return (redis_seconds(self._store) + (time.process_time() if both else 0.0) - before) / steps
 
 
-def cost(store: Store, action: Callable[[Store], None]) -> float:
-    """CPU time of Redis and of this program for one action, the least of some, in milliseconds."""
-
-    def once() -> float:
-        before = redis_seconds(store) + time.process_time()
-        action(store)
-        return redis_seconds(store) + time.process_time() - before
-
-    return min(once() for _ in range(_LOOKS)) * 1e3
-
-
-def main(queued: int, steps: int) -> dict[str, float]:
+def main(queued: int, sessions: int, members: int, steps: int) -> dict[str, float]:
     """Measure one size."""
     server = Server.current()
     store, order = server.store, procedure("noop").order
@@ -114,11 +166,26 @@ def main(queued: int, steps: int) -> dict[str, float]:
     member.register(_CODE, {"growth.plain": "", "growth.keyed": ""})
     member.set_limits({"p:growth.keyed": rule(Limit(1, key="number"), "growth.keyed")})
     store.command("HSET", store.key("server"), "state", "running")
+    crowd = Crowd(server, members)
+    fill(store, sessions)
     plain = Queue(server, member, replace(order, procedure="growth.plain", queue="plain"), queued // 2, 0)
     keyed = Queue(server, member, replace(order, procedure="growth.keyed", queue="keyed"), queued // 2, _KEYS)
     time.sleep(_SETTLE_SECONDS)
-    return {"claim_us": plain.claims(steps), "keyed_us": keyed.claims(steps), "ps_ms": cost(store, page)}
+    crowd.beat()
+    costs, entries = Costs(store, steps), Entries(server)
+    requests = Requests(store, opened(server), sessions, max(1, steps // _LOOKS))
+    claim, settle = costs.of(plain.claim, plain.settle)
+    crowd.beat()
+    (by_key, _) = costs.of(keyed.claim, keyed.settle)
+    lock, commit = costs.of(entries.lock, entries.commit)
+    (taken,) = costs.of(lambda _: requests.take(), both=True)
+    (beat,) = Costs(store, _LOOKS).of(lambda _: crowd.beat())
+    (shown,) = Costs(store, _LOOKS).of(lambda _: page(store), both=True)
+    return {
+        "claim_us": claim, "keyed_us": by_key, "settle_us": settle, "lock_us": lock, "commit_us": commit,
+        "session_us": taken, "beat_us": beat / members, "ps_ms": shown / 1e3,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(int(sys.argv[1]), int(sys.argv[2]))) + "\n")
+    sys.stdout.write(json.dumps(main(*map(int, sys.argv[1:]))) + "\n")

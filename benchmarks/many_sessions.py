@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks.growth import redis_seconds
+from benchmarks.ours import redis_seconds
 from onserver import Server, session
 from onserver.redis.scripts import assemble
 from onserver.redis.store import Store
@@ -108,15 +108,19 @@ class Requests:
             raise SystemExit("the page is not full")
 
 
+def opened(server: Server) -> Sessions:
+    """The sessions of a server whose roles name what those here have."""
+    roles = Roles(privileges={"invoices.read": (), "invoices.write": ("invoices.read",)})
+    client = server.client
+    return Sessions(server.store, server.settings, lambda: roles, client.holder, client.holding, server.storage)
+
+
 def main(count: int, looks: int) -> dict[str, float]:
     """Measure one size."""
     server = Server.current()
     store = server.store
     store.command("CONFIG", "SET", "appendonly", "no")
-    roles = Roles(privileges={"invoices.read": (), "invoices.write": ("invoices.read",)})
-    sessions = Sessions(
-        store, server.settings, lambda: roles, server.client.holder, server.client.holding, server.storage
-    )
+    sessions = opened(server)
     before = memory(store)
     fill(store, count)
     time.sleep(_SETTLE_SECONDS)

@@ -7,6 +7,7 @@ from typing import cast
 from benchmarks import clients
 from onserver import Procedure, Server, execute_many, execute_on_server
 from onserver.errors import NoWorker
+from onserver.redis.store import Store
 
 
 @cache
@@ -18,6 +19,13 @@ def procedure(name: str) -> Procedure[[int], int]:
     if not isinstance(found, Procedure):
         raise TypeError(name)
     return cast("Procedure[[int], int]", found)
+
+
+def redis_seconds(store: Store) -> float:
+    """CPU time of Redis until now."""
+    said = store.command("INFO", "cpu").decode()
+    facts = dict(line.split(":", 1) for line in said.splitlines() if ":" in line)
+    return float(facts["used_cpu_user"]) + float(facts["used_cpu_sys"])
 
 
 def one_by_one(total: int) -> None:

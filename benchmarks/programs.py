@@ -52,17 +52,20 @@ class Place:
         """Begin to count at 0 again."""
         self.counter.write_bytes(b"")
 
-    def client(self, module: str, *words: object) -> dict[str, Any]:
+    def client(self, module: str, *words: object, seconds: float = _CLIENT_SECONDS) -> dict[str, Any]:
         """Run a client program and return its report, one line of JSON.
 
         Raises:
-            Failed: it has ended without one.
+            Failed: it has ended without one, or not within so many seconds.
         """
         command = [self.python, "-m", f"benchmarks.{module}", *map(str, words)]
-        ended = subprocess.run(
-            command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, check=False,
-            timeout=_CLIENT_SECONDS,
-        )  # fmt: skip
+        try:
+            ended = subprocess.run(
+                command, cwd=self.folder, env=self.environment(), capture_output=True, text=True, check=False,
+                timeout=seconds,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as late:
+            raise Failed(f"{' '.join(command[2:])}: nothing within {late.timeout:.0f} s") from late
         lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
         if ended.returncode or not lines:
             raise Failed(f"{' '.join(command[2:])}: {(ended.stderr or ended.stdout)[-2000:]}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import report
+from benchmarks import curves, report
 from benchmarks.measures import Figures
 from benchmarks.peers import __main__ as peers_program
 from benchmarks.peers import report as peers_report
@@ -50,8 +50,18 @@ def test_the_cost_of_many_that_wait_is_compared_with_that_of_few(tmp_path: Path)
     written = run(tmp_path / "out.json", "--only", "growth")
     assert isinstance(written["rows"], list)
     rows = {row["label"].strip(): row for row in written["rows"]}
-    assert len(rows) == 3
+    assert len(rows) == 8
     assert all(row["stock"] > 0 and row["ours"] > 0 and row["judged"] for row in rows.values())
+
+
+def test_the_curves_have_a_point_for_each_size_and_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "curves.json"
+    assert curves.main(["--quick", "--out", str(out)]) == 0
+    written = json.loads(out.read_text())["curves"]
+    assert set(written) == set(curves.QUICK_AXES)
+    for title, (_, sizes) in curves.QUICK_AXES.items():
+        assert all(len(costs) == len(sizes) and min(costs) > 0 for costs in written[title]["steps"].values())
+    assert "the last to the first" in capsys.readouterr().out
 
 
 def test_the_cost_of_a_session_among_many_is_compared_with_that_among_few(tmp_path: Path) -> None:
@@ -84,7 +94,7 @@ def test_a_cost_that_grows_is_named() -> None:
     few: list[Figures] = [{"claim_us": 10.0, "ps_ms": 2.0}]
     many: list[Figures] = [{"claim_us": 14.0, "ps_ms": 4.0}]
     found = report.lines({"growth": {"stock": few, "ours": many}})
-    assert report.slower(found) == ["the first page of ps, CPU time of both sides"]
+    assert report.slower(found) == ["for the first page of ps"]
 
 
 def test_a_row_in_which_celery_is_better_is_named() -> None:

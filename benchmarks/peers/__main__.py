@@ -79,7 +79,7 @@ def _measure(
         figures = None
         try:
             figures = MEASURES[name](PeerBench(folder, SYSTEMS[system], scale(quick=options.quick)))
-        except (Failed, subprocess.TimeoutExpired) as failure:
+        except Failed as failure:
             failures.append(f"{name} of {system}: {failure}")
         results.setdefault(name, {}).setdefault(system, []).append(figures)
         print(f"{repetition + 1} {name} {system}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
