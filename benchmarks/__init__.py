@@ -13,6 +13,7 @@
 | `growth`, `curves` | what each step costs as more is stored; the chart of it |
 | `flames` | where the time of a worker at full rate goes: a flame graph |
 | `many_sessions`, `web_sessions`, `remote_clients` | sessions: many, in web applications, of remote clients |
+| `goals` | what is to be reached |
 | `report`, `charts`, `draw` | medians, ratios, the table, the JSON file; the PNG |
 | `peers/` | all whom people would take instead: `make bench-peers` |
 | `project/` | the project that our workers run |

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import curves, report
+from benchmarks import curves, goals, report
 from benchmarks.measures import Figures
 from benchmarks.peers import __main__ as peers_program
 from benchmarks.peers import report as peers_report
@@ -131,6 +131,17 @@ def test_ours_is_compared_with_the_best_peer_in_each_repetition() -> None:
     (row,) = peers_report.compare({"drain": dict(figures)})
     assert (row.best, row.best_that_redelivers) == ("huey", "dramatiq")
     assert row.ratios == {"huey": 2.5, "dramatiq": 7.5, "loop by hand": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("must", "aim", "said"),
+    [
+        ("≤ 0.8", "≤ 0.5", "must"), ("≤ 0.8", "≤ 0.7", "aim"), ("≥ 1,200", "", "no"), ("≥ 2 x best", "", "must"),
+        ("≥ 2 x best", "≥ 1 x by hand", "must"), ("≥ 4 x best", "", "no"), ("≥ 1 x Celery", "", "no"), ("", "", ""),
+    ],
+)  # fmt: skip
+def test_a_goal_is_of_the_figure_or_of_a_ratio(must: str, aim: str, said: str) -> None:
+    assert goals.reached(must, aim, 0.6, {"best": 3.0, "by hand": 0.5}) == said
 
 
 def test_every_peer_is_measured_with_versions_that_are_pinned() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from benchmarks.goals import reached
 from benchmarks.measures import Figures
 from benchmarks.peers.systems import SYSTEMS
 from benchmarks.report import aligned, number
@@ -26,19 +27,31 @@ class Row(NamedTuple):
     figure: str
     unit: str
     better: Literal["more", "less"] = "more"
+    #: What is to be reached; see `benchmarks.goals`.
+    must: str = ""
+    aim: str = ""
 
 
 ROWS = [
-    Row("drain of queued no-op tasks", "drain", "drain", "per_s", "/s"),
+    Row("drain of queued no-op tasks", "drain", "drain", "per_s", "/s", must="≥ 1.7 x best", aim="≥ 2.5 x best"),
     Row("  many at a time, settled together", "batched", "batch", "per_s", "/s"),
-    Row("one call after the other, p50", "one call", "calls", "p50", "ms", "less"),
-    Row("32 callers in one program", "32 callers", "calls", "callers_per_s", "/s"),
-    Row("enqueue one by one", "enqueue", "enqueue", "one_per_s", "/s"),
-    Row("enqueue many in one call", "many", "enqueue", "many_per_s", "/s"),
-    Row("cold start to the first run", "cold", "cold", "first_s", "s", "less"),
-    Row("memory of the worker tree, RSS", "RSS", "cold", "idle_rss", "MB", "less"),
-    Row("memory of the worker tree, PSS", "PSS", "cold", "idle_pss", "MB", "less"),
-    Row("idle worker, round trips a second", "idle", "cold", "idle_trips_s", "/s", "less"),
+    Row(
+        "one call after the other, p50",
+        "one call",
+        "calls",
+        "p50",
+        "ms",
+        "less",
+        must="≥ 2 x best",
+        aim="≥ 1 x by hand",
+    ),
+    Row("32 callers in one program", "32 callers", "calls", "callers_per_s", "/s", must="≥ 2 x best", aim="≥ 3 x best"),
+    Row("enqueue one by one", "enqueue", "enqueue", "one_per_s", "/s", must="≥ 1 x best", aim="≥ 1.2 x best"),
+    Row("enqueue many in one call", "many", "enqueue", "many_per_s", "/s", must="≥ 3 x best", aim="≥ 6 x best"),
+    Row("cold start to the first run", "cold", "cold", "first_s", "s", "less", must="≤ 0.8", aim="≤ 0.5"),
+    Row("memory of the worker tree, RSS", "RSS", "cold", "idle_rss", "MB", "less", must="≥ 1 x Celery", aim="≤ 100"),
+    Row("memory of the worker tree, PSS", "PSS", "cold", "idle_pss", "MB", "less", must="≥ 1 x Celery", aim="≤ 55"),
+    Row("idle worker, round trips a second", "idle", "cold", "idle_trips_s", "/s", "less", must="≤ 2", aim="≤ 1"),
     Row("CPU time of the workers for a task", "worker CPU", "drain", "worker_cpu_us", "µs", "less"),
     Row("CPU time of Redis for a task", "Redis CPU", "drain", "redis_cpu_us", "µs", "less"),
 ]
@@ -58,6 +71,9 @@ class Compared:
     best_that_redelivers: str
     #: Ours against each: the median of the ratios of the repetitions.
     ratios: Mapping[str, float]
+    must: str
+    aim: str
+    reached: str
 
 
 def compare(results: Results) -> list[Compared]:
@@ -84,11 +100,15 @@ def _compared(row: Row, found: Mapping[str, list[Figures | None]]) -> Compared |
         if both and name != "ours":
             ratios[name] = statistics.median(both)
     safe = [name for name in others if SYSTEMS[name].redelivers == "yes"]
+    best = _best(row.better, others, medians)
+    sides = {"best": best, "Celery": "Celery", "by hand": "loop by hand"}
+    against = {side: ratios[name] for side, name in sides.items() if name in ratios}
     return Compared(
         row.label, row.unit, row.better, medians,
         {name: min(kept.values()) for name, kept in values.items()},
         {name: max(kept.values()) for name, kept in values.items()},
-        _best(row.better, others, medians), _best(row.better, safe, medians), ratios,
+        best, _best(row.better, safe, medians), ratios, row.must, row.aim,
+        reached(row.must, row.aim, medians["ours"], against),
     )  # fmt: skip
 
 
@@ -117,6 +137,7 @@ def everybody(rows: list[Compared]) -> str:
 def ours(rows: list[Compared]) -> str:
     """One line for each row: ours, and how many times better it is."""
     head = ["", "ours", "(lowest-highest)", "best peer", "", "best that begins again", "", "Celery", "", "by hand", ""]
+    head += ["must", "aim", "reached"]
     body = []
     for row in rows:
         spread = f"({number(row.lowest['ours'])}-{number(row.highest['ours'])})"
@@ -126,5 +147,5 @@ def ours(rows: list[Compared]) -> str:
             if name in {"Celery", "loop by hand"} and name in row.medians:
                 said = number(row.medians[name])
             line += [said, f"{row.ratios[name]:.2f} x" if name in row.ratios else ""]
-        body.append(line)
-    return aligned([head, *body], left={0})
+        body.append([*line, row.must, row.aim, row.reached])
+    return aligned([head, *body], left={0, len(head) - 1})
