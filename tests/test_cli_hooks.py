@@ -125,6 +125,7 @@ def test_run_of_one_that_does_not_say_that_it_may_be_run_by_hand(served: Project
     assert served.run("hooks", "run", "hooked.load", "--dry-run").returncode == 0
     assert served.run("hooks", "run", "hooked.load", "--force").returncode == 0
 
+
 def test_run_of_one_that_raises_shows_its_traceback(served: Project) -> None:
     ran = served.run("hooks", "run", "told")
     assert ran.returncode == 1

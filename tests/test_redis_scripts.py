@@ -95,8 +95,8 @@ def test_libraries_of_other_releases_are_removed(store: Store) -> None:
 
 #: Scripts that keep what users send, and are refused when Redis is full.
 _GROW = {
-    "add", "add_schedule", "ask_clients", "call", "chord_open", "commit", "hold_schedule", "lock", "log",
-    "make_signal", "note", "plan", "put", "put_many", "register_client", "report", "save_group", "semaphore",
+    "add", "add_schedule", "ask_clients", "call", "change_schedule", "chord_open", "commit", "hold_schedule", "lock",
+    "log", "make_signal", "note", "plan", "put", "put_many", "register_client", "report", "save_group", "semaphore",
     "session_open", "session_post", "session_token", "set_variables", "tell_events", "trigger_signal", "twin_call",
     "wait_signal", "watch_progress", "watch_variable", "write_signal",
 }  # fmt: skip

@@ -78,6 +78,7 @@ CHANGES: Final[Mapping[str, Change]] = {
     "storage unlock": Change("storage.unlock", ("identity", "key")),
     "storage import": Change("storage.import", ("identity",)),
     "schedule add": Change("schedule.add", ("name", "procedure")),
+    "schedule change": Change("schedule.change", ("name",)),
     "schedule rm": Change("schedule.remove", ("name",)),
     "schedule run": Change("schedule.run", ("name",)),
     "schedule pause": Change("schedule.pause", ("name",)),

@@ -10,7 +10,7 @@ import click
 from onserver.cli import exits, words
 from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns, duration
-from onserver.process.added import add_schedule, remove_schedule
+from onserver.process.added import add_schedule, change_schedule, remove_schedule
 from onserver.process.plan import Planned, hold, plan_of, planned, start_by_hand
 from onserver.process.rules import Missed
 
@@ -99,6 +99,44 @@ def add(
             "`--name` gives this one another name; `onserver schedule ls` lists all.",
         )
         return exits.CONFLICT
+    row = _row(planned(server.store, entry.name), server.store.now_ms())
+    invocation.screen.result(row, f"{entry.name}: {row['words']}, next {_cells(row)['next']}")
+    return exits.DONE
+
+
+@schedule.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("arguments", nargs=-1, metavar="[ARG…] [key=value…]")
+@click.option("--times", metavar="CRON", default="", help="`0 2 * * *`, or `every 5m`.")
+@click.option("--timezone", metavar="ZONE", default="", help="In which CRON is read.")
+@click.option("--missed", type=click.Choice(["skip", "once", "all"]), default=None,
+              help="What becomes of times that pass while no worker is up.")  # fmt: skip
+@common_options
+@pass_invocation
+def change(
+    invocation: Invocation,
+    name: str,
+    arguments: tuple[str, ...],
+    times: str,
+    timezone: str,
+    missed: Missed | None,
+) -> int:
+    """Let NAME, which was added, say something else. What is not given stays; arguments, once any are given, are all.
+
+    Exit status: 0 done, 2 wrong times or arguments, 3 the project declares it, 4 there is no such schedule, 6 cannot
+    reach Redis.
+    """
+    server = invocation.server()
+    args, kwargs = words.arguments(arguments) if arguments else (None, None)
+    entry, changed = change_schedule(
+        server, name, times=times, timezone=timezone, missed=missed, args=args, kwargs=kwargs, by=_here()
+    )
+    if not changed:
+        problem = f"`{entry.name}` is declared ({entry.source}), and is changed there."
+        invocation.screen.complaint(
+            problem, "A table [schedule] in config/onserver.toml takes the place of the code's."
+        )
+        return exits.REFUSED
     row = _row(planned(server.store, entry.name), server.store.now_ms())
     invocation.screen.result(row, f"{entry.name}: {row['words']}, next {_cells(row)['next']}")
     return exits.DONE

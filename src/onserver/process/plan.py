@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from onserver.errors import ScheduleNotFound
 from onserver.process.execute import Names
@@ -52,10 +53,53 @@ class Planned:
 
 def plan_of(store: Store) -> list[Planned]:
     """All schedules of a server, by name."""
-    names = sorted(name.decode() for name in store.command("SMEMBERS", store.key("schedules")))
+    return plans(store, names_of(store))
+
+
+def names_of(store: Store) -> list[str]:
+    """The names of all schedules of a server, in order."""
+    return sorted(name.decode() for name in store.command("SMEMBERS", store.key("schedules")))
+
+
+def plans(store: Store, names: Sequence[str]) -> list[Planned]:
+    """The schedules of these names, without those that there are not."""
     codes = {code.decode() for code in store.command("HKEYS", store.key("codes"))}
     found = store.pipeline([("HMGET", store.key(f"schedule:{name}"), *_FIELDS) for name in names])
     return [_planned(name, facts, codes) for name, facts in zip(names, found, strict=True) if facts[0] is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Something that became of a schedule. Times are milliseconds since 1970 by the clock of Redis.
+
+    Attributes:
+        what: `started`; `paused`; `resumed`; `began`: it is there, or has other times, from then on.
+        at_ms: when.
+        time_ms: the time for which a process was started; 0 for none, which was by hand.
+        number: of that process.
+        by: who paused it.
+    """
+
+    what: Literal["started", "paused", "resumed", "began"]
+    at_ms: int
+    time_ms: int = 0
+    number: int = 0
+    by: str = ""
+
+
+def steps_of(store: Store, name: str) -> list[Step]:
+    """What became of a schedule, the newest first: the last 100 things."""
+    lines = store.command("LRANGE", store.key(f"starts:{name}"), 0, -1)
+    return [_step(*line.decode().split(" ", 2)) for line in lines]
+
+
+def _step(what: str, at: str, rest: str = "") -> Step:
+    if what == "s":
+        time, number = rest.split(" ")
+        return Step(what="started", at_ms=int(at), time_ms=int(time), number=int(number))
+    if what == "p":
+        return Step(what="paused", at_ms=int(at), by=rest)
+    return Step(what="resumed" if what == "r" else "began", at_ms=int(at))
 
 
 def planned(store: Store, name: str) -> Planned:

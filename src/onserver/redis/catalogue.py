@@ -157,10 +157,17 @@ CATALOGUE: tuple[Key, ...] = (
     Key(
         "schedule:SCHEDULE",
         "hash",
-        "plan, put, hold_schedule, add_schedule, drop_schedule",
+        "plan, put, hold_schedule, add_schedule, change_schedule, drop_schedule",
         "the code that has it, then 30 days; until it is dropped",
         schedule,
         "schedule",
+    ),
+    Key(
+        "starts:SCHEDULE",
+        "list",
+        "plan, put, hold_schedule, add_schedule, change_schedule, drop_schedule",
+        "as its schedule: the last 100 of what became of it",
+        schedule,
     ),
     # limits and wide pauses
     Key("limits", "hash", "set_limits", "while a worker's code or settings say so", kept),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, get_args
 
 from onserver.errors import NotDone
 from onserver.life.drain import order_drain
 from onserver.life.events import tell_own
 from onserver.life.resizing import MOST_EXECUTORS, order_executors
 from onserver.life.side_runs import start_side
-from onserver.process.added import add_schedule, remove_schedule
+from onserver.process.added import add_schedule, change_schedule, remove_schedule
 from onserver.process.control import asked_by
 from onserver.process.plan import hold, planned, start_by_hand
+from onserver.process.rules import Missed
 from onserver.server import Server
 from onserver.steer.action import Action, Field, Outcome
 from onserver.steer.made import Given, arguments, command, facts, number, seconds
@@ -21,6 +22,14 @@ from onserver.views.members import MemberRow, members
 
 _MEMBER: Final = Field(name="member", required=True, maximum=200, label="Worker")
 _SCHEDULE: Final = Field(name="schedule", required=True, maximum=200, label="Schedule")
+_MISSED: Final[tuple[Missed, ...]] = get_args(Missed)
+_WHAT_WAS_MISSED: Final = Field(
+    name="missed", kind="choice", choices=_MISSED, label="What becomes of times that pass while no worker is up"
+)
+_ARGUMENTS: Final = (
+    Field(name="args", kind="json", label="Arguments, a JSON list"),
+    Field(name="kwargs", kind="json", label="Named arguments, a JSON object"),
+)
 _LAST: Final = "is the only worker that stays: `onserver stop` ends the server"
 _SCALES_ITSELF: Final = "is a worker of Celery's: `celery control pool_grow` and `pool_shrink` do it there"
 
@@ -125,10 +134,31 @@ def _add_schedule(server: Server, given: Given) -> Outcome:
     args, kwargs = arguments("schedule.add", given)
     entry, new = add_schedule(
         server, given["times"], given["procedure"], args, kwargs,
-        name=given.get("name", ""), timezone=given.get("timezone", "UTC"), by=asked_by(server),
+        name=given.get("name", ""), timezone=given.get("timezone", "UTC"), missed=_missed(given) or "once",
+        by=asked_by(server),
     )  # fmt: skip
     said = "Schedule {name} is added." if new else "There is a schedule {name} already."
     return Outcome(said=said, values={"name": entry.name}, target=entry.name, after="added" if new else "", data=new)
+
+
+def _change_schedule(server: Server, given: Given) -> Outcome:
+    args, kwargs = arguments("schedule.change", given)
+    before = planned(server.store, given["schedule"]).entry
+    entry, changed = change_schedule(
+        server, given["schedule"], times=given.get("times", ""), timezone=given.get("timezone", ""),
+        missed=_missed(given), args=args if "args" in given else None, kwargs=kwargs if "kwargs" in given else None,
+        by=asked_by(server),
+    )  # fmt: skip
+    if not changed:
+        problem = f"`{entry.name}` is declared by the project ({entry.source}): change it there"
+        raise NotDone("schedule.change", problem)
+    values = {"name": entry.name, "times": entry.timing.words}
+    return Outcome(said="Schedule {name} is changed: {times}.", values=values,
+                   target=entry.name, before=before.timing.name, after=entry.timing.name)  # fmt: skip
+
+
+def _missed(given: Given) -> Missed | None:
+    return next((one for one in _MISSED if one == given.get("missed")), None)
 
 
 def _remove_schedule(server: Server, given: Given) -> Outcome:
@@ -228,12 +258,28 @@ ACTS: Final = (
         fields=(
             Field(name="times", required=True, maximum=200, label="Times, as `0 2 * * *` or `every 5m`"),
             Field(name="procedure", required=True, maximum=200, label="Procedure"),
-            Field(name="args", kind="json", label="Arguments, a JSON list"),
-            Field(name="kwargs", kind="json", label="Named arguments, a JSON object"),
+            *_ARGUMENTS,
             Field(name="name", maximum=200, label="Name"),
             Field(name="timezone", maximum=60, label="Time zone"),
+            _WHAT_WAS_MISSED,
         ),
-        cli=command("onserver schedule add", "times", "procedure", name="--name", timezone="--timezone"),
+        cli=command(
+            "onserver schedule add", "times", "procedure", name="--name", timezone="--timezone", missed="--missed"
+        ),
+    ),
+    Action(
+        name="schedule.change",
+        privilege="admin.config",
+        run=_change_schedule,
+        title="Change a schedule",
+        fields=(
+            _SCHEDULE,
+            Field(name="times", maximum=200, label="Times, as `0 2 * * *` or `every 5m`"),
+            Field(name="timezone", maximum=60, label="Time zone"),
+            _WHAT_WAS_MISSED,
+            *_ARGUMENTS,
+        ),
+        cli=command("onserver schedule change", "schedule", times="--times", timezone="--timezone", missed="--missed"),
     ),
     Action(
         name="schedule.remove",

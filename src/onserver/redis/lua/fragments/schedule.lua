@@ -1,3 +1,4 @@
+-- include: story
 -- The times of a schedule, each of which starts one process: `sk` of its fields is the schedule, `st` the time in ms.
 -- passed(f) -> nil, or the answer to a start at a time that has been, is not yet, or may not be
 local function passed(f)
@@ -12,5 +13,8 @@ end
 -- process n was started for a schedule: at one of its times, or by hand
 local function note_start(f, n)
   local k = f.sk and T .. 'schedule:' .. f.sk
-  if k and redis.call('EXISTS', k) == 1 then redis.call('HSET', k, 'number', n) end
+  if k and redis.call('EXISTS', k) == 1 then
+    redis.call('HSET', k, 'number', n)
+    story(f.sk, 's', f.st or '0', n)
+  end
 end
