@@ -4,7 +4,19 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import audit, backups, hooks, locks, members, overview, processes, roles, schedule, sessions, storage
+from onserver.admin.pages import (
+    audit,
+    backups,
+    hooks,
+    locks,
+    members,
+    overview,
+    processes,
+    roles,
+    schedule,
+    sessions,
+    storage,
+)
 
 #: The modules. One a line.
 MODULES: Final[Sequence[ModuleType]] = (
@@ -16,7 +28,7 @@ MODULES: Final[Sequence[ModuleType]] = (
     members,
     hooks,
     backups,
-    schedule,
     roles,
+    schedule,
     audit,
 )
