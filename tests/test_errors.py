@@ -54,6 +54,11 @@ EXAMPLES: list[tuple[Any, str]] = [
         "`Server(name, redis=…)` first.",
     ),
     (
+        errors.NotConnected(True),
+        "This program is a remote client: it has no server of its own, and cannot reach that of its client. "
+        "`client.execute_on_server(…)` starts a process there; a server method does all else there.",
+    ),
+    (
         errors.NotStandalone("shop"),
         "Server `shop` has workers, which run its hooks: they are fired by hand in a standalone program only. "
         "`Server.standalone()` opens one; in a test `onserver.fire(…)` does the same.",
@@ -161,9 +166,20 @@ EXAMPLES: list[tuple[Any, str]] = [
         "#7 `shop.add` raised ValueError: no\n\nRemote traceback:\nTraceback: line 1",
     ),
     (errors.ProcessTimeout(7, 5.0, "running"), "#7 gave no result within 5 s and is running. It goes on;"),
+    (
+        errors.ProcessTimeout(0, 5.0, call="shop.total", call_id="0" * 32),
+        "Remote call `shop.total` gave no result within 5 s. It goes on; "
+        "`client.fetch('00000000000000000000000000000000').result()` waits again.",
+    ),
     (errors.ProcessTimeout(7, 5.0, limit="timeout"), "#7 was ended: it reached its timeout of 5 s."),
     (errors.ProcessTimeout(7, 5.0, limit="expires"), "#7 never began: nobody could run it within its expires of 5 s."),
     (errors.ProcessAborted(7, "ann", "wrong month"), "#7 was aborted by ann: wrong month."),
+    (errors.ProcessAborted(0, "ann", call="shop.total"), "Remote call `shop.total` was aborted by ann."),
+    (errors.ProcessDead(0, 3, call="shop.total"), "Remote call `shop.total` was dead-lettered after 3 deliveries."),
+    (
+        errors.ProcessLost(0, "web-2", call="shop.total"),
+        "Remote call `shop.total` is lost: worker web-2 stopped answering and `rerun=False`. Its locks were released.",
+    ),
     (
         errors.ProcessLost(1042, "web-2", 17, 12.0),
         "#1042 is lost: worker web-2 (member 17) stopped answering 12 s ago and `rerun=False`. "

@@ -13,14 +13,16 @@ import httpx
 import msgspec
 import pytest
 
-from onserver import Server, on_server_open_connection, procedure, process, remote, server_method, session
+from onserver import Process, Server, on_server_open_connection, procedure, process, remote, server_method, session
 from onserver.connections.wire import CONTENT, Call, Facts
 from onserver.errors import (
     BadArguments,
+    CallNotFound,
     ConnectionVetoed,
     NotSendable,
     ProcedureFailed,
     ProcedureNotFound,
+    ProcessAborted,
     ProcessTimeout,
     ServerSideOnly,
     ServerUnreachable,
@@ -227,6 +229,30 @@ def test_a_call_may_last_longer_than_its_caller_waits(client: Client) -> None:
     gates["long"].set()
     assert client.fetch(pending.id).result(20) == "late"
     assert calls == ["late"]
+
+
+def test_errors_of_a_call_name_it_and_no_process(client: Client) -> None:
+    twin: Process[Any] = Process.get(whose()[3])
+    twin.pause()
+    call, later = client.submit(note, "never"), client.submit("shop.note", "later")
+    with pytest.raises(ProcessTimeout) as timed:
+        call.result(0.05)
+    assert str(timed.value) == (
+        f"Remote call `shop.note` gave no result within 0.05 s. It goes on; `client.fetch({call.id!r}).result()` "
+        "waits again."
+    )
+    with pytest.raises(ProcessTimeout, match=f"Remote call `{later.id}` gave no result"):
+        client.fetch(later.id).result(0.05)  # without a name, by its id
+    twin.abort("for a test")
+    with pytest.raises(ProcessAborted) as aborted:
+        call.result(20)
+    assert aborted.value.call == "shop.note"
+    assert str(aborted.value).startswith("Remote call `shop.note` was aborted by ")
+    assert str(aborted.value).endswith(": for a test.")
+    assert later.result(20) == "later"
+    assert calls == ["later"]
+    with pytest.raises(CallNotFound, match="No call `" + "0" * 32):
+        client.fetch("0" * 32).result(20)
 
 
 def test_awaited_calls_do_not_block_the_loop(client: Client) -> None:

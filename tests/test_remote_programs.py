@@ -80,7 +80,8 @@ def of_server(word):
 #: What every client program begins with: it has the code of the project, and no way to Redis.
 CLIENT = """
 import json, sys
-from onserver import remote, session
+from onserver import execute_on_server, mailbox, remote, session
+from onserver.errors import NotConnected
 from tasks.jobs import Broken, broken, keep, kept, slow, tally, whose
 
 url, *words = sys.argv[1:]
@@ -152,6 +153,11 @@ with remote.connect(url, client_session=words[0] == "side") as client:
     keep(words[0])
     sys.stdin.readline()
     say([kept(), client.execute_on_server("jobs.of_server", words[0]).result(30)])
+    for start in (execute_on_server, mailbox):
+        try:
+            start("jobs.of_server")
+        except NotConnected as error:
+            say([error.is_client, "client.execute_on_server" in str(error)])
     try:
         broken()
     except Broken as error:
@@ -178,6 +184,7 @@ with remote.connect(url, client_session=words[0] == "side") as client:
             program.stdin.flush()
             word = "side" if program is side else "none"
             assert next_line(program) == [word, ["storedProcedure", before]]
+            assert [next_line(program), next_line(program)] == [[True, True]] * 2  # it has no server of its own
             assert next_line(program) == [["no", 7], "ProcedureFailed"]
         assert next_line(side) == 4115
         assert (side.wait(30), none.wait(30)) == (0, 0)
@@ -193,7 +200,7 @@ with remote.connect(url, client_session=words[0] == "side") as client:
 
 def test_a_trusted_program_is_a_client_over_redis(here: Here) -> None:
     text = """
-from onserver import Server, execute_on_server
+from onserver import Server
 with remote.connect(url, user="ann") as client:
     say(whose())
     made = Server.current()

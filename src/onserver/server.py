@@ -175,7 +175,7 @@ class Server(Parts):
         """Answer the current server of this program, that of the project that it is in if none was made.
 
         Raises:
-            NotConnected: ONS-1005, no server was made and there is no project here.
+            NotConnected: ONS-1005, no server was made and there is no project here; a remote client has none either.
         """
         if _current:
             return _current[-1]
@@ -184,7 +184,7 @@ class Server(Parts):
                 try:
                     cls.load()
                 except ProjectNotFound as error:
-                    raise NotConnected from error
+                    raise NotConnected(outside.far is not None and outside.far() is not None) from error
             return _current[-1]
 
     def make_current(self) -> None:

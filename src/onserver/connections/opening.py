@@ -65,7 +65,7 @@ def require_accepted(server: Server, session_id: str, connection: int, end: Call
         ProcessTimeout: ONS-2202, they have said nothing yet.
     """
     if end is None:
-        raise ProcessTimeout(0, seconds)
+        raise ProcessTimeout(0, seconds, call="connect")
     if end.state != "done":
         server.part(Connections).decided(session_id, connection, False)  # the process may have died with them
         value_of(server, 0, OPEN, End(end.state, end.error))

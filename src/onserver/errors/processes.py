@@ -93,7 +93,7 @@ class ProcessNotStarted(ProcessError):
 
 
 class ProcedureFailed(ProcessError):
-    """The procedure raised; the remote traceback is part of the text."""
+    """The procedure raised; the remote traceback is part of the text. `number` is 0 for a call of a remote client."""
 
     code = 2201
     number: int
@@ -114,13 +114,18 @@ class ProcedureFailed(ProcessError):
 
 
 class ProcessTimeout(ProcessError, TimeoutError):
-    """No result in `seconds`; `limit` names the limit of the process that ended it, if it was not only the wait."""
+    """No result in `seconds`; `limit` names the limit of the process that ended it, if it was not only the wait.
+
+    Of a call of a remote client, whose process it does not know, `call` is the name and `call_id` the id.
+    """
 
     code = 2202
     number: int
     seconds: float
     state: str = ""
     limit: str = ""
+    call: str = ""
+    call_id: str = ""
 
     @property
     def message(self) -> str:
@@ -129,29 +134,35 @@ class ProcessTimeout(ProcessError, TimeoutError):
         if self.limit:
             return f"#{self.number} was ended: it reached its {self.limit} of {self.seconds:g} s."
         state = f" and is {self.state}" if self.state else ""
-        return f"#{self.number} gave no result within {self.seconds:g} s{state}."
+        return f"{_who(self.number, self.call)} gave no result within {self.seconds:g} s{state}."
 
     @property
     def hint(self) -> str:
+        if self.call:
+            return f"It goes on; `client.fetch({self.call_id!r}).result()` waits again." if self.call_id else ""
         return "" if self.limit else f"It goes on; `Process.get({self.number}).result()` waits again."
 
 
 class ProcessAborted(ProcessError):
-    """The process was aborted, by whom and why if that is known."""
+    """The process was aborted, by whom and why if that is known; `call` names a call of a remote client."""
 
     code = 2203
     number: int
     by: str = ""
     reason: str = ""
+    call: str = ""
 
     @property
     def message(self) -> str:
         by = f" by {self.by}" if self.by else ""
-        return f"#{self.number} was aborted{by}{f': {self.reason}' if self.reason else ''}."
+        return f"{_who(self.number, self.call)} was aborted{by}{f': {self.reason}' if self.reason else ''}."
 
 
 class ProcessLost(ProcessError):
-    """The process was not finished and may not be run again; `silence` is in seconds."""
+    """The process was not finished and may not be run again; `silence` is in seconds.
+
+    `call` names a call of a remote client.
+    """
 
     code = 2204
     number: int
@@ -159,19 +170,21 @@ class ProcessLost(ProcessError):
     member: int | None = None
     silence: float | None = None
     reason: str = ""
+    call: str = ""
 
     @property
     def message(self) -> str:
         member = f" (member {self.member})" if self.member is not None else ""
         ago = f" {self.silence:.0f} s ago" if self.silence is not None else ""
         why = self.reason or f"worker {self.worker or 'of it'}{member} stopped answering{ago}"
-        return f"#{self.number} is lost: {why} and `rerun=False`. Its locks were released."
+        return f"{_who(self.number, self.call)} is lost: {why} and `rerun=False`. Its locks were released."
 
 
 class ProcessDead(ProcessError):
     """The process was dead-lettered: kept with its arguments, not run again by itself.
 
-    Without deliveries it is an exception that has brought it there (`dead_letter=True`); `reason` says which.
+    Without deliveries it is an exception that has brought it there (`dead_letter=True`); `reason` says which. `call`
+    names a call of a remote client.
     """
 
     code = 2205
@@ -179,18 +192,21 @@ class ProcessDead(ProcessError):
     deliveries: int
     worker: str = ""
     reason: str = ""
+    call: str = ""
 
     @property
     def message(self) -> str:
         last = f", the last on {self.worker}" if self.worker else ""
         if not self.deliveries:
-            return f"#{self.number} was dead-lettered: {self.reason}."
+            return f"{_who(self.number, self.call)} was dead-lettered: {self.reason}."
         why = f" ({self.reason})" if self.reason else ""
         times = count(self.deliveries, "delivery", "deliveries")
-        return f"#{self.number} was dead-lettered after {times}{last}{why}."
+        return f"{_who(self.number, self.call)} was dead-lettered after {times}{last}{why}."
 
     @property
     def hint(self) -> str:
+        if self.call:
+            return ""
         return f"Look: `onserver dead show {self.number}`. Run again: `onserver dead replay {self.number}`."
 
 
@@ -269,3 +285,8 @@ class SyncInAsyncError(ProcessError):
     @property
     def hint(self) -> str:
         return f"Use `{self.instead}`."
+
+
+def _who(number: int, call: str) -> str:
+    """Name a process, or a call of a remote client, which knows no process of its own."""
+    return f"Remote call `{call}`" if call else f"#{number}"

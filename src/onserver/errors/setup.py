@@ -157,12 +157,21 @@ class RoleNotFound(ConfigError, LookupError):
 
 
 class NotConnected(ConfigError):
-    """This program is not connected to a server."""
+    """This program is not connected to a server, or, as it `is_client`, to one as a remote client only."""
 
     code = 1005
+    is_client: bool = False
+
+    @property
+    def message(self) -> str:
+        if self.is_client:
+            return "This program is a remote client: it has no server of its own, and cannot reach that of its client."
+        return "This program is not connected to a server."
 
     @property
     def hint(self) -> str:
+        if self.is_client:
+            return "`client.execute_on_server(…)` starts a process there; a server method does all else there."
         return "Run it inside a project, or call `Server.load(…)` or `Server(name, redis=…)` first."
 
 

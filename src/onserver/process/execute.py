@@ -47,7 +47,8 @@ def execute_on_server(procedure: Any, /, *args: Any, **kwargs: Any) -> Process[A
         PrivilegeDenied: ONS-4103, who asks here may not start it; nothing was sent.
         AlreadyRunning: ONS-2101, with `unique="error"`.
         MaintenanceMode: ONS-4104, the server takes no new work now; nothing was started.
-        NotConnected: ONS-1005, there is no project and no server was named.
+        NotConnected: ONS-1005, there is no project and no server was named. A remote client starts processes by
+            `client.execute_on_server`.
         BrokerUnavailable: ONS-1201, Redis gave no answer in time; whether the process was kept is not known, unless
             you gave a `key`.
 

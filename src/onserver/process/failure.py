@@ -95,7 +95,7 @@ def value_at_home(is_allowed: Callable[[str], bool], number: int, procedure: str
 
     Args:
         is_allowed: whether the exceptions of a module may be made here.
-        number: of the process; 0 where it is not known.
+        number: of the process; 0 of a call of a remote client, which is then named by its function.
         procedure: its name.
         end: how it ended.
     """
@@ -109,17 +109,17 @@ def value_at_home(is_allowed: Callable[[str], bool], number: int, procedure: str
     if end.state == "dead" and "traceback" in facts:
         failed = _failed(number, procedure, facts)
         raised = f"{failed.remote_type}: {failed.remote_message}" if failed.remote_message else failed.remote_type
-        raise ProcessDead(number, 0, reason=f"it raised {raised}") from failed
-    raise _ended_otherwise(end.state, number, facts)
+        raise ProcessDead(number, 0, reason=f"it raised {raised}", call="" if number else procedure) from failed
+    raise _ended_otherwise(end.state, number, "" if number else procedure, facts)
 
 
-def _ended_otherwise(state: str, number: int, facts: Mapping[str, Any]) -> Exception:
+def _ended_otherwise(state: str, number: int, call: str, facts: Mapping[str, Any]) -> Exception:
     worker, reason = str(facts.get("worker") or ""), str(facts.get("reason") or "")
     if state == "lost":
-        return ProcessLost(number, worker, reason=reason)
+        return ProcessLost(number, worker, reason=reason, call=call)
     if state == "dead":
-        return ProcessDead(number, int(facts.get("deliveries") or 0), worker, reason)
-    return ProcessAborted(number, str(facts.get("by") or ""), reason or str(facts.get("message") or ""))
+        return ProcessDead(number, int(facts.get("deliveries") or 0), worker, reason, call)
+    return ProcessAborted(number, str(facts.get("by") or ""), reason or str(facts.get("message") or ""), call)
 
 
 def _failed(number: int, procedure: str, facts: Mapping[str, Any]) -> ProcedureFailed:

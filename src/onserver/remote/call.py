@@ -64,7 +64,7 @@ class RemoteCall(Generic[R_co]):
             ProcessTimeout: ONS-2202, not within `timeout`.
             ProcessAborted: ONS-2203, somebody has aborted it, or its connection was ended before it began.
             ProcessLost: ONS-2204, its worker died, and it may not run again.
-            ProcessNotFound: ONS-2001, it has ended long ago.
+            CallNotFound: ONS-2004, it never came, or has ended long ago.
             ServerUnreachable: ONS-1206; `fetch` gets the answer later.
             SessionExpired: ONS-4102.
         """
@@ -92,9 +92,9 @@ class RemoteCall(Generic[R_co]):
         until = None if timeout is None else monotonic() + timeout
         end = yield from self._ended(until)
         if end is None:
-            raise ProcessTimeout(0, timeout or 0.0)
+            raise ProcessTimeout(0, timeout or 0.0, call=self._shown, call_id=self.id)
         payload = end.result if end.state == "done" else end.error
-        value: R_co = value_at_home(self._allowed, 0, self.name, End(end.state, payload))
+        value: R_co = value_at_home(self._allowed, 0, self._shown, End(end.state, payload))
         return value
 
     def _ended(self, until: float | None) -> Steps[Ended | None]:
@@ -113,6 +113,11 @@ class RemoteCall(Generic[R_co]):
         self._end = end
         self._trips.had.append(self.id)
         return end
+
+    @property
+    def _shown(self) -> str:
+        """What errors name it by: that of the function, if it was given here."""
+        return self.name or self.id
 
     def __repr__(self) -> str:
         return f"<RemoteCall {self.id} of {self.name or 'a function'}>"
