@@ -257,6 +257,7 @@ def test_scripts_know_the_words_with_which_saved_keys_begin() -> None:
 PLAIN = {
     "admin/logins.py",
     "admin/tokens.py",
+    "steer/acts_diagnostics.py",
     "steer/acts_work.py",
     "steer/audit.py",
     "steer/background.py",

@@ -81,6 +81,7 @@ CATALOGUE: tuple[Key, ...] = (
     # the admin page
     Key("admin:at", "string", "onserver admin, when it starts", "until the next start", kept),
     Key("admin:doing", "hash", "the admin page, for what takes minutes", "a day", timed),
+    Key("admin:findings", "string", "server.examine, server.mend", "a day", timed),
     Key("admin:link:HASH", "string", "onserver admin, spent by admin_login", "ten minutes", timed),
     Key("admin:roles", "hash", "roles.reload", "until the next time", kept),
     Key("admin:session:HASH", "string", "the admin page, admin_login", "twelve hours", timed),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import (
+from onserver.admin.pages import (, diagnostics
     audit,
     backups,
     hooks,
@@ -31,4 +31,5 @@ MODULES: Final[Sequence[ModuleType]] = (
     roles,
     schedule,
     audit,
+    diagnostics,
 )
