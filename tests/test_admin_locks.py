@@ -117,7 +117,7 @@ def test_a_lock_has_holder_time_and_line_in_order(server: Server, ann: TestClien
         assert moments[0] >= row["since_ms"]
         shown = words(ann)
         assert "One lock is held. 3 wait." in shown
-        assert re.search(r"1 a thread of \S+ [\d.]+ s would be next 2 a thread", shown)
+        assert re.search(r"1 a thread of \S+ ([\d.]+ s ago|now) would be next 2 a thread", shown)
         assert "Its holder is a program outside of processes and waits for nothing; who waits may take it in" in shown
     assert got == ["w0", "w1", "w2"]
     assert locks(server.store) == []

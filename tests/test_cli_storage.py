@@ -75,7 +75,7 @@ def test_what_was_exported_comes_back_as_it_was(server: Server, run: Run) -> Non
     with server.storage.use() as root:
         root.clear()
         root["other"] = 1
-    assert run("storage", "import", "all.json").out == "4 entries are put, 0 are removed\n"
+    assert run("storage", "import", "all.json").out == "4 entries put, 0 removed\n"
     assert {key: thaw(value) for key, value in server.storage.items()} == before | {"other": 1}
     assert server.storage.counter("visits").add(1) == -40
     assert run("storage", "export").out.startswith("{")

@@ -12,6 +12,7 @@ from onserver.cli.abort import confirm
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
 from onserver.cli.screen import columns, duration, readable
 from onserver.errors import SessionNotFound, VersionConflict
+from onserver.errors.texts import count
 from onserver.session.storage import Storage
 from onserver.steer.importing import put_entries, read_file
 from onserver.values import thaw
@@ -189,7 +190,7 @@ def export(invocation: Invocation, file: Path, prefix: str, identity: str | None
         click.echo(text.decode())
         return exits.DONE
     file.write_bytes(text + b"\n")
-    invocation.screen.result({"file": str(file), "entries": len(rows)}, f"{len(rows)} entries are in {file}")
+    invocation.screen.result({"file": str(file), "entries": len(rows)}, f"{_entries(len(rows))} in {file}")
     return exits.DONE
 
 
@@ -223,9 +224,9 @@ def put_all(
         invocation.screen.result({"written": coming, "removed": going}, shown or "nothing would be done")
         return exits.DONE
     if going and not yes:
-        confirm(f"Remove {len(going)} entries that are not in {file}?")
+        confirm(f"Remove {_entries(len(going))} that {file} does not have?")
     done = put_entries(found, entries, replace=replace, timeout=timeout)
-    text = f"{len(done.written)} entries are put, {len(done.removed)} are removed"
+    text = f"{_entries(len(done.written))} put, {len(done.removed)} removed"
     invocation.screen.result({"written": done.written, "removed": done.removed}, text)
     return exits.DONE
 
@@ -269,6 +270,10 @@ def _place(invocation: Invocation, identity: str | None) -> Place:
     if found is None:  # it has ended since it was found
         raise SessionNotFound(identity or "")
     return found
+
+
+def _entries(number: int) -> str:
+    return count(number, "entry", "entries")
 
 
 def _absent(invocation: Invocation, key: str, identity: str | None) -> int:
