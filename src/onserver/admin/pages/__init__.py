@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Final
 
-from onserver.admin.pages import (, diagnostics
+from onserver.admin.pages import (
     audit,
     backups,
+    diagnostics,
     hooks,
     locks,
     members,
