@@ -37,7 +37,7 @@ from onserver.views.finding import PAGE, find
 from onserver.views.processes import Seen
 
 _KEYS, _FULL = 1000, 100
-_LOOKS = 5
+_TURNS = 15
 _CHUNK = 5000
 _EXECUTORS = 2
 #: Redis moves its large tables a little at a time; for so long it may.
@@ -127,10 +127,11 @@ class Crowd:
                 member.enlist(_CODE, ["elsewhere"])
             self._members.append(member)
 
-    def beat(self, _steps: int = 0) -> None:
-        """Let each beat once."""
-        for member in self._members:
-            member.beat()
+    def beat(self, rounds: int = 1) -> None:
+        """Let each beat so often."""
+        for _ in range(rounds):
+            for member in self._members:
+                member.beat()
 
 
 def page(store: Store) -> None:
@@ -147,11 +148,11 @@ class Costs:
 
     def of(self, *phases: Callable[[int], None], both: bool = False) -> Iterator[float]:
         """Yield what each phase costs, which follow one another in each turn; `both`: this program's time too."""
-        turns = [[self._once(phase, both=both) for phase in phases] for _ in range(_LOOKS)]
+        turns = [[self._once(phase, both=both) for phase in phases] for _ in range(_TURNS)]
         return (min(turn[index] for turn in turns) * 1e6 for index in range(len(phases)))
 
     def _once(self, phase: Callable[[int], None], *, both: bool) -> float:
-        steps = max(1, self._steps // _LOOKS)
+        steps = max(1, self._steps // _TURNS)
         before = redis_seconds(self._store) + (time.process_time() if both else 0.0)
         phase(steps)
         return (redis_seconds(self._store) + (time.process_time() if both else 0.0) - before) / steps
@@ -173,14 +174,15 @@ def main(queued: int, sessions: int, members: int, steps: int) -> dict[str, floa
     time.sleep(_SETTLE_SECONDS)
     crowd.beat()
     costs, entries = Costs(store, steps), Entries(server)
-    requests = Requests(store, opened(server), sessions, max(1, steps // _LOOKS))
+    requests = Requests(store, opened(server), sessions, max(1, steps // _TURNS))
     claim, settle = costs.of(plain.claim, plain.settle)
     crowd.beat()
     (by_key, _) = costs.of(keyed.claim, keyed.settle)
     lock, commit = costs.of(entries.lock, entries.commit)
     (taken,) = costs.of(lambda _: requests.take(), both=True)
-    (beat,) = Costs(store, _LOOKS).of(lambda _: crowd.beat())
-    (shown,) = Costs(store, _LOOKS).of(lambda _: page(store), both=True)
+    rounds = max(1, steps // members)
+    (beat,) = Costs(store, rounds * _TURNS).of(crowd.beat)
+    (shown,) = Costs(store, _TURNS).of(lambda _: page(store), both=True)
     return {
         "claim_us": claim, "keyed_us": by_key, "settle_us": settle, "lock_us": lock, "commit_us": commit,
         "session_us": taken, "beat_us": beat / members, "ps_ms": shown / 1e3,

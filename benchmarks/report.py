@@ -212,7 +212,8 @@ def save(path: Path, results: Results, found: list[Line], facts: dict[str, objec
 
 def machine() -> dict[str, object]:
     """Say where it was measured."""
-    return {"python": platform.python_version(), "system": platform.platform(), "cpus": os.cpu_count()}
+    facts = {"python": platform.python_version(), "system": platform.platform(), "cpus": os.cpu_count()}
+    return facts | {"load": [round(load, 1) for load in os.getloadavg()]}
 
 
 def _values(results: Results, measure: str, side: str, figure: str) -> list[float]:

@@ -41,31 +41,32 @@ def main(arguments: list[str] | None = None) -> int:
         for repetition in range(options.reps):
             for name in options.only:
                 _measure(results, name, Path(folder) / f"{repetition}-{name}", repetition, options, failures)
+            content = _content(results, failures, options, began, repetition + 1)
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps(content, indent=1) + "\n")  # after each, for whoever stops it
     rows = report.compare(results)
     print(report.everybody(rows), report.ours(rows), sep="\n\n")
-    facts = {
-        "at": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "seconds": round(time.monotonic() - began, 1),
-        "repetitions": options.reps,
-        "quick": options.quick,
-        "engine": str(find_server()),
-        "versions": {name: versions(SYSTEMS[name]) for name in options.who},
-    } | machine()
-    content = {
-        "kind": "peers",
-        "facts": facts,
-        "rows": [asdict(row) for row in rows],
-        "results": results,
-        "failures": failures,
-    }
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(content | {"failures": failures}, indent=1) + "\n")
-    print(f"\n{facts['engine']}, {facts['seconds']} s, {options.reps} repetitions; written to {options.out}")
+    print(f"\n{find_server()}, {time.monotonic() - began:.0f} s, {options.reps} repetitions; written to {options.out}")
     for drawn in charts.drawn(options.out):
         print(f"drawn: {drawn}")
     for failure in failures:
         print(f"failed: {failure}")
     return 1 if failures else 0
+
+
+def _content(
+    results: report.Results, failures: list[str], options: argparse.Namespace, began: float, repetitions: int
+) -> dict[str, object]:
+    facts = {
+        "at": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "seconds": round(time.monotonic() - began, 1),
+        "repetitions": repetitions,
+        "quick": options.quick,
+        "engine": str(find_server()),
+        "versions": {name: versions(SYSTEMS[name]) for name in options.who},
+    }
+    rows = [asdict(row) for row in report.compare(results)]
+    return {"kind": "peers", "facts": facts | machine(), "rows": rows, "results": results, "failures": failures}
 
 
 def _measure(
