@@ -273,6 +273,7 @@ PLAIN = {
     "connections/requests.py",
     "doctor/engine.py",
     "doctor/leftovers.py",
+    "life/log_levels.py",
     "process/clients.py",
     "session/roles_noted.py",
     "process/following.py",

@@ -92,7 +92,7 @@ def given(name: str) -> dict[str, str]:
     """Fields that an action could have, and what confirms it."""
     kinds = {"number": "1", "whole": "1", "seconds": "1", "bool": "true", "json": "[]"}
     known = ACTIONS[name]
-    fields = {field.name: kinds.get(field.kind, "x") for field in known.fields}
+    fields = {field.name: field.choices[0] if field.choices else kinds.get(field.kind, "x") for field in known.fields}
     return fields | {CONFIRM: known.about(fields) if known.confirm == "typed" else "yes"}
 
 

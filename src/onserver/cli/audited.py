@@ -70,6 +70,8 @@ CHANGES: Final[Mapping[str, Change]] = {
     ),
     "dead replay": Change("process.replay", ("numbers",)),
     "dead drop": Change("dead.drop", ("numbers",)),
+    "levels set": Change("log.level", ("logger", "level")),
+    "levels reset": Change("log.reset", ("logger",)),
     "signal": Change("process.signal", ("name",), unless=("wait",)),
     "vars": Change("process.set", ("process",), when=("assigns",)),
     "storage set": Change("storage.set", ("identity", "key")),
@@ -113,7 +115,8 @@ CHANGES: Final[Mapping[str, Change]] = {
 }
 READS: Final = frozenset(
     {"new", "init", "dev", "worker", "web", "admin", "maintenance status", "connections ls", "connections status", "ps",
-     "top", "series", "logs", "dead ls", "dead show", "storage ls", "storage get", "storage locks", "storage export",
+     "top", "series", "logs", "levels ls", "dead ls", "dead show",
+     "storage ls", "storage get", "storage locks", "storage export",
      "storage watch", "schedule ls",
      "schedule next", "events", "backup ls", "backup show", "backup info", "hooks ls", "hooks history", "session ls",
      "session show", "session can", "roles check", "roles show", "roles can", "roles schema", "users ls", "keys ls",

@@ -33,6 +33,7 @@ VERBS = {
     "top": ("onserver.cli.top:top", "Show processes, queues and workers on a live screen."),
     "series": ("onserver.cli.series:series", "Print throughput, waits, queues and memory over time."),
     "logs": ("onserver.cli.logs:logs", "Print what processes have printed and logged."),
+    "levels": ("onserver.cli.levels:levels", "Have workers log more, or less, for a while."),
     "abort": ("onserver.cli.abort:abort", "Stop processes for good."),
     "pause": ("onserver.cli.pause:pause", "Pause processes, until they are resumed."),
     "resume": ("onserver.cli.pause:resume", "Let paused processes go on."),

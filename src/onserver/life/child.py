@@ -15,6 +15,7 @@ from typing import Final, Literal, NoReturn, TypeAlias
 from onserver import crash
 from onserver.life.executor import prepare
 from onserver.life.kinship import die_with_parent
+from onserver.life.log_levels import shown_from
 from onserver.life.output import Emit, Pipe, Spoken, writer
 from onserver.life.page import Page
 from onserver.process.log import Source
@@ -169,7 +170,7 @@ class LevelHandler(logging.Handler):
     """Writes log records as `LEVEL name: text` to the standard error, where a task has set up nothing else."""
 
     def __init__(self) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__(shown_from())
         self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:

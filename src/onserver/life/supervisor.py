@@ -27,6 +27,8 @@ from onserver.life.executor import Tracer
 from onserver.life.happenings import Happenings
 from onserver.life.health import Health
 from onserver.life.kinship import become_subreaper
+from onserver.life.log_levels import ORDER as LEVELS
+from onserver.life.log_levels import LogLevels
 from onserver.life.loops import Loops
 from onserver.life.marks import uptime
 from onserver.life.orders import Orders
@@ -98,6 +100,7 @@ class Supervisor:
         self._timetable = Timetable(server, self._store, say)
         self._happenings = Happenings(server, self._store, node, say)
         self._others = make_duties(server, self._store, say)
+        self._levels = LogLevels(self._store, say)
         self._tick_at: float | None = None
         self._heard = True
         self._sweep = False
@@ -187,6 +190,9 @@ class Supervisor:
             ends.append(self._phases.deadline - now)
         if self._heard and self._phases.waits:
             ends.append(LOOK_SECONDS)
+        levels = self._levels.due_seconds
+        if self._heard and levels is not None:
+            ends.append(levels)
         self._watching.listen(self._happenings.source())
         return self._watching.wait(min(ends), self._orders if self._heard else None)
 
@@ -207,6 +213,7 @@ class Supervisor:
                 self.member = Member.join(self._store, self.server.settings, "worker", self.node, self._facts())
                 self._register(self.code)
                 self._timetable.plan(self.code.digest, self.code.schedules)
+                self._levels.take()
                 self._phases.open(self.member)
                 break
             except BrokerUnavailable as error:
@@ -299,6 +306,8 @@ class Supervisor:
                 self._phases.leave()
             elif order == "executors":
                 self._resize()
+            elif order == LEVELS:
+                self._fork_anew(self._levels.take())
             elif order == "schedule":
                 self._timetable.look()
                 self._next_beat = monotonic()
@@ -355,6 +364,7 @@ class Supervisor:
             self._due_at = None if left is None else monotonic() + left
         if self._tick_at is not None and monotonic() >= self._tick_at:
             self._tick_at = self._timetable.turn()
+        self._fork_anew(self._levels.turn())
         if self._phases.now != "waiting" and not self._phases.late:
             self._sides.take(self.code.plain.digest)
         if self._sweep:
@@ -383,7 +393,12 @@ class Supervisor:
         """Read the settings anew; new executors have them. From a terminal that was closed, it is the wish to end."""
         if os.isatty(0):
             self._watching.signals.append(signal.SIGTERM)
-        elif self._phases.works and self._happenings.reread(self.member):
+        elif self._phases.works:
+            self._fork_anew(self._happenings.reread(self.member))
+
+    def _fork_anew(self, changed: bool) -> None:
+        """Let executors that are forked from now on have what has changed in this program."""
+        if changed:
             self._reload(anew=False)
 
     def _reload(self, *, anew: bool = True) -> None:

@@ -1,7 +1,7 @@
-"""Looking whether all is well, and mending what can be mended safely: `onserver doctor`, from anywhere.
+"""Looking whether all is well, mending what can be mended safely, and logging more for a while.
 
-What was found is kept in Redis for a day, so that everybody sees it: looking reads every key, and is not done anew by
-each who looks.
+What the doctor found is kept in Redis for a day, so that everybody sees it: looking reads every key, and is not done
+anew by each who looks.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from msgspec import Struct, json
 
 from onserver.doctor.examination import examine
 from onserver.doctor.findings import Finding, wrong
-from onserver.errors import OnServerError
+from onserver.errors import NotDone, OnServerError
+from onserver.life.log_levels import LONGEST_SECONDS, order, ordered, reset
 from onserver.process.control import asked_by
+from onserver.process.log import LEVELS
 from onserver.redis.store import Store
 from onserver.server import Server
-from onserver.steer.action import Action, Outcome
+from onserver.steer.action import Action, Field, Outcome
 from onserver.steer.made import Given, command
 
 _KEY: Final = "admin:findings"
 _KEPT_SECONDS: Final = 86_400
+#: What the root logger is called, for people.
+ROOT: Final = "root"
 #: Findings that are kept.
 _MOST: Final = 500
 
@@ -117,6 +121,31 @@ def _told(finding: Finding, *, mend: bool) -> Told:
                 can_mend=finding.mend is not None, done=done)  # fmt: skip
 
 
+def _level(server: Server, given: Given) -> Outcome:
+    logger, level, lasts = given.get("logger", ""), given["level"], float(given["seconds"])
+    before = next((one.level for one in ordered(server.store) if one.logger == logger), "")
+    try:
+        told = order(server.store, logger, level, lasts, asked_by(server))
+    except ValueError as error:
+        raise NotDone("log.level", str(error)) from error
+    return Outcome(said="{logger} logs from {level} on, in {workers} workers; what runs goes on as it began.",
+                   values={"logger": logger or ROOT, "level": level, "workers": told}, target=logger or ROOT,
+                   before=before, after=level, data={"workers": told})  # fmt: skip
+
+
+def _reset(server: Server, given: Given) -> Outcome:
+    logger = given.get("logger", "")
+    before = next((one.level for one in ordered(server.store) if one.logger == logger), "")
+    told = reset(server.store, logger)
+    if told is None:
+        raise NotDone("log.reset", f"`{logger or ROOT}` has no other level")
+    return Outcome(said="{logger} logs as before, in {workers} workers.",
+                   values={"logger": logger or ROOT, "workers": told}, target=logger or ROOT, before=before,
+                   data={"workers": told})  # fmt: skip
+
+
+_LOGGER: Final = Field(name="logger", maximum=200, label="Logger, or nothing for all")
+
 ACTS: Final = (
     Action(
         name="server.examine",
@@ -136,6 +165,30 @@ ACTS: Final = (
         fields=(),
         cli=command("onserver doctor --fix"),
         later="The server is being examined and mended.",
+    ),
+    Action(
+        name="log.level",
+        privilege="admin.config",
+        run=_level,
+        title="Log from another level on, for a while",
+        fields=(
+            _LOGGER,
+            Field(name="level", kind="choice", required=True, choices=LEVELS, label="Level"),
+            Field(
+                name="seconds", kind="seconds", required=True, minimum=1, maximum=LONGEST_SECONDS, label="For how long"
+            ),
+        ),
+        target=lambda given: given.get("logger", "") or ROOT,
+        cli=command("onserver levels set", "level", logger="--logger", seconds="--for"),
+    ),
+    Action(
+        name="log.reset",
+        privilege="admin.config",
+        run=_reset,
+        title="Log as before",
+        fields=(_LOGGER,),
+        target=lambda given: given.get("logger", "") or ROOT,
+        cli=command("onserver levels reset", logger="--logger"),
     ),
 )
 """Each of them."""

@@ -9,6 +9,7 @@ import msgspec
 
 from onserver.admin.page import Look, Page, View
 from onserver.admin.rendering import looking, span
+from onserver.life.log_levels import ordered
 from onserver.steer.acts_diagnostics import Examined, examined
 from onserver.steer.background import jobs
 from onserver.views import diagnostics as views
@@ -29,12 +30,12 @@ def diagnostics(asked: Look) -> View:
     known = {
         "sentence": _sentence(asked, found), "found": found, "jobs": [(job, _told(asked, job)) for job in going],
         "facts": facts, "slow": slow, "why": why, "versions": versions(), "machine": machine(), "settings": rows,
-        "counts": (len(every), sum(row.given for row in every)),
+        "levels": ordered(store), "counts": (len(every), sum(row.given for row in every)),
     }  # fmt: skip
     data = {
         "examined": msgspec.to_builtins(found), "redis": facts, "slow": [asdict(one) for one in slow],
         "versions": versions(), "machine": machine(), "settings": [asdict(row) for row in rows],
-        "doing": msgspec.to_builtins(list(going)),
+        "levels": msgspec.to_builtins(list(ordered(store))), "doing": msgspec.to_builtins(list(going)),
     }  # fmt: skip
     return View("diagnostics.html", known, data=data)
 
@@ -84,6 +85,7 @@ def _snapshot(asked: Look) -> dict[str, Any]:
         "versions": versions(), "machine": machine(), "redis": views.redis_facts(server.store),
         "standing": {**seen, "maintenance": bool(seen.get("maintenance"))},
         "settings": {row.key: {"value": row.value, "from": row.source} for row in given},
+        "levels": msgspec.to_builtins(list(ordered(server.store))),
         "slow": [asdict(one) for one in slow], "slow_unknown": why or None,
         "findings": msgspec.to_builtins(examined(server.store)),
     }  # fmt: skip
