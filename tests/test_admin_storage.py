@@ -354,6 +354,9 @@ def test_a_file_has_all_but_what_is_masked_and_goes_back(server: Server, ann: Te
     assert said == "✓ 3 entries are put, 1 are removed."
     found = {key: thaw(value) for key, value in shopper.storage.items()}
     assert found == {"plain": [1, "a"], "rates": {"EUR": Decimal("1.1")}, "visits": 7}
+    asked = ann.post("/act/storage.import", data={"data": answer.text + " " * 600}).text
+    assert unescape(asked).count('"v": 1') == 2  # in the form, and in short above it
+    assert "act(&#39;storage.import&#39;, data=...)" in asked
     refused = told(ann, sent(ann, "/storage/server", "storage.import", data='{"file": "x", "v": 1, "entries": []}'))
     assert "is no export of a storage" in refused
     assert browser(server, ["viewer"]).get("/storage/server/export").status_code == 403

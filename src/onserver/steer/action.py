@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from onserver.server import Server
+
+#: Characters of a value that people read.
+_READ: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +107,15 @@ class Action:
         return {name: text for name, text in given.items() if self.more and name.startswith(self.more)}
 
     def python(self, given: Mapping[str, str]) -> str:
-        """Write the same in Python; see `onserver.steer.act`."""
+        """Write the same in Python; see `onserver.steer.act`. What is longer than people read is left open (`...`)."""
         words = [
             repr(self.name),
-            *(f"{field.name}={given[field.name]!r}" for field in self.fields if given.get(field.name)),
+            *(f"{field.name}={_written(given[field.name])}" for field in self.fields if given.get(field.name)),
         ]
         further = self.further(given)
         words += [f"**{further!r}"] if further else []
         return f"act({', '.join(words)})"
+
+
+def _written(text: str) -> str:
+    return repr(text) if len(text) <= _READ else "..."
