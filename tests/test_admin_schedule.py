@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from html import unescape
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -428,3 +431,97 @@ def test_every_link_leads_to_a_page(server: Server, ann: TestClient) -> None:
     assert len(found) > 10
     for address in found:
         assert ann.get(unescape(address)).status_code == 200, address
+
+
+# -- django-celery-beat, which keeps its entries in Django's database
+
+
+class Rows(list[Any]):
+    """What a query of Django's answers."""
+
+    def select_related(self, *_names: str) -> Rows:
+        return self
+
+    def filter(self, name__icontains: str) -> Rows:
+        return Rows(row for row in self if name__icontains.lower() in row.name.lower())
+
+    def order_by(self, name: str) -> Rows:
+        return Rows(sorted(self, key=lambda row: getattr(row, name)))
+
+
+class Named(SimpleNamespace):
+    def __str__(self) -> str:
+        return str(self.said)
+
+
+def task(
+    name: str, *, enabled: bool = True, runs: int = 0, last: datetime | None = None, **kind: Any
+) -> SimpleNamespace:
+    """An entry, with the attributes that its model has."""
+    kinds = dict.fromkeys(("interval", "crontab", "solar", "clocked", "start_time", "expires")) | kind
+    return SimpleNamespace(
+        name=name, task=f"proj.{name}", enabled=enabled, last_run_at=last, total_run_count=runs, **kinds
+    )
+
+
+def crontab(minute: str, hour: str, day: str = "*", weekday: str = "*", zone: str = "Europe/Paris") -> Named:
+    return Named(minute=minute, hour=hour, day_of_month=day, month_of_year="*", day_of_week=weekday, timezone=zone,
+                 said=f"{minute} {hour} (m/h)")  # fmt: skip
+
+
+@pytest.fixture
+def beat(monkeypatch: pytest.MonkeyPatch) -> Rows:
+    """The models of django-celery-beat, in a program that has loaded them."""
+    rows = Rows()
+    models = SimpleNamespace(PeriodicTask=SimpleNamespace(objects=rows))
+    database = SimpleNamespace(close_old_connections=lambda: None, Error=ConnectionError)
+    monkeypatch.setitem(sys.modules, "django_celery_beat.models", models)
+    monkeypatch.setitem(sys.modules, "django.db", database)
+    return rows
+
+
+def test_entries_of_django_are_shown_where_the_program_has_them(server: Server, ann: TestClient, beat: Rows) -> None:
+    now = datetime.fromtimestamp(server.store.now_ms() / 1000, UTC)
+    beat += [
+        task("nightly", crontab=crontab("0", "2"), runs=7, last=now - timedelta(hours=3)),
+        task("off", crontab=crontab("0", "2"), enabled=False),
+        task("friday13", crontab=crontab("0", "2", "13", "5")),
+        task("odd", crontab=crontab("0", "2", weekday="fri-mon")),
+        task(
+            "often",
+            interval=Named(every=10, period="minutes", said="every 10 minutes"),
+            last=now - timedelta(minutes=4),
+        ),
+        task("never", interval=Named(every=10, period="minutes", said="every 10 minutes")),
+        task("sun", solar=Named(said="sunset (48.8, 2.3)")),
+        task("once", clocked=Named(clocked_time=now + timedelta(hours=1), said="in an hour")),
+        task("ends", crontab=crontab("*", "*"), expires=now + timedelta(minutes=2)),
+    ]
+    found = {one["name"]: one for one in data(ann)["django"]}
+    assert list(found) == sorted(found)
+    assert (found["nightly"]["times"], found["nightly"]["runs"], len(found["nightly"]["coming"])) == ("0 2 * * *", 7, 3)
+    assert {name: len(found[name]["coming"]) for name in ("off", "friday13", "odd", "never", "sun", "once")} == {
+        "off": 0, "friday13": 0, "odd": 0, "never": 0, "sun": 0, "once": 1,
+    }  # fmt: skip
+    assert 5 * 60_000 < found["often"]["coming"][0] - now.timestamp() * 1000 < 7 * 60_000
+    assert len(found["ends"]["coming"]) <= 2
+    page = ann.get("/schedule").text
+    for text in ("every day at 02:00, Europe/Paris", "sunset (48.8, 2.3)", "proj.sun", "disabled", "every 10 min 0 s"):
+        assert text in page
+    assert [one["name"] for one in data(ann, "/schedule?q=OFT")["django"]] == ["often"]
+
+
+def test_a_database_that_does_not_answer_is_told_of(
+    server: Server, ann: TestClient, beat: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_names: str) -> Rows:
+        raise ConnectionError("no such table: django_celery_beat_periodictask")
+
+    monkeypatch.setattr(beat, "select_related", refused)
+    assert "The database did not answer: no such table" in ann.get("/schedule").text
+    assert data(ann)["django_problem"].startswith("no such table")
+
+
+def test_a_program_without_it_says_nothing_of_it(ann: TestClient) -> None:
+    assert "django" not in data(ann)
+    assert "django-celery-beat" not in ann.get("/schedule").text

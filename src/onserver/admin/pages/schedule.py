@@ -15,6 +15,7 @@ from onserver.process.plan import Planned, Step
 from onserver.process.timing import Timing
 from onserver.steer.actions import ACTIONS
 from onserver.views.arguments import REDACTED
+from onserver.views.django_beat import MOST_ENTRIES, django_entries
 from onserver.views.masked import Mask, mask_of
 from onserver.views.processes import Row, Seen
 from onserver.views.schedules import MOST_COUNTED, SOURCES, STATES, Gap, Schedule, Schedules, history
@@ -43,13 +44,18 @@ def schedule(asked: Look) -> View:
         word=asked.text("q", 200), source=source, state=state, after=asked.text("cursor", 200), limit=limit
     )
     cursor = cursor_of(rows, limit, lambda row: row.planned.entry.name)
+    beats = django_entries(asked.now_ms, asked.text("q", 200))
     with looking(asked):
         known = {
             "rows": [(row, _rule(asked, row.planned.entry.timing), _why(asked, row)) for row in rows],
             "count": len(there), "cursor": cursor, "sources": _sources(asked), "states": _states(asked),
             "sentence": _sentence(asked, rows, len(there)), "ways": _ways(asked),
+            "beats": beats, "most_beats": MOST_ENTRIES,
+            "rules": [_rule(asked, one.timing) if one.timing else one.rule for one in beats.rows] if beats else [],
         }  # fmt: skip
     data = {"schedules": [row.as_dict(_mask(asked, row.planned)) for row in rows], "cursor": cursor or None}
+    if beats is not None:
+        data |= {"django": [one.as_dict() for one in beats.rows], "django_problem": beats.problem or None}
     return View("schedule.html", known, data=data)
 
 
