@@ -16,8 +16,9 @@ was, or what the archive has, or says that it is on its way; it is never half of
 again: what it has done already is not done twice.
 
 What lived at the instant of the backup comes back paused by "restore": it may have ended since, and whether it is to
-run again is for a person to say. What is `live` (members, holders, who waits for what) is not in a backup; what is
-there of it stays.
+run again is for a person to say. So do twins, with the calls of remote clients that waited in them. A twin whose
+connection is not there, as its session was dropped since, say, is ended, and its calls with it. What is `live`
+(members, holders, who waits for what) is not in a backup; what is there of it stays.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from onserver.backup.placing import place
 from onserver.backup.stream import read
 from onserver.crash import crash_point
 from onserver.errors import BrokerUnavailable, RestoreRefused
+from onserver.process.twin import end_left_twins
 from onserver.redis.keys import scan
 from onserver.redis.saved import PARTS, Part, made_from, part_of
 from onserver.redis.store import LAYOUT, Store
@@ -257,6 +259,7 @@ def _go_on(store: Store, standing: Standing, keep_failed_seconds: float) -> tupl
     store.run("restore_stage", token, "settling", "ending")
     crash_point("before_restore_end")
     store.run("restore_end", token)
+    end_left_twins(store, int(keep_failed_seconds))
     store.close()  # the next connection hears what the server is called by now
     return alive, lost
 

@@ -29,6 +29,7 @@ from onserver.process.hearing import Told, heard
 from onserver.process.in_session import IN_CALLERS_SESSION
 from onserver.process.put import Order, Sender
 from onserver.redis.resp import Word
+from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.session.steps import Step, Steps, adrive, drive
 
@@ -176,6 +177,25 @@ def drop_twin(server: Server, session_id: str, connection: int) -> bool:
     except ProcessNotFound:  # it has ended, and its record was not kept
         return True
     return True
+
+
+def end_left_twins(store: Store, keep_seconds: int) -> int:
+    """End the twins whose connection is not there: after a restore, which brings processes back and not every session.
+
+    Args:
+        store: of the server.
+        keep_seconds: how long their records are kept.
+
+    Returns:
+        How many there were.
+    """
+    boxes = [name.decode() for name in store.command("HKEYS", store.key("boxes")) if is_twin(name.decode())]
+    links = [box.split(" ")[1:] for box in boxes]
+    there = store.pipeline([("HEXISTS", store.key(f"rc:{session}"), connection) for session, connection in links])
+    left = [box for box, is_there in zip(boxes, there, strict=True) if not is_there]
+    for box in left:
+        store.run("kill_box", store.nonce(), box, 0, keep_seconds, _CLOSED)
+    return len(left)
 
 
 def twin_number(server: Server, session_id: str, connection: int) -> int | None:

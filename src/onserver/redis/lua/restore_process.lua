@@ -1,4 +1,4 @@
--- include: prefix restoring finish
+-- include: prefix restoring finish unplace
 -- flags: allow-oom
 -- restore_process: processes are where their records say: in the history, or, of those that lived at the instant of the
 -- backup, paused by "restore" until somebody resumes them. What ran then runs again; where it must not, or was a hook or a
@@ -20,8 +20,9 @@ local function revive(n, v)
   if once or v.hk or not v.q or string.find(v.q, '^[!@]') or v.q == '' then
     lost = lost + 1
     give_up(n, 'lost', keep_failed, {type = 'ProcessLost', number = tonumber(n), worker = 'a restore', at_ms = now()})
-    n = v.mb and redis.call('HGET', T .. 'boxes', v.mb)   -- its calls have begun another
-    return n and pause(n)
+    n = v.mb and redis.call('HGET', T .. 'boxes', v.mb)   -- its calls have begun another, which stands in line
+    if n and ARGV[2] == '0' then pause(n) unplace(n) wait_again(n, nil, keep_failed) end
+    return
   end
   alive = alive + 1
   pause(n)
