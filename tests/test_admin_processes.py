@@ -275,7 +275,7 @@ def test_one_that_there_is_not(ann: TestClient, number: str) -> None:
 def test_the_form_of_a_procedure_starts_it(server: Server, ann: TestClient) -> None:
     with working(server):
         assert "shown.adds" in ann.get("/processes/start").text
-        page = ann.get("/processes/start?procedure=adds").text
+        page = ann.get("/processes/start?procedure=shown.adds").text
         for field, widget in (("a", "number"), ("b", "number")):
             assert f'type="{widget}" name="arg.{field}" step="1"' in page
         assert '<select name="arg.exactly">' in page

@@ -116,7 +116,7 @@ def test_what_waits_comes_once_with_its_filters(server: Server, limit: int) -> N
     assert len(walk(server, Wanted(states=frozenset({State.QUEUED})), limit)) == 20
     assert [row.number for row in walk(server, Wanted(queue="other"), limit)] == [paused.number]
     assert [row.number for row in walk(server, Wanted(pattern="later"), limit)] == [later.number]
-    assert counts(server.store) == {"running": 0, "queued": 20, "delayed": 1, "done": 0, "dead": 0}
+    assert counts(server.store) == {"begun": 0, "queued": 20, "delayed": 1, "done": 0, "dead": 0}
 
 
 def test_filters_of_what_has_ended(server: Server) -> None:

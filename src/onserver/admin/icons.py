@@ -11,7 +11,7 @@ STATES: Final[Mapping[str, tuple[str, str]]] = {
     "queued": ("⋯", "calm"),
     "delayed": ("◷", "calm"),
     "running": ("▶", "busy"),
-    "waiting": ("⧗", "warn"),
+    "waiting": ("◐", "warn"),
     "paused": ("‖", "warn"),
     "begun": ("◔", "busy"),
     "done": ("✓", "good"),

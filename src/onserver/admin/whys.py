@@ -40,6 +40,13 @@ _KNOWN: Final[Sequence[tuple[str, _Say]]] = (
      lambda look, v: look._("{taken} of {most} run at once: limit of {whose}", **v)),
     (r"(?P<rate>\d+) in (?P<per>[\d.]+) s: limit of (?P<whose>.+), the next in (?P<left>[\d.]+) s",
      lambda look, v: look._("{rate} in {per} s: limit of {whose}, the next in {left} s", **v)),
+    (r"at a checkpoint by (?P<by>.+)", lambda look, v: look._("at a checkpoint, by {by}", **v)),
+    (r"at a checkpoint", lambda look, _: look._("at a checkpoint")),
+    (r"its executor is stopped by (?P<by>.+)", lambda look, v: look._("its executor is stopped, by {by}", **v)),
+    (r"lock (?P<name>.+)", lambda look, v: look._("waits for the lock of {name}", **v)),
+    (r"semaphore (?P<name>.+)", lambda look, v: look._("waits for the semaphore {name}", **v)),
+    (r"signal (?P<name>.+)", lambda look, v: look._("waits for the signal {name}", **v)),
+    (r"(?P<numbers>#\d.*)", lambda look, v: look._("waits for {numbers}", **v)),
     (r"sleep", lambda look, _: look._("it sleeps")),
     (r"calls", lambda look, _: look._("it waits for calls")),
 )  # fmt: skip

@@ -50,6 +50,7 @@ class Wanted:
         argument: a text that is found among their arguments; those that are shown nowhere are not looked through.
         since_ms, until_ms: between which those that have ended did so, milliseconds since 1970.
         oldest: those that have ended first come first.
+        begun: only what a worker has: what runs, waits in its run, or is paused in it.
     """
 
     states: frozenset[State] = LIVING
@@ -64,6 +65,7 @@ class Wanted:
     since_ms: int | None = None
     until_ms: int | None = None
     oldest: bool = False
+    begun: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,8 @@ def _places(seen: Seen, wanted: Wanted, place: _Place) -> Iterator[tuple[int, _P
         for number in running:
             if number > place.a:
                 yield number, _Place("h", number, 0)
+    if wanted.begun:
+        return
     if place.where in "hw" and states & LIVING:
         start = place if place.where == "w" else _Place("w", 0, 0)
         for number, where in _waiting(store, states, start):
@@ -243,9 +247,9 @@ def counts(store: Store) -> dict[str, int]:
     """Count processes by what a list of them is filtered by, where the server knows how many there are.
 
     Returns:
-        `running` (all that are held), `queued`, `delayed`, `done`, `dead`.
+        `begun` (all that a worker has), `queued`, `delayed`, `done`, `dead`.
     """
     names = sorted(name.decode() for name in store.command("SMEMBERS", store.key("queues")))
     delayed, done, dead = store.pipeline([("ZCARD", store.key(key)) for key in ("due", "ended", "dead")])
     queued = sum(int(store.run("depth", name)) for name in names)
-    return {"running": len(held(store)), "queued": queued, "delayed": delayed, "done": done, "dead": dead}
+    return {"begun": len(held(store)), "queued": queued, "delayed": delayed, "done": done, "dead": dead}

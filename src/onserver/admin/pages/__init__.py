@@ -29,8 +29,8 @@ MODULES: Final[Sequence[ModuleType]] = (
     members,
     hooks,
     backups,
-    roles,
     schedule,
+    roles,
     audit,
     diagnostics,
 )

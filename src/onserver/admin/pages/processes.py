@@ -20,8 +20,13 @@ from onserver.views.processes import ENDED, Row, Seen
 
 _DATA: Final = "admin.data"
 #: What the filter of states may say, besides nothing for those that have not ended.
-_ENDED: Final = "ended"
-_STATES: Final = (*(state.value for state in State if not state.ended), _ENDED, *(s.value for s in State if s.ended))
+_BEGUN, _ENDED = "begun", "ended"
+_STATES: Final = (
+    _BEGUN,
+    *(state.value for state in State if not state.ended),
+    _ENDED,
+    *(s.value for s in State if s.ended),
+)
 _KINDS: Final = ("procedure", "task", "hook", "side")
 #: Filters beside the state; any of them makes a list that is empty one in which nothing fits.
 _FILTERS: Final = ("q", "user", "session", "procedure", "queue", "kind", "worker", "argument", "since", "until")
@@ -53,7 +58,8 @@ def _listed(look: Look) -> View:
 
 def _wanted(look: Look) -> Wanted:
     state = look.word("state", _STATES)
-    states = LIVING if not state else _of_ended() if state == _ENDED else frozenset({State(state)})
+    several = {"": LIVING, _BEGUN: LIVING, _ENDED: _of_ended()}
+    states = several[state] if state in several else frozenset({State(state)})
     argument = look.text("argument")
     if argument and not look.actor.may(_DATA):
         raise BadQuery("argument", argument, f"takes the privilege {_DATA}")
@@ -61,7 +67,7 @@ def _wanted(look: Look) -> Wanted:
         states=states, pattern=look.text("q"), session=look.text("session", 100).upper(), user=look.text("user"),
         procedure=look.text("procedure"), queue=look.text("queue"), kind=look.word("kind", _KINDS),
         worker=look.text("worker"), argument=argument, since_ms=look.moment("since"), until_ms=look.moment("until"),
-        oldest=look.word("sort", ("ended", "-ended")) == "ended",
+        oldest=look.word("sort", ("ended", "-ended")) == "ended", begun=state == _BEGUN,
     )  # fmt: skip
 
 
