@@ -32,6 +32,7 @@ from onserver.redis.keys import find_orphans
 from onserver.server import Server
 from onserver.settings import MemberSettings, Settings, SigningSettings
 from onserver.testing import OnServer
+from onserver.views.pulse import pulse
 from onserver.views.schedules import Gap, Schedules, history
 from tests.admin_browser import browser
 from tests.inline_worker import KEY, working
@@ -525,3 +526,14 @@ def test_a_database_that_does_not_answer_is_told_of(
 def test_a_program_without_it_says_nothing_of_it(ann: TestClient) -> None:
     assert "django" not in data(ann)
     assert "django-celery-beat" not in ann.get("/schedule").text
+
+
+@pytest.mark.usefixtures("worker")
+def test_who_watches_is_told_of_every_change(server: Server) -> None:
+    add_schedule(server, "every 5m", "report", ["x"], name="often")
+    seen = [pulse(server.store).marks["schedule"]]
+    change_schedule(server, "often", args=["y"])
+    seen.append(pulse(server.store).marks["schedule"])
+    hold(server.store, "often", "bob")
+    seen.append(pulse(server.store).marks["schedule"])
+    assert len(set(seen)) == 3

@@ -29,8 +29,8 @@ local function plans()
   local found = {}
   for i, name in ipairs(redis.call('SMEMBERS', T .. 'schedules')) do
     if i > MOST then break end
-    local v = redis.call('HMGET', T .. 'schedule:' .. name, 'last', 'paused', 'number')
-    found[i] = name .. ' ' .. (v[1] or '') .. ' ' .. (v[2] or '') .. ' ' .. (v[3] or '')
+    local v = redis.call('HMGET', T .. 'schedule:' .. name, 'last', 'paused', 'number', 'c')
+    found[i] = table.concat({name, v[1] or '', v[2] or '', v[3] or '', v[4] or ''}, ' ')
   end
   return redis.sha1hex(table.concat(found, '/'))
 end
