@@ -20,7 +20,7 @@ STATES: Final = ("active", "sleeping", "unreachable", "expiring")
 SOON_MS: Final = 300_000
 #: So many are read at a time, and looked through for one page at most.
 _SOME: Final = 200
-_FARTHEST: Final = 5000
+_FARTHEST: Final = 2000
 #: So many sessions of remote clients are looked at, to count their states.
 _MOST_REMOTE: Final = 2000
 
