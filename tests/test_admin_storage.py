@@ -221,6 +221,19 @@ def test_an_entry_of_any_name_has_a_page(server: Server, ann: TestClient) -> Non
     assert {data(ann, link)["key"] for link in links} == set(names)
 
 
+def test_an_entry_that_cannot_be_read_is_told_of(server: Server, ann: TestClient) -> None:
+    put(server, good=1)
+    server.store.command("HSET", server.store.key("st:e:bad"), "v", b"\xc7\x01\x63x", "n", 1, "k", "v")
+    server.store.command("SADD", server.store.key("st:index"), "bad")
+    server.storage.cache.close()
+    bad = "/storage/server/entry?key=bad"
+    assert "bad unreadable" in words(ann, "/storage/server")
+    assert "It cannot be read: extension type 99 is not one of onserver's" in words(ann, bad)
+    file = json.loads(ann.get("/storage/server/export").text)
+    assert ([row["key"] for row in file["entries"]], file["masked"]) == (["good"], ["bad"])
+    assert forms(ann.get(bad).text, "storage.delete") == []  # no program reads it, to write or to remove it
+
+
 # -- what can be done
 
 

@@ -52,8 +52,8 @@ class Stored:
     Attributes:
         key: its name.
         kind: `value` or `counter`.
-        type: of a value: `object`, `list`, `text`, `number`, `boolean`, `null`, or its name in Python; empty where it
-            is too large to be looked into for that.
+        type: of a value: `object`, `list`, `text`, `number`, `boolean`, `null`, or its name in Python; `unreadable`;
+            empty where it is too large to be looked into for that.
         bytes: that it takes.
         version: how often it was written.
         writer: who wrote it last.
@@ -146,11 +146,18 @@ def entries(store: Store, space: str, keys: Sequence[str]) -> list[Stored]:
 
 
 def value_of(store: Store, space: str, key: str) -> tuple[Any, int] | None:
-    """Return the value of an entry, plain dicts and lists, and its version; None where there is none."""
+    """Return the value of an entry, plain dicts and lists, and its version; None where there is none.
+
+    Args:
+        store: the Redis of the server.
+        space: prefix of the storage's keys.
+        key: the entry.
+
+    Raises:
+        ValueError: it cannot be read: a newer version has written it, or something else did.
+    """
     data, version, kind = store.command("HMGET", store.key(f"{space}e:{key}"), "v", "n", "k")
-    if data is None:
-        return None
-    return (int(data) if kind == b"c" else decode(data)), int(version)
+    return None if data is None else (_decoded(data, kind), int(version))
 
 
 def type_of(value: Any) -> str:
@@ -178,13 +185,16 @@ def exported(store: Store, found: Place, keys: Sequence[str]) -> Iterator[dict[s
         store: the Redis of the server.
         found: the storage.
         keys: which.
+
+    Raises:
+        ValueError: a value cannot be read.
     """
     for start in range(0, len(keys), _SOME):
         some = keys[start : start + _SOME]
         read = store.pipeline([("HMGET", store.key(f"{found.space}e:{key}"), "v", "n", "k") for key in some])
         for key, (data, version, kind) in zip(some, read, strict=True):
             if data is not None:
-                value = int(data) if kind == b"c" else decode(data)
+                value = _decoded(data, kind)
                 yield {"key": key, "kind": "counter" if kind == b"c" else "value", "version": int(version),
                        **_packed(value)}  # fmt: skip
 
@@ -229,7 +239,26 @@ def _types(store: Store, space: str, keys: Sequence[str]) -> dict[str, str]:
     if not keys:
         return {}
     found = store.pipeline([("HGET", store.key(f"{space}e:{key}"), "v") for key in keys])
-    return {key: type_of(decode(data)) for key, data in zip(keys, found, strict=True) if data is not None}
+    return {key: _type(data) for key, data in zip(keys, found, strict=True) if data is not None}
+
+
+def _type(data: bytes) -> str:
+    try:
+        return type_of(_decoded(data, b"v"))
+    except ValueError:
+        return "unreadable"
+
+
+def _decoded(data: bytes, kind: bytes | None) -> Any:
+    """Return a value.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        return int(data) if kind == b"c" else decode(data)
+    except msgspec.DecodeError as error:
+        raise ValueError(str(error)) from error
 
 
 def _same(read: Any, value: Any) -> bool:

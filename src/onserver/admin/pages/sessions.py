@@ -127,7 +127,10 @@ def _stored(look: Look, record: SessionRecord) -> tuple[list[tuple[Stored, str]]
 def _value(look: Look, space: str, row: Stored) -> str:
     if not look.actor.may("admin.data") or row.bytes > _LOOKED_INTO:
         return ""
-    found = value_of(look.server.store, space, row.key)
+    try:
+        found = value_of(look.server.store, space, row.key)
+    except ValueError as error:
+        return str(error)
     if found is None:
         return ""
     masked = mask_of(look.server).over(found[0], row.key)

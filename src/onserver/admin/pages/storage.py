@@ -44,7 +44,7 @@ _MOST_REMEMBERED: Final = 200
 _DEEPEST: Final = 8
 _PIECE: Final = 3
 #: Sessions are looked through for those that have stored something, so many times a page's rows.
-_LOOKS: Final = 5
+_LOOKS: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,9 @@ def export(look: Look) -> View:
             text = look._("This storage is too large for a file from here. The command writes it: {command}",
                           command=_command(here))  # fmt: skip
             return View("told.html", {"status": 413, "text": text, "known": True, "code": 0}, status=413)
-        for one in exported(store, here, [row.key for row in some]):
+        whole = [row.key for row in some if row.type != "unreadable"]
+        masked += [row.key for row in some if row.type == "unreadable"]
+        for one in exported(store, here, whole):
             value = value_of(store, here.space, one["key"]) if "packed" in one else (one["value"], 0)
             if value is None or mask.touches(value[0], one["key"]):
                 masked.append(one["key"])
@@ -163,7 +165,10 @@ def conflict(look: Look, given: Mapping[str, str]) -> View | None:
     if here is None or not key:
         return None
     row = next(iter(entries(look.server.store, here.space, [key])), None)
-    found = value_of(look.server.store, here.space, key) if look.actor.may("admin.data") else None
+    try:
+        found = value_of(look.server.store, here.space, key) if look.actor.may("admin.data") else None
+    except ValueError:
+        return None
     now = _as_text(mask_of(look.server).over(found[0], key))[0] if found else ""
     known = {"place": here, "key": key, "row": row, "now": now, "mine": given.get("value", ""),
              "opened": given.get("version", ""), "version": row.version if row else 0, "of": _of(here)}  # fmt: skip
@@ -229,11 +234,14 @@ def _seen(look: Look, here: Place, key: str, row: Stored | None, was: Mapping[by
     """Return what is shown of a value: nothing of it to whoever may not see values."""
     nothing: dict[str, Any] = {
         "value": None, "shown": False, "nodes": (), "cut": False, "text": "", "edit": None, "hidden": False, "gone": 0,
-        "differs": False, "pieces": None,
+        "differs": False, "pieces": None, "unreadable": "",
     }  # fmt: skip
     if row is None or not look.actor.may("admin.data"):
         return nothing
-    found = value_of(look.server.store, here.space, key)
+    try:
+        found = value_of(look.server.store, here.space, key)
+    except ValueError as error:
+        return nothing | {"unreadable": str(error)}
     if found is None:
         return nothing
     value, mask = found[0], mask_of(look.server)
