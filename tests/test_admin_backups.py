@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,6 +26,7 @@ from onserver.backup.catalog import find, listed
 from onserver.backup.load import standing
 from onserver.backup.run import backup_here
 from onserver.backup.state import Ask
+from onserver.cluster.sweep import bury_member
 from onserver.errors import NotDone
 from onserver.life.hook import BACKUP_STARTUP, Hook
 from onserver.process.maintenance import maintenance_on
@@ -566,3 +569,62 @@ def test_a_restore_that_was_interrupted_is_brought_to_an_end(
     refused = ann.post(f"/act/{action}", data={"confirm": "yes"})
     assert refused.status_code == 303
     assert "no restore has begun" in ann.get("/backups").text
+
+
+def test_it_is_restored_while_workers_are_up_and_the_server_is_closed(server: Server, ann: TestClient) -> None:
+    put(server, rates=1)
+    make(server)
+    put(server, rates=2)
+    name = name_of(server)
+    way = f"/backups/{name}/restore?step=restore"
+    with working(server):
+        send(ann, f"/backups/{name}/restore?step=maintenance", "maintenance.on", message="restoring")
+        assert "It would be refused now:" not in ann.get(way).text
+        ann.post(
+            "/act/backup.restore", data=form(ann.get(way).text, "backup.restore", no_backup="true") | {"confirm": name}
+        )
+        assert ended(server, "backup.restore").why == ""
+        assert server.storage["rates"] == 1
+        assert len(listed(server)) == 1  # none was made before
+        send(ann, way, "maintenance.off")
+    assert written(server, "backup.restore")[0][2] == "done"
+
+
+#: A program that verifies an archive on the page, and is held in the middle of it.
+KILLED = """
+import sys, threading
+from pathlib import Path
+from onserver import Server
+from onserver.settings import load
+from onserver.steer import acts_backup
+from onserver.steer.actor import Actor
+from onserver.steer.gate import perform
+from onserver.steer.granted import PRIVILEGES
+
+acts_backup.verify_here = lambda *_: threading.Event().wait()
+project = Path(sys.argv[1])
+server = Server(project=project, settings=load(project))
+actor = Actor(user="bob", origin="::1", where="page", privileges=frozenset(PRIVILEGES))
+print(perform(server, actor, "backup.verify", {"archive": "1"}).text, flush=True)
+"""
+
+
+def test_a_program_that_is_killed_in_the_middle_of_it_is_told_of(server: Server, ann: TestClient) -> None:
+    make(server)
+    assert server.project
+    settings = server.settings
+    own = {"ONSERVER_NAME": settings.name, "ONSERVER_REDIS": settings.redis, "ONSERVER_SIGNING_KEY": "k" * 32,
+           "ONSERVER_MEMBER_LEASE_SECONDS": "1", "ONSERVER_MEMBER_BEAT_SECONDS": "0.2"}  # fmt: skip
+    command = [sys.executable, "-c", KILLED, str(server.project)]
+    with subprocess.Popen(command, env={**os.environ, **own}, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout
+        assert "is being verified" in program.stdout.readline()
+        assert [job.state for job in jobs(server.store)] == ["running"]
+        assert 'data-state="running"' in ann.get("/backups").text
+        program.kill()
+    (job,) = jobs(server.store)
+    bury_member(server.store, server.settings, int(job.holder.partition(".")[0]), "its program has ended")
+    assert [one.state for one in jobs(server.store)] == ["lost"]
+    assert "The program that did it was killed." in ann.get("/backups").text
+    assert written(server, "backup.verify") == [("bob", "1", "begun", "")]
+    assert "It goes on, or its program was killed." in ann.get("/audit").text

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from onserver.admin.page import MOST_ROWS, Look, NotThere, Page, View, cursor_of
-from onserver.admin.rendering import looking, size, span
+from onserver.admin.rendering import looking, size
 from onserver.backup.asking import workers
 from onserver.backup.history import Operation
 from onserver.backup.restore import Wish, refused_now
@@ -124,11 +124,8 @@ def _sentence(asked: Look, seen: backups.BackupsNow) -> str:
     """Say how the backups stand, in one line."""
     words: list[str] = []
     if seen.good is not None:
-        ms = backups.ms_of(seen.good)
-        with looking(asked):
-            ago = span(max(0, asked.now_ms - ms) / 1000)
-        words.append(asked._("The last good backup is number {n}, of {time} ({span} ago).", n=seen.good.number,
-                            time=asked.zone.exact(ms), span=ago))  # fmt: skip
+        time = asked.zone.exact(backups.ms_of(seen.good))
+        words.append(asked._("The last good backup is number {n}, of {time}.", n=seen.good.number, time=time))
     elif seen.last is not None:
         words.append(asked._("No backup has ended well yet."))
     if seen.suspended:

@@ -21,11 +21,11 @@ _NOUN: Final = "server"
 
 def diagnostics(asked: Look) -> View:
     """Show what somebody needs who finds out what is wrong."""
-    word, which = asked.text("q", 200).casefold(), asked.word("which", ("given",))
+    word, which = asked.text("q", 200).casefold(), asked.word("which", ("all",))
     store = asked.server.store
     found, going = examined(store), jobs(store, _NOUN)
     every = views.settings_of(asked.server)
-    rows = [row for row in every if word in f"{row.key} {row.meaning}".casefold() and (row.given or not which)]
+    rows = [row for row in every if word in f"{row.key} {row.meaning}".casefold() and (row.given or word or which)]
     facts, (slow, why) = views.redis_facts(store), views.slow(store)
     known = {
         "sentence": _sentence(asked, found), "found": found, "jobs": [(job, _told(asked, job)) for job in going],
