@@ -185,6 +185,9 @@ def test_a_worker_of_celerys_has_the_slots_of_its_pool(server: Server, ann: Test
     page = ann.get(f"/members/{number}").text
     assert "Celery, pool prefork" in page
     assert "member.executors" not in page  # Celery scales it itself
+    assert "member.stop" not in page  # and lets finish what runs there
+    refused = ann.post("/act/member.stop", data={"member": str(number), "confirm": "yes"}, headers=JSON)
+    assert (refused.status_code, "drain it" in refused.json()["error"]["message"]) == (422, True)
 
 
 @pytest.mark.usefixtures("worker")

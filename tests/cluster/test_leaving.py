@@ -211,6 +211,7 @@ def test_a_worker_of_celerys_can_be_drained(cluster_of: Open, pool: str) -> None
     node = next(words for words in json.loads(told(cluster, "ps", "--members", "--json"))["data"]
                 if words["node"].startswith("w1@"))["node"]  # fmt: skip
     assert program(cluster, "scale", node, "2").wait(60) == 3, "its pool scales itself"
+    assert program(cluster, "stop", "--node", node).wait(60) == 3, "what runs there is let finish"
     assert program(cluster, "drain", node).wait(60) == 0
     assert going.wait() == 0
     assert cluster.state() == "running"

@@ -5,8 +5,9 @@ import time
 import click
 
 from onserver.cli import exits
-from onserver.cli.drain import let_leave
+from onserver.cli.drain import find_worker, let_leave
 from onserver.cli.invocation import SECONDS, Invocation, common_options, pass_invocation
+from onserver.life.drain import only_drains
 from onserver.life.epoch import Epoch, read, stop_epoch
 from onserver.server import Server
 from onserver.views.hook_runs import HookRun, hook_runs
@@ -29,9 +30,16 @@ def stop(invocation: Invocation, grace: float | None, node: str) -> int:
     With --node, what one worker runs is interrupted, and runs again elsewhere; `drain` lets it finish first.
 
     Exit status: 0 stopped (or nothing was running), 1 a shutdown hook failed, 2 several workers are called so, 3 it is
-    the only worker, 4 no such worker, 5 not stopped in time.
+    the only worker, or one of Celery's, 4 no such worker, 5 not stopped in time.
     """
     if node:
+        worker = find_worker(invocation, node)
+        if isinstance(worker, int):
+            return worker
+        if only_drains(invocation.server().store, worker.number):
+            problem = f"`{worker.node}` is a worker of Celery's, which finishes what it runs."
+            invocation.screen.complaint(problem, f"`onserver drain {worker.node}` lets it leave.")
+            return exits.REFUSED
         return let_leave(invocation, node, grace or 0.0)
     server = invocation.server()
     before = {run.number for run in hook_runs(server.store, read(server.store).number)}

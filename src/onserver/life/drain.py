@@ -33,6 +33,16 @@ def order_drain(store: Store, member: int, grace_seconds: float | None = None) -
             return "gone"
 
 
+def only_drains(store: Store, member: int) -> bool:
+    """Whether a worker cannot be told how long what runs may go on: one of Celery's lets it finish.
+
+    Args:
+        store: the Redis of the server.
+        member: number of the worker.
+    """
+    return bool(store.command("HEXISTS", store.key(f"member:{member}"), "pool"))
+
+
 def ordered_grace(member: Member) -> float | None:
     """The grace time that was given with the order, in seconds; None where there was none."""
     found: bytes | None = member.store.command("HGET", member.store.key(f"member:{member.number}"), "drain_ms")

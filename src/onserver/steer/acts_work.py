@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, get_args
 
 from onserver.errors import NotDone
-from onserver.life.drain import order_drain
+from onserver.life.drain import only_drains, order_drain
 from onserver.life.events import tell_own
 from onserver.life.resizing import MOST_EXECUTORS, order_executors
 from onserver.life.side_runs import start_side
@@ -42,6 +42,9 @@ def _drain(server: Server, given: Given) -> Outcome:
 
 
 def _stop(server: Server, given: Given) -> Outcome:
+    worker = _worker(server, given["member"])
+    if only_drains(server.store, worker.number):
+        raise NotDone("member.stop", f"`{worker.node}` is a worker of Celery's, which finishes what it runs: drain it")
     return _left(server, given, "member.stop", 0.0)
 
 
