@@ -200,6 +200,8 @@ def test_what_waits(server: Server) -> None:
         warnings.simplefilter("ignore", NoWorker)  # said once for a while, whichever test was first
         numbers = [execute_on_server("steer.waits").number for _ in range(3)]
     assert done(server, "process.pause", process=numbers[0]).after == "paused"
+    with pytest.raises(NotDone, match="does not run: it is paused"):
+        done(server, "process.stack", process=numbers[0])
     found = read_record(server.store, numbers[0])
     assert found is not None
     assert found.paused_by == "ann"

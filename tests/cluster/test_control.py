@@ -16,6 +16,7 @@ from onserver.errors import NoWorker, ProcessAborted, ProcessNotFound
 from onserver.testing.cluster import LEASE, Cluster, open_cluster
 from tests.cluster.conftest import Open
 from tests.cluster.orders import TASKS, quick
+from tests.commands import ran, settle_on
 
 LONG = 60.0
 
@@ -329,3 +330,23 @@ def test_orders_hold_given_while_no_worker_is_up(cluster_of: Open) -> None:
         waiting.resume()
         assert waiting.result(timeout=60) == "ended"
         assert cluster.ledger.count("began", running.number) == 1
+
+
+# -- where a run is
+
+
+def test_a_run_tells_where_it_is_and_goes_on(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settle_on(cluster.server, monkeypatch)
+    process = began(cluster, "deaf", LONG)
+    told = ran(capsys, "stack", str(process.number))
+    assert told.status == 0, told.err
+    assert "most recent call first" in told.out
+    assert "in deaf" in told.out
+    assert "in deaf" in "\n".join(line.text for line in process.log())
+    assert (process.state, process.record().deliveries) == ("running", 0)
+    process.abort(force=True)
+    in_state(cluster, process, "aborted")
+    refused = ran(capsys, "stack", str(process.number))
+    assert (refused.status, "does not run: it is aborted" in refused.err) == (3, True)

@@ -58,6 +58,7 @@ CHANGES: Final[Mapping[str, Change]] = {
         ("processes", "procedure"),
         instead=(("every_one", "process.abort_all"), ("force", "process.force")),
     ),
+    "stack": Change("process.stack", ("process",)),
     "pause": Change(
         "process.pause",
         ("processes", "queue", "procedure"),

@@ -35,6 +35,7 @@ VERBS = {
     "logs": ("onserver.cli.logs:logs", "Print what processes have printed and logged."),
     "levels": ("onserver.cli.levels:levels", "Have workers log more, or less, for a while."),
     "abort": ("onserver.cli.abort:abort", "Stop processes for good."),
+    "stack": ("onserver.cli.stack:stack", "Tell where a run is, line by line."),
     "pause": ("onserver.cli.pause:pause", "Pause processes, until they are resumed."),
     "resume": ("onserver.cli.pause:resume", "Let paused processes go on."),
     "dead": ("onserver.cli.dead:dead", "Look at dead processes, run them again, drop them."),

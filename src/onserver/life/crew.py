@@ -24,6 +24,7 @@ from onserver.life.page import Page
 from onserver.life.recycling import is_worn
 from onserver.life.witness import witnesses
 from onserver.process.claim import read_claim
+from onserver.process.stack import SIGNAL
 from onserver.server import Server
 
 #: Share of the lease without a good beat after which what runs is interrupted; at CUT_SHARE it is killed.
@@ -283,6 +284,12 @@ class Crew:
             return True
         self._reaped(pid, status)
         return False
+
+    def tell_stack(self, number: str) -> None:
+        """Have the executor that runs a process write where it is to its error output; nobody, where none does."""
+        for child in self.children.values():
+            if str(child.page.current) == number and child.role != "async":
+                os.kill(child.pid, SIGNAL)
 
     def hand_back(self, child: Child, number: int) -> None:
         """Let others have what a child has claimed and not begun."""

@@ -7,6 +7,7 @@ sends its settlements again, which are recognised, and asks what it holds (`resu
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import sys
@@ -27,6 +28,7 @@ from onserver.life.witness import witnesses
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.recent import Recent
 from onserver.process.runner import out_of_time, run
+from onserver.process.stack import SIGNAL
 from onserver.redis.answers import LinkError
 from onserver.redis.resp import Word
 from onserver.registry import PROCEDURE
@@ -312,4 +314,5 @@ def prepare(page: Page, lease_seconds: float, parent: int) -> None:
         signal.signal(plain, signal.SIG_DFL)
     signal.signal(signal.SIGUSR1, interrupted)
     signal.signal(signal.SIGUSR2, ignore)
+    faulthandler.register(SIGNAL, file=2, all_threads=True)
     threading.Thread(target=watch, args=(page, lease_seconds, parent), name="onserver-watch", daemon=True).start()

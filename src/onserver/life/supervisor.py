@@ -40,6 +40,7 @@ from onserver.life.watching import Watching
 from onserver.life.worker import Worker
 from onserver.process.log import Source
 from onserver.process.log_book import LogBook
+from onserver.process.stack import ORDER as STACK
 from onserver.process.timetable import Timetable
 from onserver.redis.answers import LinkError
 from onserver.redis.store import Store
@@ -306,6 +307,8 @@ class Supervisor:
                 self._phases.leave()
             elif order == "executors":
                 self._resize()
+            elif order.startswith(STACK):
+                self.crew.tell_stack(order.removeprefix(STACK))
             elif order == LEVELS:
                 self._fork_anew(self._levels.take())
             elif order == "schedule":

@@ -12,6 +12,7 @@ from onserver.process.letters import LETTERS
 from onserver.process.put import Sender
 from onserver.process.record import read_record
 from onserver.process.signals import signal_on
+from onserver.process.stack import order_stack
 from onserver.server import Server
 from onserver.steer.action import Action, Field, Outcome
 from onserver.steer.made import PROCESS, REASON, Given, arguments, command, line, number, seconds, state_of
@@ -111,6 +112,13 @@ def _abort_all(server: Server, given: Given) -> Outcome:
                    data={"processes": found})  # fmt: skip
 
 
+def _stack(server: Server, given: Given) -> Outcome:
+    process = number(given)
+    order_stack(server, process)
+    said = "Where process {number} is, it is writing to its log."
+    return Outcome(said=said, values={"number": process}, target=str(process), page=f"/processes/{process}")
+
+
 def _signal(server: Server, given: Given) -> Outcome:
     triggered = signal_on(server, given["signal"]).trigger()
     said = "Signal {name} is triggered." if triggered else "Signal {name} was triggered already."
@@ -187,6 +195,14 @@ ACTS: Final = (
         title="Run a process again",
         fields=(PROCESS,),
         cli=command("onserver dead replay", "process"),
+    ),
+    Action(
+        name="process.stack",
+        privilege=_PRIVILEGE,
+        run=_stack,
+        title="Tell where a process is",
+        fields=(PROCESS,),
+        cli=command("onserver stack", "process"),
     ),
     Action(
         name="process.abort_all",

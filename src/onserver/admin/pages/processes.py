@@ -120,6 +120,8 @@ def _can(found: Shown) -> frozenset[str]:
     can = {"abort", "force"} if not ended else set[str]()
     if not ended and not found.record.level:
         can.add("resume" if found.record.pausing else "pause")
+    if state in (State.RUNNING, State.WAITING):
+        can.add("stack")
     if state in LETTERS:
         can |= {"replay", "drop"}
     return frozenset(can)
