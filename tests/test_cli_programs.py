@@ -174,6 +174,8 @@ def test_ps_says_why_something_waits(project: Project) -> None:
     assert procedures == ["hello.add", "hello.convert", "hello.greet", "hello.set_rate"]
     (member,) = [row for row in project.json("ps", "--members")["data"] if row["kind"] == "worker"]
     assert (member["executors"], member["queues"]) == (2, "default")
+    assert (member["state"], member["leads"], member["slots"]) == ("ready", True, 2)
+    assert "ready, leads" in project.run("ps", "--members").stdout
 
 
 def test_storage_from_the_command_line(project: Project) -> None:

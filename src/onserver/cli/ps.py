@@ -14,6 +14,7 @@ from onserver.process.record import State
 from onserver.views.finding import find
 from onserver.views.members import members
 from onserver.views.processes import Row, Seen
+from onserver.views.taking_part import Part, TakingPart
 
 
 @click.command()
@@ -120,9 +121,21 @@ def _procedure_cells(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _members(invocation: Invocation) -> int:
-    found = members(invocation.server().store)
-    cells = [member._asdict() | {"beat": f"{member.silence:.1f} s ago"} for member in found]
-    heads = ("number", "kind", "node", "host", "pid", "queues", "executors", "runs", "beat")
+    server = invocation.server()
+    there = TakingPart(server)
+    found = [member._asdict() | _standing(there.of(member.number)) for member in members(server.store)]
+    cells = [row | {"beat": f"{row['silence']:.1f} s ago", "state": _state(row)} for row in found]
+    heads = ("number", "kind", "node", "state", "host", "pid", "queues", "executors", "runs", "beat")
     shown = columns(heads, cells, right=("number", "pid", "executors", "runs")) if found else "no member"
-    invocation.screen.result([member._asdict() for member in found], shown)
+    invocation.screen.result(found, shown)
     return exits.DONE
+
+
+def _standing(part: Part | None) -> dict[str, Any]:
+    """How a member is, as the admin page shows it; nothing of one that has left meanwhile."""
+    names = ("state", "leads", "code", "version", "pool", "slots", "busy", "memory")
+    return {name: getattr(part, name) if part is not None else None for name in names}
+
+
+def _state(row: dict[str, Any]) -> str:
+    return f"{row['state'] or ''}{', leads' if row['leads'] else ''}"
