@@ -38,7 +38,7 @@ from onserver.views.processes import Seen
 
 _KEYS, _FULL = 1000, 100
 _TURNS = 15
-_CHUNK = 5000
+_CHUNK = 1000
 _EXECUTORS = 2
 #: Redis moves its large tables a little at a time; for so long it may.
 _SETTLE_SECONDS = 2.0

@@ -21,7 +21,7 @@ from onserver.session.context import serving
 from onserver.session.roles import Roles
 from onserver.session.sessions import Sessions
 
-_CHUNK = 5000
+_CHUNK = 1000
 _TURNS = 5
 _AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
 _HOUR_MS = 3_600_000

@@ -28,6 +28,7 @@ from onserver.redis.store import Store
 from onserver.testing.cluster import Cluster, open_cluster
 from onserver.testing.proxy import RUNS, Proxy
 from onserver.testing.wait import wait_for
+from onserver.views.finding import held
 from tests.cluster.jobs import TASKS
 from tests.floor import Floor, open_floor
 from tests.inline_worker import make_server
@@ -199,6 +200,15 @@ def test_a_process_for_an_idle_executor_is_few_commands_in_redis(floor: Floor) -
         floor.put(noop, n)
         assert executor.end(executor.given(), claim=True) == 0
     assert per_process(floor, before) <= 35
+
+
+def test_what_few_of_many_hold_is_found_without_asking_each(floor: Floor) -> None:
+    executors = floor.executors(200)
+    number = floor.put(noop, 0)
+    assert executors[150].claim() == number
+    before = commands(floor.store)
+    assert held(floor.store) == [number]
+    assert (commands(floor.store) - before).total() <= 1 + 4 + 64
 
 
 def per_process(floor: Floor, before: Counter[str]) -> float:

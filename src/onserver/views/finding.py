@@ -20,6 +20,8 @@ PAGE: Final = 200
 #: How far into each queue a pattern is looked for.
 FARTHEST: Final = 50_000
 
+#: Of how many holders it is asked at once whether they hold anything.
+_GROUP: Final = 64
 _HELD: Final = frozenset({"running", "waiting", "paused"})
 _HISTORY: Final = {"done": "ended", "failed": "failed", "aborted": "failed", "lost": "failed", "dead": "dead"}
 #: Where processes of a state are kept that nobody holds, beside the queues.
@@ -144,7 +146,12 @@ def _fits(part: str, row: Row) -> bool:
 def held(store: Store) -> list[int]:
     """Return the numbers of what runs, and of what its holders have claimed."""
     holders = store.command("SMEMBERS", store.key("live"))
-    lists = store.pipeline([("LRANGE", store.key(f"held:{holder.decode()}"), 0, -1) for holder in holders])
+    keys = [store.key(f"held:{holder.decode()}") for holder in holders]
+    groups = [keys[start : start + _GROUP] for start in range(0, len(keys), _GROUP)]
+    if len(groups) > 1:  # of a thousand members, most hold nothing
+        some = store.pipeline([("EXISTS", *group) for group in groups])
+        groups = [group for group, exist in zip(groups, some, strict=True) if exist]
+    lists = store.pipeline([("LRANGE", key, 0, -1) for group in groups for key in group])
     return [int(number) for numbers in lists for number in numbers]
 
 
