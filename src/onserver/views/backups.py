@@ -7,10 +7,12 @@ Of an archive only its end is read, where that can be: what an encrypted one say
 from __future__ import annotations
 
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from typing import Final
 
 from onserver.backup import history as histories
@@ -33,6 +35,8 @@ from onserver.server import Server
 
 #: Keys that are counted at most, to say what there is.
 MOST_COUNTED: Final = 100_000
+#: For how many seconds a count of keys is good enough.
+_COUNTED_SECONDS: Final = 30.0
 #: Ends of archives that are remembered.
 _REMEMBERED: Final = 500
 
@@ -281,12 +285,24 @@ def would_go(server: Server, keep: int) -> Sequence[str]:
     return tuple(one.name for one in too_old(histories.read(place, server.name).archives, keep, there))
 
 
-def there_now(store: Store) -> tuple[Counter[str], bool]:
-    """Count the keys of each part that a server has now, as far as that is bounded; tells whether these are all.
+class Counted:
+    """How many keys there are, which is not counted anew for each look. Made by `server.part(Counted)`."""
 
-    Args:
-        store: of the server.
-    """
+    def __init__(self, server: Server) -> None:
+        self._store = server.store
+        self._mutex = threading.Lock()
+        self._known: tuple[Counter[str], bool] | None = None
+        self._at = 0.0
+
+    def keys(self) -> tuple[Counter[str], bool]:
+        """Answer the keys of each part, as they were half a minute ago at most, and whether these are all."""
+        with self._mutex:
+            if self._known is None or monotonic() - self._at > _COUNTED_SECONDS:
+                self._known, self._at = _counted(self._store), monotonic()
+            return self._known
+
+
+def _counted(store: Store) -> tuple[Counter[str], bool]:
     found, seen = Counter[str](), 0
     for names in scan(store):
         found.update(part for name in names if (part := part_of(name.removeprefix(store.prefix))))

@@ -90,7 +90,7 @@ def restore(asked: Look) -> View:
     step = asked.word("step", STEPS, STEPS[0])
     found, store = _archive(asked), asked.server.store
     mine = [job for job in jobs(store, "backup") if job.target in _names(found)]
-    there, whole = backups.there_now(store) if step == "compare" else (None, True)
+    there, whole = asked.server.part(backups.Counted).keys() if step == "compare" else (None, True)
     counts = found.end.manifest.about.counts if found.end else None
     rows = [(part, None if counts is None else counts.get(part, 0), there[part]) for part in PARTS] if there else []
     seen = backups.now(asked.server)
