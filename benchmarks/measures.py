@@ -136,7 +136,7 @@ class Bench:
                 counts, cpu, done = redis.counts().since(before), worker.cpu() - cpu, max(1, total - first)
                 time.sleep(_SETTLE_SECONDS)
                 figures = worker.memory()
-                _require_once(place, total)
+                self.check_runs(place.count(), total)
         return (
             figures
             | {
@@ -210,14 +210,14 @@ class Bench:
         with self.open() as (_, place):
             return place.client("web_sessions", self.side, self.scale.requests)
 
+    def check_runs(self, runs: int, total: int) -> None:
+        """Refuse what was run too rarely, or twice."""
+        if runs != total:
+            raise Failed(f"{runs} runs of {total} tasks")
+
     def _warm(self, place: Place, worker: Worker) -> None:
         place.client(self.client, "enqueue", "one", 4)
         worker.wait_count(4)
-
-
-def _require_once(place: Place, total: int) -> None:
-    if place.count() != total:
-        raise Failed(f"{place.count()} runs of {total} tasks")
 
 
 def drain_batched(bench: Bench) -> Figures:
