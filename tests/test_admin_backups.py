@@ -628,3 +628,22 @@ def test_a_program_that_is_killed_in_the_middle_of_it_is_told_of(server: Server,
     assert "The program that did it was killed." in ann.get("/backups").text
     assert written(server, "backup.verify") == [("bob", "1", "begun", "")]
     assert "It goes on, or its program was killed." in ann.get("/audit").text
+
+
+def test_what_has_begun_is_brought_to_its_end_before_its_program_ends(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make(server)
+    everything = Actor(user="ann", origin="", where="page", privileges=frozenset(PRIVILEGES))
+    held_there = held(monkeypatch, acts_backup, "verify_here")
+    with held_there as (begun, go), Server(project=server.project, settings=server.settings) as other:
+        perform(other, everything, "backup.verify", {"archive": "1"})
+        assert begun.wait(10)
+        closing = threading.Thread(target=other.close)
+        closing.start()
+        wait_for(lambda: "This program ends when backup.verify 1 has ended" in caplog.text)
+        assert [job.state for job in jobs(server.store)] == ["running"]
+        go.set()
+        closing.join(30)
+    assert [job.state for job in jobs(server.store)] == ["done"]
+    assert [one[2] for one in written(server, "backup.verify")] == ["done"]

@@ -88,7 +88,7 @@ class Background:
             self._threads = [thread for thread in self._threads if thread.is_alive()]
             if len(self._threads) >= MOST:
                 raise NotDone(job.action, f"{MOST} of this kind are going on here: wait for the end of one")
-            thread = threading.Thread(target=self._run, args=(job, run), name=f"onserver-{job.action}")
+            thread = threading.Thread(target=self._run, args=(job, run), name=f"{job.action} {job.target}".strip())
             _write(store, replace(job, holder=self._server.client.holder()))  # before whoever asked sees the page again
             self._threads.append(thread)
             thread.start()
@@ -96,8 +96,9 @@ class Background:
     def join(self) -> None:
         """Wait until nothing goes on any more: what has begun is brought to its end before this program ends."""
         with self._mutex:
-            threads = list(self._threads)
+            threads = [thread for thread in self._threads if thread.is_alive()]
         for thread in threads:
+            LOG.warning("This program ends when %s has ended", thread.name)
             thread.join()
 
     def _run(self, job: Job, run: Callable[[], Outcome]) -> None:
