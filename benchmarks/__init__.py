@@ -15,6 +15,7 @@
 | `many_sessions`, `web_sessions`, `remote_clients` | sessions: many, in web applications, of remote clients |
 | `goals` | what is to be reached |
 | `report`, `charts`, `draw` | medians, ratios, the table, the JSON file; the PNG |
+| `page` | what was measured, put on `docs/performance.md` |
 | `peers/` | all whom people would take instead: `make bench-peers` |
 | `project/` | the project that our workers run |
 

@@ -7,6 +7,7 @@ into other programs of this user: root may, and everybody where `kernel.yama.ptr
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
                 with bench.worker(place) as worker:
                     worker.wait_count(_QUEUED // 100)
                     _record(worker, "flamegraph", options.out)
+                    options.out.write_text(plain(options.out.read_text()))
                     _record(worker, "raw", Path(folder) / "stacks")
                     _require_left(place)
             print(shares((Path(folder) / "stacks").read_text()))
@@ -56,6 +58,12 @@ def _record(worker: Worker, form: str, out: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise Failed(f"py-spy: {done.stderr[-1000:]}")
+
+
+def plain(drawing: str) -> str:
+    """Return the flame graph without the paths of this machine."""
+    titled = re.sub(r'(<text id="title"[^>]*>)[^<]*', r"\1a worker at full rate", drawing)
+    return titled.replace(sys.executable, "python")
 
 
 def _require_left(place: Place) -> None:

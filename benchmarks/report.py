@@ -38,6 +38,8 @@ class Row(NamedTuple):
     aim: str = ""
 
 
+#: A ratio that comes of a division by 0.
+_NOTHING = 1e6
 #: With so much more stored, hardly anything may cost more.
 _FLAT = "≥ 0.67 x"
 _LOCK, _HINCRBY, _GET = "redis-py Lock, GET, SET", "HINCRBY", "GET"
@@ -170,7 +172,7 @@ def table(found: list[Line]) -> str:
             number(line.stock, line.unit),
             number(line.ours, line.unit),
             f"({number(line.lowest)}-{number(line.highest)})",
-            f"{line.ratio:.2f} x",
+            times(line.ratio),
             "" if line.against == "Celery" else f"against {line.against}",
             line.must,
             line.aim,
@@ -223,6 +225,11 @@ def _values(results: Results, measure: str, side: str, figure: str) -> list[floa
 def _ratio(stock: float, ours: float, better: str) -> float:
     above, below = (ours, stock) if better == "more" else (stock, ours)
     return above / max(below, 1e-9)
+
+
+def times(ratio: float) -> str:
+    """Return how many times better something is; nothing where it was compared with nothing at all."""
+    return f"{ratio:.2f} x" if ratio < _NOTHING else "-"
 
 
 def number(value: float, unit: str = "") -> str:
