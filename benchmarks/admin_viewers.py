@@ -55,12 +55,13 @@ def main() -> int:
             (folder / file).write_text(text)
         with Server.load(folder) as server, server.as_current(), programs(folder) as url:
             server.load_tasks()
-            ratios = [watched(server, url) for _ in range(ROUNDS)]
+            cost = []
+            print(f"{'round':>5} {'alone /s':>10} {'watched /s':>11} {'cost':>7}", flush=True)
+            for n in range(1, ROUNDS + 1):
+                without, with_ = watched(server, url)
+                cost.append(1 - with_ / without)
+                print(f"{n:>5} {without:>10.0f} {with_:>11.0f} {cost[-1]:>6.1%}", flush=True)
             lists = listed(server, url)
-    cost = [1 - with_ / without for without, with_ in ratios]
-    print(f"{'round':>5} {'alone /s':>10} {'watched /s':>11} {'cost':>7}")
-    for n, (without, with_) in enumerate(ratios, 1):
-        print(f"{n:>5} {without:>10.0f} {with_:>11.0f} {1 - with_ / without:>6.1%}")
     print(f"\n{VIEWERS} viewers cost {statistics.median(cost):.1%} of the throughput (median of {ROUNDS} rounds)")
     for query, seconds in lists.items():
         print(f"{query or 'living':<24} {seconds * 1000:6.0f} ms of {ENDED:,} ended (median of 15, page and all)")
@@ -180,7 +181,11 @@ def programs(folder: Path) -> Iterator[str]:
     with (folder / "log").open("wb") as log:
         worker = subprocess.Popen([*command, "worker"], cwd=folder, env=environment, stdout=log, stderr=log)
         admin = subprocess.Popen(
-            [*command, "admin", "--bind", "127.0.0.1:0"], cwd=folder, env=environment, stdout=subprocess.PIPE
+            [*command, "admin", "--bind", "127.0.0.1:0"],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
     try:
         assert admin.stdout is not None

@@ -24,6 +24,9 @@ class AdminSettings(Struct, frozen=True, kw_only=True):
             "application, nobody does"
         ),
     ] = False
+    nice: Annotated[
+        int, Meta(ge=0, le=19, description="how far `onserver admin` stands back where workers want the same processor")
+    ] = 5
     mask: Annotated[
         tuple[str, ...],
         Meta(

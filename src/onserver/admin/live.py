@@ -11,8 +11,10 @@
 | `reload` | nothing | somebody has logged out, or may do something else now |
 
 One reader looks at the server for all who watch, twice a second, with one script; where nobody watches there is none. A
-page of which something has changed is drawn once for all who watch the same, and its regions that differ are sent. So
-a frame carries how it is, and not what is to be done to what was: one that is lost costs nothing, and whoever comes
+page of which something has changed is drawn once for all who watch the same, and its regions that differ are sent. The
+more drawing takes, the longer it rests: `SHARE` of one processor is all that it takes from who works.
+
+A frame carries how it is, and not what is to be done to what was: one that is lost costs nothing, and whoever comes
 back has all of it with the first. Only the events of the feed are a sequence: their id is that of the stream in Redis,
 and a browser that comes back with `Last-Event-ID` is told every one since.
 """
@@ -24,7 +26,8 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from time import monotonic
+from functools import cached_property
+from time import monotonic, thread_time
 from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -50,6 +53,8 @@ LOG: Final = logging.getLogger("onserver.admin")
 TICK_SECONDS: Final = 0.5
 #: How often a page is drawn while something runs that may say how far it is; and while nothing at all has changed.
 RUNNING_SECONDS, QUIET_SECONDS = 1.0, 5.0
+#: What drawing may take of one processor: after it has taken some, it rests so much longer, but not for ever.
+SHARE, LONGEST_REST_SECONDS = 0.03, 3.0
 #: How often who watches is asked whether they still may.
 _IDENTITY_SECONDS: Final = 10.0
 _BEAT_SECONDS: Final = 5.0
@@ -91,21 +96,39 @@ class _Watched:
         return changed or age >= (RUNNING_SECONDS if seen.runs and "process" in topics else QUIET_SECONDS)
 
 
+@dataclass(frozen=True)
+class _Shown:
+    """Regions of a page; they are put into a frame once, for all who watch.
+
+    Attributes:
+        at: the page.
+        now_ms: when they were so.
+        regions: by their names.
+    """
+
+    at: str
+    now_ms: int
+    regions: Mapping[str, str]
+
+    @cached_property
+    def frame(self) -> bytes:
+        return _frame("page", {"at": self.at, "now": self.now_ms, "regions": self.regions})
+
+
 class _Stream:
     """One browser that watches: what is still to be sent to it, the newest of each kind."""
 
     def __init__(self, known: str) -> None:
         self.known = known
-        self.pages: dict[str, dict[str, Any]] = {}
+        self.pages: dict[str, _Shown] = {}
         self.events: list[Event] = []
         self.words: dict[str, Any] = {}
         self._news = asyncio.Event()
 
-    def show(self, at: str, now_ms: int, regions: Mapping[str, str]) -> None:
-        """Have the regions of a page sent."""
-        page = self.pages.setdefault(at, {"at": at, "now": now_ms, "regions": {}})
-        page["now"] = now_ms
-        page["regions"].update(regions)
+    def show(self, page: _Shown) -> None:
+        """Have the regions of a page sent, with those that have not been yet."""
+        waits = self.pages.get(page.at)
+        self.pages[page.at] = page if waits is None else _Shown(page.at, page.now_ms, {**waits.regions, **page.regions})
         self._news.set()
 
     def tell(self, seen: Pulse) -> None:
@@ -136,7 +159,7 @@ class _Stream:
         words, pages, events = self.words, self.pages, self.events
         self.words, self.pages, self.events = {}, {}, []
         found = [_frame(word, data) for word, data in words.items()]
-        found += [_frame("page", page) for page in pages.values()]
+        found += [page.frame for page in pages.values()]
         if events:
             told = [{"id": one.id, "name": one.name, "at": one.at_ms, "worker": one.worker} for one in events]
             found.append(_frame("events", told, self.known))
@@ -157,6 +180,7 @@ class Hub:
         self._streams: set[_Stream] = set()
         self._task: asyncio.Task[None] | None = None
         self._known = ""
+        self._rests_until = 0.0
         #: How often the server was looked at, and how often a page was drawn.
         self.looks = self.draws = 0
 
@@ -195,7 +219,7 @@ class Hub:
                 watched = self._watched.setdefault(key, _Watched(place, look))
                 watched.streams.add(stream)
                 if watched.regions:
-                    stream.show(place.asked, look.now_ms, watched.regions)
+                    stream.show(_Shown(place.asked, look.now_ms, watched.regions))
             self._begin()
             yield f"retry: {_RETRY_MS}\n\n".encode()
             async for frame in self._sent(request, asker, stream):
@@ -265,36 +289,43 @@ class Hub:
             stream.tell(seen)
         self._known = seen.last
         now = monotonic()
+        if now < self._rests_until:
+            return
+        took = 0.0
         for watched in [one for one in self._watched.values() if one.is_due(seen, now)]:
-            await self._draw(watched, seen, now)
+            took += await self._draw(watched, seen, now)
+        self._rests_until = now + min(took / SHARE, LONGEST_REST_SECONDS)
 
-    async def _draw(self, watched: _Watched, seen: Pulse, now: float) -> None:
+    async def _draw(self, watched: _Watched, seen: Pulse, now: float) -> float:
+        """Draw a page, and have sent what has changed. Returns the seconds of a processor that it took."""
         self.draws += 1
         topics = watched.place.page.live
         watched.marks, watched.drawn = [seen.marks.get(topic) for topic in topics], now
         at = watched.place.asked
         try:
-            regions = await self._run(self._drawn, watched, seen.now_ms)
+            drawn: tuple[Mapping[str, str], float] = await self._run(self._drawn, watched, seen.now_ms)
         except ReachError:
-            return  # the next look says so
-        except (NotThere, BadQuery, OnServerError):
+            return 0.0  # the next look says so
+        except Exception as error:  # whatever it was, who watches is told
+            if not isinstance(error, NotThere | BadQuery | OnServerError):
+                LOG.exception("The page %s has failed for who watches it", at)
             for stream in watched.streams:
                 stream.say("gone", {"at": at})
-            return
-        except Exception:
-            LOG.exception("The page %s has failed for who watches it", at)
-            for stream in watched.streams:
-                stream.say("gone", {"at": at})
-            return
+            return 0.0
+        regions, took = drawn
         changed = {name: text for name, text in regions.items() if watched.regions.get(name) != text}
         watched.regions = regions
         if changed:
+            shown = _Shown(at, seen.now_ms, changed)
             for stream in watched.streams:
-                stream.show(at, seen.now_ms, changed)
+                stream.show(shown)
+        return took
 
-    def _drawn(self, watched: _Watched, now_ms: int) -> Mapping[str, str]:
+    def _drawn(self, watched: _Watched, now_ms: int) -> tuple[Mapping[str, str], float]:
+        began = thread_time()
         page, look = watched.place.page, replace(watched.look, now_ms=now_ms)
-        return regions_of(draw(page.look(look), look, page, self._replies.pages))
+        regions = regions_of(draw(page.look(look), look, page, self._replies.pages))
+        return regions, thread_time() - began
 
     async def _run(self, function: Any, *args: Any) -> Any:
         return await self._server.part(Threads).run(function, *args)

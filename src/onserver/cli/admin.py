@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import socket
 from collections.abc import Sequence
 from datetime import datetime
@@ -71,6 +72,7 @@ def admin(
         Logins(server.store).at = at
         if until < 0:
             _said(invocation, server, at, here=here, behind_proxy=proxy is not None)
+        os.nice(server.settings.admin.nice)
         serve(application, listens, grace=_GRACE_SECONDS, until=until)
     return exits.DONE
 
