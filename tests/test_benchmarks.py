@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import curves, goals, report
+from benchmarks import curves, goals, page, report
 from benchmarks.measures import Figures
 from benchmarks.peers import __main__ as peers_program
 from benchmarks.peers import report as peers_report
@@ -142,6 +142,17 @@ def test_ours_is_compared_with_the_best_peer_in_each_repetition() -> None:
 )  # fmt: skip
 def test_a_goal_is_of_the_figure_or_of_a_ratio(must: str, aim: str, said: str) -> None:
     assert goals.reached(must, aim, 0.6, {"best": 3.0, "by hand": 0.5}) == said
+
+
+def test_the_page_has_a_place_for_each_run() -> None:
+    text = page.PAGE.read_text(encoding="utf-8")
+    for kind, image in page.IMAGES.items():
+        anew = page.placed(text, kind, "| figures |")
+        assert f"<!-- {kind} -->\n\n| figures |\n\n<!-- end -->" in anew
+        assert anew.count("<!--") == text.count("<!--")
+        assert f"](images/{image})" in text
+    with pytest.raises(ValueError, match="no place"):
+        page.placed(text, "nothing", "")
 
 
 def test_every_peer_is_measured_with_versions_that_are_pinned() -> None:
