@@ -213,7 +213,7 @@ class Doing:
         self.at, self.action, self.typed, self.so = at, action, typed, so
 
 
-def doings(scene: Scene) -> list[Doing]:
+def doings(scene: Scene, way: str) -> list[Doing]:
     def held() -> bool:
         return "reports" in {gate.name for gate in paused(scene.server)}
 
@@ -230,14 +230,14 @@ def doings(scene: Scene) -> list[Doing]:
         Doing("/members", "queue.resume", {}, lambda: not held()),
         Doing("/members", "queue.pause", {"queue": "reports"}, held),
         Doing(f"/sessions/{bea.id}", "session.message", {"text": "We close at six."}, lambda: messages() > before),
-        Doing("/storage/server/stock", "storage.set", {"value": '{"atlas": 40}'}, lambda: stored("atlas")),
+        Doing("/storage/server/entry?key=stock", "storage.set", {"value": f'{{"by": "{way}"}}'}, lambda: stored(way)),
     ]
 
 
 @pytest.mark.parametrize("way", ["mouse", "keyboard", "no scripts"])
 def test_it_is_done_by_mouse_by_keyboard_and_without_scripts(scene: Scene, chromium: Browser, way: str) -> None:
     with visiting(scene, chromium, java_script_enabled=way != "no scripts") as page:
-        for doing in doings(scene):
+        for doing in doings(scene, way):
             page.goto(doing.at)
             form = page.locator(f'form[data-action="{doing.action}"]')
             for name in doing.typed:
@@ -251,8 +251,11 @@ def test_it_is_done_by_mouse_by_keyboard_and_without_scripts(scene: Scene, chrom
                 page.keyboard.press("Enter")
             else:
                 button.click()
-            if page.get_by_text("This is about to be done:").is_visible():
+            said, asked = page.locator("#said p"), page.get_by_text("This is about to be done:")
+            expect(said.or_(asked)).to_be_visible()
+            if asked.is_visible():
                 page.get_by_role("main").get_by_role("button").first.click()
+            expect(said).to_be_visible()
             wait_for(doing.so, what=f"{doing.action} by {way}")
 
 
