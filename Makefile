@@ -35,7 +35,7 @@ bench: ## ours and stock Celery in turn, as ratios
 	@$(VENV)/python -m benchmarks
 	@$(VENV)/python -m benchmarks.curves
 
-bench-peers: ## ours, ten others and a loop written by hand in turn, as ratios
+bench-peers: ## ours, nine others and a loop written by hand in turn, as ratios
 	@$(PYTHON) scripts/bootstrap.py bench bench-tools bench-peers bench-saq bench-arq
 	@$(VENV)/python -m benchmarks.peers
 

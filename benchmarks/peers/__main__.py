@@ -1,6 +1,6 @@
 """Measure ours and the others in turn and print how they compare.
 
-python -m benchmarks.peers                          everybody, three repetitions, a quarter of an hour
+python -m benchmarks.peers                          everybody, three repetitions, some 15 minutes
 python -m benchmarks.peers --only drain --who ours,huey,Celery
 python -m benchmarks.peers --quick                  tiny counts: does everything run? The figures mean nothing
 """
