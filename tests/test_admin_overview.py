@@ -17,6 +17,7 @@ from onserver.server import Server
 from onserver.views.members import members
 from onserver.views.standing import LONG_HELD_SECONDS, look
 from tests.admin_browser import browser
+from tests.admin_forms import sent
 from tests.inline_worker import make_server, working
 
 
@@ -110,6 +111,14 @@ def test_the_charts_have_a_line_and_a_table(server: Server, ann: TestClient) -> 
 def test_who_may_not_change_anything_sees_no_button(server: Server) -> None:
     for ann in (browser(server, ["viewer"]), browser(server, read_only=True)):
         assert "/act/" not in ann.get("/").text
+
+
+def test_new_connections_are_rejected_and_taken_again(server: Server, ann: TestClient) -> None:
+    with working(server):
+        assert sent(ann, "/", "connections.reject").status_code == 303
+        assert "New connections of remote clients are rejected by ann." in ann.get("/").text
+        assert sent(ann, "/", "connections.accept").status_code == 303
+        assert 'action="/act/connections.reject"' in ann.get("/").text
 
 
 def test_every_link_leads_to_a_page(server: Server, ann: TestClient) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from starlette.testclient import TestClient
 
-from onserver import Server, execute_on_server, procedure, process
+from onserver import Server, execute_on_server, procedure, process, signal
 from onserver.admin.language import language
 from onserver.admin.page import Look
 from onserver.admin.whys import why
@@ -24,6 +24,7 @@ from onserver.redis.address import Address
 from onserver.steer.actor import Actor
 from onserver.testing import wait_for
 from tests.admin_browser import browser
+from tests.admin_forms import sent, told
 from tests.inline_worker import make_server, working
 
 JSON = {"accept": "application/json"}
@@ -172,8 +173,8 @@ def test_chosen_ones_are_paused_let_go_on_and_aborted_together(server: Server, a
     assert asked.status_code == 200
     assert all(f'name="process" value="{n}"' in asked.text for n in two)
     assert ", ".join(two) in asked.text
-    told = followed(ann, ann.post("/act/process.abort", data={"process": two, "confirm": "yes"}))
-    assert "2 done." in told
+    done = followed(ann, ann.post("/act/process.abort", data={"process": two, "confirm": "yes"}))
+    assert "2 done." in done
     assert [one.state for one in many] == [State.ABORTED, State.ABORTED, State.QUEUED]
 
 
@@ -190,6 +191,23 @@ def test_all_of_a_procedure_are_aborted_by_their_count(server: Server, ann: Test
         right = {"procedure": "shown.adds", "count": "4", "confirm": "shown.adds"}
         assert "4 processes of shown.adds" in followed(ann, ann.post("/act/process.abort_all", data=right))
         assert {one.state for one in many} == {State.ABORTED}
+
+
+def test_a_procedure_is_paused_and_let_go_on(server: Server, ann: TestClient) -> None:
+    with working(server):
+        address = "/processes?procedure=shown.adds"
+        assert "paused" in told(ann, sent(ann, address, "procedure.pause"))
+        assert "Nothing of it begins: it is paused by ann." in ann.get(address).text
+        one = execute_on_server(adds, 1)
+        assert one.state == State.QUEUED
+        assert sent(ann, address, "procedure.resume").status_code == 303
+        assert one.result(timeout=10) == "sum 3 False"
+        assert "Nothing of it begins" not in ann.get(address).text
+
+
+def test_a_signal_is_triggered(server: Server, ann: TestClient) -> None:
+    assert "Signal evening is triggered." in told(ann, sent(ann, "/processes", "process.signal", signal="evening"))
+    assert signal("evening").wait(timeout=5)
 
 
 def test_who_may_not_change_anything_sees_no_button(server: Server) -> None:
@@ -216,8 +234,10 @@ def test_one_that_runs(server: Server, ann: TestClient) -> None:
         assert 'action="/act/process.pause"' in page
         assert 'action="/act/process.replay"' not in page
         assert rows(ann, "/processes?state=running") == [one.number]
-        told = ann.post("/act/process.abort", data={"process": str(one.number), "reason": "too long", "confirm": "yes"})
-        assert "asked to stop" in followed(ann, told)
+        answer = ann.post(
+            "/act/process.abort", data={"process": str(one.number), "reason": "too long", "confirm": "yes"}
+        )
+        assert "asked to stop" in followed(ann, answer)
         assert one.record().level == "asked"
         assert "is to stop: asked" in ann.get(f"/processes/{one.number}").text
         gate.set()
@@ -298,7 +318,7 @@ def test_arguments_by_place_and_by_name(server: Server, ann: TestClient) -> None
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "problem"),
     [
         ({"arg.a": "one"}, "is no whole number"),
         ({"arg.a": "1.5"}, "is no whole number"),
@@ -310,10 +330,10 @@ def test_arguments_by_place_and_by_name(server: Server, ann: TestClient) -> None
         ({"what": "1"}, "is none of its fields"),
     ],
 )
-def test_arguments_that_it_does_not_take(server: Server, ann: TestClient, fields: dict[str, str], told: str) -> None:
+def test_arguments_that_it_does_not_take(server: Server, ann: TestClient, fields: dict[str, str], problem: str) -> None:
     with working(server):
         answer = ann.post("/act/process.start", data={"procedure": "shown.adds", **fields, "back": "/processes"})
-        assert told in followed(ann, answer)
+        assert problem in followed(ann, answer)
         assert rows(ann) == []
 
 

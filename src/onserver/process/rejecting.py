@@ -44,6 +44,10 @@ def connections_rejected() -> str | None:
         >>> connections_rejected() is None
         True
     """
-    store = Server.current().store
-    by: bytes | None = store.command("HGET", store.key("server"), "rj")
+    return connections_rejected_on(Server.current())
+
+
+def connections_rejected_on(server: Server) -> str | None:
+    """Answer the same of a server, whichever is the current one."""
+    by: bytes | None = server.store.command("HGET", server.store.key("server"), "rj")
     return None if by is None else by.decode()

@@ -10,6 +10,7 @@ import msgspec
 
 from onserver.admin.page import Look, Page, View
 from onserver.admin.rendering import looking, size, span
+from onserver.process.rejecting import connections_rejected_on
 from onserver.views import series
 from onserver.views.standing import Concern, Standing, look
 
@@ -58,7 +59,7 @@ def overview(asked: Look) -> View:
         known = {
             "seen": seen, "sentence": _sentence(asked, seen), "charts": charts, "spans": series.SPANS, "span": over,
             "concerns": [(concern, *_told(asked, concern)) for concern in seen.concerns],
-            "checks": _checks(asked, seen),
+            "checks": _checks(asked, seen), "rejected": connections_rejected_on(asked.server),
         }  # fmt: skip
     return View("overview.html", known, data=seen.as_dict() | {"series": numbers.as_dict()})
 
@@ -152,7 +153,11 @@ def _told(asked: Look, concern: Concern) -> tuple[str, str]:
         "codes": lambda: (
             asked._("The workers have {n} versions of the code.", n=facts["count"]), asked.link("/members"),
         ),
-        "paused": lambda: (_paused(asked, facts), asked.link("/members")),
+        "paused": lambda: (
+            _paused(asked, facts),
+            asked.link("/processes", procedure=facts["name"]) if facts["what"] == "procedure"
+            else asked.link("/members"),
+        ),
         "maintenance": lambda: (
             asked._("In maintenance by {by}: new work is refused. {message}", by=facts["by"], message=facts["message"]),
             asked.link("/"),

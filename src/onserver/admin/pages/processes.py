@@ -52,6 +52,7 @@ def _listed(look: Look) -> View:
         "page_of": page, "rows": _told(look, page.rows), "last": _told(look, last), "filtered": filtered,
         "states": _chips(look, counts(look.server.store)), "kinds": _KINDS, "most_looked": MOST_LOOKED,
         "ended": look.query.get("state", "") in {_ENDED, *ENDED}, "all_of": _all_of(look, seen, wanted),
+        "gate": next((one for one in seen.gates() if (one.kind, one.name) == ("procedure", wanted.procedure)), None),
     }  # fmt: skip
     return View("processes.html", known, data=_as_data(page))
 
