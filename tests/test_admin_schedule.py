@@ -130,7 +130,7 @@ def test_without_schedules_it_is_said_how_to_add_one(server: Server, ann: TestCl
 def test_each_schedule_has_its_rule_its_next_times_and_where_it_is_declared(server: Server, ann: TestClient) -> None:
     to_the_hour(server)
     plan(server, entry("hourly"), entry("nightly", "30 2 * * *", source="settings"), entry("beat", source="celery"))
-    add_schedule(server, "every 5m", "report", name="often", by="bob")
+    add_schedule(server, "every 5m", "plans.report", name="often", by="bob")
     found = {one["name"]: one for one in data(ann)["schedules"]}
     assert {name: one["source"] for name, one in found.items()} == {
         "beat": "celery", "hourly": "code", "nightly": "settings", "often": "added",
@@ -151,7 +151,7 @@ def test_each_schedule_has_its_rule_its_next_times_and_where_it_is_declared(serv
 @pytest.mark.usefixtures("worker")
 def test_schedules_are_filtered_and_come_in_pages(server: Server, ann: TestClient) -> None:
     plan(server, *(entry(f"s{index}") for index in range(5)))
-    add_schedule(server, "every 5m", "report", name="often")
+    add_schedule(server, "every 5m", "plans.report", name="often")
     hold(server.store, "s3", "bob")
 
     def names(query: str) -> list[str]:
@@ -281,7 +281,7 @@ def test_times_that_nobody_starts_are_missed_while_one_looks(server: Server) -> 
 
 def test_what_became_of_it_is_bounded_and_goes_with_it(server: Server, declared: None) -> None:
     with working(server):
-        add_schedule(server, "every 5m", "report", name="often")
+        add_schedule(server, "every 5m", "plans.report", name="often")
         for _ in range(60):
             hold(server.store, "often", "bob")
             hold(server.store, "often", "")
@@ -301,14 +301,14 @@ def test_one_that_there_is_not(server: Server, ann: TestClient) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_arguments_are_for_those_who_may_see_values_and_secrets_for_nobody(server: Server) -> None:
-    add_schedule(server, "every 5m", "report", ["the xyzzy"], {"token": "plugh"}, name="often")
+    add_schedule(server, "every 5m", "plans.report", ["the xyzzy"], {"token": "plugh"}, name="often")
     ann, viewer = browser(server), browser(server, ["viewer"])
     page = ann.get("/schedule/often").text
     assert "the xyzzy" in page
     assert "plugh" not in page
     assert "•••" in page
     assert "plugh" not in ann.get("/schedule/often", headers=JSON).text
-    add_schedule(server, "every 5m", "secret", ["hush"], name="quiet")
+    add_schedule(server, "every 5m", "plans.secret", ["hush"], name="quiet")
     for path in ("/schedule", "/schedule/quiet"):
         assert "hush" not in ann.get(path).text
         assert "hush" not in ann.get(path, headers=JSON).text
@@ -324,7 +324,7 @@ def test_arguments_are_for_those_who_may_see_values_and_secrets_for_nobody(serve
 
 @pytest.mark.usefixtures("worker")
 def test_who_may_not_change_anything_sees_no_button(server: Server) -> None:
-    add_schedule(server, "every 5m", "report", name="often")
+    add_schedule(server, "every 5m", "plans.report", name="often")
     for eve in (browser(server, ["viewer"]), browser(server, read_only=True)):
         for path in ("/schedule", "/schedule/often"):
             assert "/act/" not in eve.get(path).text
@@ -399,7 +399,7 @@ def test_one_is_added_changed_and_removed_by_its_forms(server: Server, ann: Test
 
 @pytest.mark.usefixtures("worker")
 def test_what_is_not_given_stays_and_what_is_declared_is_not_changed(server: Server) -> None:
-    add_schedule(server, "0 2 * * *", "report", ["x"], name="nightly", timezone="Europe/Paris", missed="all")
+    add_schedule(server, "0 2 * * *", "plans.report", ["x"], name="nightly", timezone="Europe/Paris", missed="all")
     hold(server.store, "nightly", "bob")
     began = planned(server.store, "nightly").last_ms
     changed, done = change_schedule(server, "nightly", args=["y"], by="eve")
@@ -530,7 +530,7 @@ def test_a_program_without_it_says_nothing_of_it(ann: TestClient) -> None:
 
 @pytest.mark.usefixtures("worker")
 def test_who_watches_is_told_of_every_change(server: Server) -> None:
-    add_schedule(server, "every 5m", "report", ["x"], name="often")
+    add_schedule(server, "every 5m", "plans.report", ["x"], name="often")
     seen = [pulse(server.store).marks["schedule"]]
     change_schedule(server, "often", args=["y"])
     seen.append(pulse(server.store).marks["schedule"])

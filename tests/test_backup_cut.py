@@ -277,6 +277,7 @@ PLAIN = {
     "process/clients.py",
     "session/roles_noted.py",
     "process/following.py",
+    "process/stack.py",
     "process/twin.py",
 }
 WRITES = r"""["'](SET|HSET|HDEL|HINCRBY|DEL|UNLINK|SADD|SREM|ZADD|ZREM|[LR]PUSH|[LR]POP|XADD|XTRIM|P?EXPIRE)["'], """

@@ -96,7 +96,7 @@ def test_there_are_not_too_many_and_none_lasts_for_ever(server: Server) -> None:
     with pytest.raises(ValueError, match="is no level"):
         order(store, "levels.1", "LOUD", 60, "ann")
     assert len(ordered(store)) == MOST
-    assert 0 < store.command("PTTL", store.key("log:levels")) <= 86_400_000
+    assert 0 < store.command("PTTL", store.key("levels")) <= 86_400_000
 
 
 # -- as an action, and on the page

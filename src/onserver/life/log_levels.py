@@ -23,7 +23,7 @@ ORDER: Final = "levels"
 LONGEST_SECONDS: Final = 86_400
 #: Loggers that may have one at a time.
 MOST: Final = 50
-_KEY: Final = "log:levels"
+_KEY: Final = "levels"
 
 
 class LogLevel(Struct, frozen=True, kw_only=True):

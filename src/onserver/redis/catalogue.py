@@ -71,7 +71,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("events", "stream", "tell_events, and whatever ends or moves something", "the last 1,000", kept),
     Key("marks", "hash", "tell_events, silent", "until what is over its mark is under it again", kept),
     Key("told:WHAT", "string", "tell_events", "a few beats", timed),
-    Key("log:levels", "hash", "log.level", "until the last of them is over", timed),
+    Key("levels", "hash", "log.level", "until the last of them is over", timed),
     Key("clock", "string", "the test plug-in", "as long as the tests", kept),
     # how it stood: see views/series.py
     Key("series:10s", "list", "silent", "the last hour", kept),
