@@ -142,7 +142,8 @@ def confirmed(browser: TestClient, answer: Response) -> Response:
 def told(browser: TestClient, answer: Response) -> str:
     """Follow a redirection, and return what the page says of what was done."""
     assert answer.status_code == 303, answer.text
-    page = browser.get(answer.headers["location"]).text
-    said = re.search(r'<div id="said" role="status">(.*?)</div>', page, re.DOTALL)
+    page = browser.get(answer.headers["location"])
+    assert page.status_code == 200, page.text
+    said = re.search(r'<div id="said" role="status">(.*?)</div>', page.text, re.DOTALL)
     assert said
     return unescape(re.sub(r"<[^>]*>", "", said[1])).strip()

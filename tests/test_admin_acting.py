@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from starlette.routing import Mount
 
 from onserver.admin import Admin, Visitor
 from onserver.admin.logins import FRESH_SECONDS
@@ -42,6 +43,13 @@ def away(_server: Server, given: Mapping[str, str]) -> Outcome:
     return Outcome(said="Trial {number} is done.", values={"number": 1}, page=given.get("note") or "/")
 
 
+def ends(_server: Server, given: Mapping[str, str]) -> Outcome:
+    number = given["number"]
+    return Outcome(said="Trial {number} is done.", values={"number": number}, instead={
+        f"/processes/{number}": "/processes", f"/schedule/the {number}th": "/nowhere",
+    })  # fmt: skip
+
+
 def action(name: str, confirm: Any = "", does: Any = run, privilege: str = "admin.process") -> Action:
     return Action(
         name=name, privilege=privilege, run=does, confirm=confirm, title="Search",
@@ -56,6 +64,7 @@ def server(redis_address: Address, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     for one in (
         action("trial.do"), action("trial.ask", "ask"), action("trial.typed", "typed"),
         action("trial.secret", does=secret), action("trial.away", does=away),
+        action("trial.ends", does=ends),
         action("trial.restore", privilege="admin.restore"),
     ):  # fmt: skip
         monkeypatch.setitem(known, one.name, one)
@@ -151,6 +160,21 @@ def test_an_outcome_may_have_a_page_of_its_own(server: Server) -> None:
     assert ann.post("/act/trial.away", data={"number": "7"}, headers={"referer": at}).headers["location"] == "/"
     nowhere = ann.post("/act/trial.away", data={"number": "7", "note": "/nowhere"}, headers={"referer": at})
     assert nowhere.headers["location"] == "/login"  # there is no such page: it stays on its own
+
+
+@pytest.mark.parametrize("prefix", ["", "/ops"])
+def test_nobody_stays_on_a_page_that_is_there_no_more(server: Server, prefix: str) -> None:
+    app = Mount(prefix, app=Admin(server)) if prefix else Admin(server)
+    ann, given = browser(server, app=app, prefix=prefix), {"number": ["7", "8"]}
+
+    def landed(at: str) -> str:
+        found = ann.post(f"{prefix}/act/trial.ends", data={**given, "back": f"{prefix}{at}"}).headers["location"]
+        assert found.startswith(prefix)
+        return found.removeprefix(prefix)
+
+    assert landed("/processes/7?lines=9") == landed("/processes/8") == "/processes"
+    for stays in ("/processes/9", "/processes?state=failed", "/schedule/the%207th"):
+        assert landed(stays) == stays
 
 
 # -- programs

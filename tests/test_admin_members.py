@@ -303,7 +303,8 @@ def test_workers_are_ordered_by_their_forms(server: Server, ann: TestClient) -> 
     assert server.store.command("HGET", server.store.key(f"member:{other}"), "executors") == b"6"
     ann.post("/act/member.reload", data=mine)
     assert "about to be done" in ann.post("/act/member.drain", data={**mine, "grace": "5s"}).text
-    ann.post("/act/member.drain", data={**mine, "grace": "5s", "confirm": "yes"})
+    gone = ann.post("/act/member.drain", data={**mine, "grace": "5s", "confirm": "yes", "back": f"/members/{other}"})
+    assert gone.headers["location"] == "/members"
     assert server.store.command("HGET", server.store.key(f"member:{other}"), "drain_ms") == b"5000"
     assert orders(server, other) == ["executors", "reload", "drain"]
     ann.post("/act/member.stop", data={**mine, "confirm": "yes"})

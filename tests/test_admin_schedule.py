@@ -393,7 +393,8 @@ def test_one_is_added_changed_and_removed_by_its_forms(server: Server, ann: Test
     assert refused.status_code == 422
     (form,) = forms(ann.get("/schedule/nightly").text, "schedule.remove")
     assert "about to be done" in ann.post("/act/schedule.remove", data=form).text
-    ann.post("/act/schedule.remove", data={**form, "confirm": "yes"})
+    gone = ann.post("/act/schedule.remove", data={**form, "confirm": "yes", "back": "/schedule/nightly"})
+    assert gone.headers["location"] == "/schedule"
     assert ann.get("/schedule/nightly").status_code == 404
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -93,8 +94,10 @@ class Acting:
         said = look._(last.said, **last.values)
         if len(outcomes) > 1:
             said = look.plural("One done.", "{n} done.", len(outcomes)) + " " + said
-        there = look.link(last.page) if last.page else ""
-        back = there or back_to(request, prefix_of(request), form.text(BACK))
+        back = back_to(request, prefix_of(request), form.text(BACK))
+        here = unquote(back.partition("?")[0]).removeprefix(look.prefix)
+        there = last.page or next((one.instead[here] for one in outcomes if here in one.instead), "")
+        back = (look.link(there) if there else "") or back
         if last.secret:
             view = View("secret.html", {"said": said, "secret": last.secret, "back": back})
             return self._replies.shown(request, view, look)

@@ -48,6 +48,8 @@ class Outcome:
         data: for programs.
         secret: what is shown this once, and is in no audit: a one-time link.
         page: path of the page that shows what came of it, where that is another one than it was asked for from.
+        instead: of pages that are there no more: path to the path of the one that is shown in its place to who asked
+            from there.
     """
 
     said: str
@@ -58,6 +60,7 @@ class Outcome:
     data: Any = None
     secret: str = field(default="", repr=False)
     page: str = ""
+    instead: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def text(self) -> str:

@@ -133,7 +133,7 @@ def _drop(server: Server, given: Given) -> Outcome:
     if found.state not in LETTERS or not server.store.run("forget", f"#{process}"):
         raise NotDone("dead.drop", f"process {process} is neither dead nor failed: it is {found.state}")
     return Outcome(said="Process {number} is dropped.", values={"number": process}, target=str(process),
-                   before=found.state.value)  # fmt: skip
+                   before=found.state.value, instead={f"/processes/{process}": "/processes"})  # fmt: skip
 
 
 ACTS: Final = (

@@ -34,7 +34,7 @@ def _drop(server: Server, given: Given) -> Outcome:
     if not server.sessions.drop(record.id, by=asked_by(server), reason=given.get("reason", "")):
         raise SessionNotFound(given["session"])
     return Outcome(said="Session {id} is dropped.", values={"id": record.id}, target=record.id,
-                   before=f"{record.kind} of {record.user or 'a guest'}")  # fmt: skip
+                   before=f"{record.kind} of {record.user or 'a guest'}", instead=_pages(record.id))  # fmt: skip
 
 
 def _drop_user(server: Server, given: Given) -> Outcome:
@@ -42,7 +42,8 @@ def _drop_user(server: Server, given: Given) -> Outcome:
     if not ended:
         raise SessionNotFound(given["user"])
     return Outcome(said="{count} sessions of {user} are dropped.", values={"count": len(ended), "user": given["user"]},
-                   target=given["user"], before=f"{len(ended)} sessions", data={"dropped": ended})  # fmt: skip
+                   target=given["user"], before=f"{len(ended)} sessions", data={"dropped": ended},
+                   instead=_pages(*ended))  # fmt: skip
 
 
 def _revoke(server: Server, given: Given) -> Outcome:
@@ -84,6 +85,11 @@ def _set_line(given: Given) -> str:
         if given.get(name)
     ]
     return line("onserver", "session", "set", given.get("session", ""), *words)
+
+
+def _pages(*sessions: str) -> dict[str, str]:
+    """Name the page of all sessions in place of those of these."""
+    return {f"/sessions/{one}": "/sessions" for one in sessions}
 
 
 def _idle_ms(record: SessionRecord, minutes: float) -> int:

@@ -42,7 +42,7 @@ def _delete(server: Server, given: Given) -> Outcome:
             raise NotDone("storage.delete", f"there is no entry `{key}`")
         del root[key]
     return Outcome(said="Entry {key} is removed.", values={"key": key}, target=_named(given, key),
-                   before=f"version {before}")  # fmt: skip
+                   before=f"version {before}", instead=_instead(given))  # fmt: skip
 
 
 def _increment(server: Server, given: Given) -> Outcome:
@@ -53,11 +53,13 @@ def _increment(server: Server, given: Given) -> Outcome:
 
 
 def _unlock(server: Server, given: Given) -> Outcome:
-    owner, what = _storage(server, given).unlock(given.get("key")), _locked(given)
+    found, what = _storage(server, given), _locked(given)
+    owner = found.unlock(given.get("key"))
     if owner is None:
         raise NotDone("storage.unlock", f"nobody has the lock of {what}")
     return Outcome(said="The lock of {key} is taken from {owner}: what it changes is refused.",
-                   values={"key": what, "owner": owner}, target=_named(given, what), before=owner)  # fmt: skip
+                   values={"key": what, "owner": owner}, target=_named(given, what), before=owner,
+                   instead={} if given.get("key") in found else _instead(given))  # fmt: skip
 
 
 def _import(server: Server, given: Given) -> Outcome:
@@ -86,6 +88,12 @@ def _locked(given: Given) -> str:
 def _whose(given: Given) -> str:
     """Name the storage."""
     return given.get("session", "server")
+
+
+def _instead(given: Given) -> dict[str, str]:
+    """Name the page of the storage in place of that of an entry; which entry says its query."""
+    page = f"/storage/{_whose(given)}"
+    return {f"{page}/entry": page}
 
 
 def _import_line(given: Given) -> str:

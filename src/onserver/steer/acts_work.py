@@ -55,7 +55,7 @@ def _left(server: Server, given: Given, action: str, grace: float | None) -> Out
         raise NotDone(action, f"`{worker.node}` {_LAST}")
     said = "Worker {name} is to leave." if answer == "ordered" else "Worker {name} is leaving already."
     return Outcome(said=said, values={"name": worker.node}, target=worker.node, before=f"{worker.runs} running",
-                   after="leaving")  # fmt: skip
+                   after="leaving", instead={f"/members/{worker.number}": "/members"})  # fmt: skip
 
 
 def _resize(server: Server, given: Given) -> Outcome:
@@ -168,7 +168,14 @@ def _remove_schedule(server: Server, given: Given) -> Outcome:
     entry = planned(server.store, given["schedule"]).entry
     gone = remove_schedule(server.store, entry.name)
     said = "Schedule {name} is removed." if gone else "Schedule {name} is declared by the project, and stays."
-    return Outcome(said=said, values={"name": entry.name}, target=entry.name, before=entry.source, data=gone)
+    return Outcome(
+        said=said,
+        values={"name": entry.name},
+        target=entry.name,
+        before=entry.source,
+        data=gone,
+        instead={f"/schedule/{entry.name}": "/schedule"} if gone else {},
+    )
 
 
 ACTS: Final = (
