@@ -245,6 +245,23 @@ def test_one_that_runs(server: Server, ann: TestClient) -> None:
         links(ann, page)
 
 
+def test_one_that_was_aborted_says_by_whom_and_why(server: Server, ann: TestClient) -> None:
+    one, purged = execute_on_server(adds, 1), execute_on_server(adds.options(queue="other"), 1)
+    sent(ann, f"/processes/{one.number}", "process.abort")
+    ann.post("/act/queue.purge", data={"queue": "other", "confirm": "other"})
+    assert (one.state, purged.state) == (State.ABORTED, State.ABORTED)
+    assert f"ProcessAborted: #{one.number} was aborted by ann." in words_of(ann, one.number)
+    assert "ProcessAborted: its queue was purged" in words_of(ann, purged.number)
+    told_ = ann.get(f"/processes/{one.number}", headers=JSON).json()["data"]["error"]
+    assert told_ == {"type": "ProcessAborted", "message": f"#{one.number} was aborted by ann.", "traceback": ""}
+
+
+def words_of(client: TestClient, number: int) -> str:
+    answer = client.get(f"/processes/{number}")
+    assert answer.status_code == 200, answer.text
+    return unescape(re.sub(r"<[^>]*>", "", answer.text))
+
+
 def test_one_that_has_returned(server: Server, ann: TestClient) -> None:
     with working(server):
         one = execute_on_server(adds, 1, word="<sum>")
@@ -272,8 +289,7 @@ def test_one_that_has_failed_is_run_again_and_dropped(server: Server, ann: TestC
         assert "waits for its turn" in followed(ann, ann.post("/act/process.replay", data={"process": one.number}))
         wait_for(lambda: one.record().replays == 1 and one.record().state == State.FAILED)
         assert "Run again, asked for by ann" in ann.get(f"/processes/{one.number}").text
-    answer = ann.post("/act/dead.drop", data={"process": one.number, "confirm": "yes", "back": "/processes"})
-    assert f"Process {one.number} is dropped." in followed(ann, answer)
+    assert f"Process {one.number} is dropped." in told(ann, sent(ann, f"/processes/{one.number}", "dead.drop"))
     assert ann.get(f"/processes/{one.number}").status_code == 404
 
 

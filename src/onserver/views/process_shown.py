@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from onserver.errors import ProcessNotFound
+from onserver.errors import OnServerError, ProcessNotFound
+from onserver.process.failure import value_at_home
+from onserver.process.inbox import End
 from onserver.process.log import Log, read_log
 from onserver.process.record import Record, State, read_record
 from onserver.redis.store import Store
@@ -65,7 +67,8 @@ class Shown:
         procedure: what it runs.
         arguments: what it was given.
         result: what it has returned, as Python writes it; empty where it has returned nothing yet, or None.
-        error: of what it raised or died of: `type`, `message`, `traceback`.
+        error: of what it raised or died of, or who ended it and why: `type`, `message`, `traceback`; nothing of one
+            that ended well.
         log: its last lines; None where its record has none.
         variables: what it and others have written there, as Python writes it.
         moments: in the order in which they were.
@@ -111,11 +114,22 @@ def shown(seen: Seen, number: int, lines: int) -> Shown:
         procedure=_procedure(record.procedure, told),
         arguments=arguments_of(store, [number])[number],
         result=text_of(result) if record.state == State.DONE and result else "",
-        error=decode(error) if error and record.state != State.DONE else {},
+        error=_error(record, error) if error and record.state != State.DONE else {},
         log=read_log(store, number, lines),
         variables={name.decode(): text_of(value) for name, value in zip(variables[::2], variables[1::2], strict=True)},
         moments=sorted(_moments(seen, record), key=lambda moment: moment.at_ms),
     )
+
+
+def _error(record: Record, payload: bytes) -> Mapping[str, Any]:
+    """Return the facts of an error; of an end that is no exception, what whoever waits for it would be told."""
+    facts = {"type": "", "traceback": "", **decode(payload)}
+    if "message" not in facts:
+        try:
+            value_at_home(lambda _module: False, record.number, record.procedure, End(record.state.value, payload))
+        except OnServerError as error:
+            facts["message"] = error.message
+    return {"message": "", **facts}
 
 
 def text_of(value: bytes) -> str:
