@@ -417,3 +417,47 @@ def test_where_no_stream_can_be_the_page_is_read_again(
     expect(ann.locator("#live-sign")).to_contain_text("read again every 5 s", timeout=10_000)
     one = execute_on_server(adds, 1)
     expect(ann.locator(f'tr[data-key="{one.number}"]')).to_be_visible(timeout=15_000)
+
+
+#: Two states of a region: what its actions are, and the name that a hidden field has in each.
+REGIONS = """
+async ([module, before, after]) => {
+  const { morph } = await import(module);
+  const made = (names) => {
+    const place = document.createElement("div");
+    place.innerHTML = names.map(([action, value]) =>
+      `\n<form data-action="${action}"><input type="hidden" name="n" value="${value}"><button>${action}</button></form>`
+    ).join("");
+    return place;
+  };
+  const place = made(before);
+  document.body.append(place);
+  place.querySelector('form[data-action="stays"] button').focus();
+  const first = place.querySelector("button");
+  morph(place, made(after));
+  const told = [...place.querySelectorAll("form")].map((one) => [one.dataset.action, new FormData(one).get("n")]);
+  const focused = document.activeElement.textContent;
+  place.remove();
+  return [told, focused, first.isConnected];
+}
+"""
+
+
+@NEEDS_CHROMIUM
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([["goes", "1"], ["stays", "1"]], [["comes", "1"], ["stays", "2"]]),
+        ([["goes", "1"], ["too", "1"], ["stays", "1"]], [["stays", "2"]]),
+        ([["goes", "1"], ["stays", "1"]], [["one", "1"], ["two", "1"], ["stays", "2"], ["last", "3"]]),
+        ([["goes", "1"], ["stays", "1"]], [["stays", "1"], ["twice", "1"], ["twice", "2"]]),
+    ],
+)
+def test_a_button_never_becomes_that_of_another_action_and_one_that_stays_keeps_the_focus(
+    ann: Page, before: list[list[str]], after: list[list[str]]
+) -> None:
+    module = ann.eval_on_selector('script[type="module"]', "one => one.src").replace("/admin.js", "/morph.js")
+    told, focused, connected = ann.evaluate(REGIONS, [module, before, after])
+    assert told == after
+    assert focused == "stays"
+    assert not connected  # the button of an action that is there no more
