@@ -155,6 +155,20 @@ def test_a_secret_is_shown_this_once_and_in_no_cookie(server: Server) -> None:
     assert "said" not in str(shown.headers.get("set-cookie", ""))
 
 
+def test_where_rows_are_chosen_and_none_was_nothing_is_done(server: Server) -> None:
+    ann = browser(server)
+    for name in ("trial.do", "trial.ask", "member.reload"):
+        done = ann.post(f"/act/{name}", data={"chosen": "yes", "back": "/login?again=1"})
+        assert (done.status_code, done.headers["location"]) == (303, "/login?again=1")
+        assert "Nothing is chosen." in ann.get("/login?again=1").text
+    assert ann.post("/act/trial.do", data={"chosen": "yes"}, headers={"accept": "application/json"}).status_code == 400
+    assert not DONE
+    asked = ann.post("/act/trial.ask", data={"chosen": "yes", "number": ["7", "8"]})
+    assert 'name="chosen"' not in asked.text
+    ann.post("/act/trial.do", data={"chosen": "yes", "number": ["7", "8"]})
+    assert DONE == [{"number": "7"}, {"number": "8"}]
+
+
 def test_an_outcome_may_have_a_page_of_its_own(server: Server) -> None:
     ann, at = browser(server), "http://127.0.0.1:8765/login"
     assert ann.post("/act/trial.away", data={"number": "7"}, headers={"referer": at}).headers["location"] == "/"

@@ -10,7 +10,8 @@
 | a privilege is missing, nothing can be changed | 403 | 403 |
 | it cannot be done, a field is wrong | its page again, which says why once | 400, 404, 409 or 422 |
 
-Where the first field of an action has several values, as of rows that were chosen, it is done for each.
+Where the first field of an action has several values, as of rows that were chosen, it is done for each; where rows are
+chosen and none was, nothing is done.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ from onserver.steer.gate import CONFIRM, perform
 
 #: A field of every form: where the browser goes afterwards.
 BACK: Final = "back"
+#: A field of forms of which rows are chosen: without one, an action that is done to everything is not meant.
+CHOSEN: Final = "chosen"
 #: Of actions that two can do at once to one thing: what shows both.
 CONFLICTS: Final[Mapping[str, Callable[[Look, Mapping[str, str]], View | None]]] = {"storage.set": conflict}
 #: The first that fits decides.
@@ -80,11 +83,21 @@ class Acting:
         if asker is None:
             return self._replies.nobody(request)
         look, name = self._replies.look(request, asker), request.path_params["name"]
+        if form.text(CHOSEN) and not form.text(_first_field(name)):
+            return self._nothing(request, look, form)
         try:
             outcomes = [perform(look.server, asker.actor, name, given) for given in _each(name, form)]
         except OnServerError as error:
             return self._not_done(request, asker, look, form, error, name)
         return self._done(request, look, form, outcomes)
+
+    def _nothing(self, request: Request, look: Look, form: Form) -> Response:
+        text = look._("Nothing is chosen.")
+        if wants_json(request):
+            return problem(400, text)
+        response = RedirectResponse(back_to(request, prefix_of(request), form.text(BACK)), 303)
+        self._replies.say(request, response, "refused", text)
+        return response
 
     def _done(self, request: Request, look: Look, form: Form, outcomes: Sequence[Outcome]) -> Response:
         if wants_json(request):
@@ -130,7 +143,8 @@ class Acting:
     def _asked(self, request: Request, look: Look, form: Form, error: NotConfirmed, back: str) -> Response:
         """Ask once more, with what would be done."""
         action = ACTIONS[error.action]
-        fields = [(name, text) for name, texts in form.lists.items() if name not in (CONFIRM, BACK) for text in texts]
+        own = (CONFIRM, BACK, CHOSEN)
+        fields = [(name, text) for name, texts in form.lists.items() if name not in own for text in texts]
         known = {
             "action": action, "target": error.target, "typed": error.how == "typed", "fields": fields, "back": back,
             "wrong": bool(form.text(CONFIRM)), "given": _in_words(fields),
@@ -145,13 +159,17 @@ def _each(name: str, form: Form) -> Sequence[Mapping[str, str]]:
     Raises:
         BadField: ONS-6005, there are more than a page has rows.
     """
-    given = {field: text for field, text in form.texts.items() if field != BACK}
-    action = ACTIONS.get(name)
-    first = action.fields[0].name if action and action.fields else ""
+    given = {field: text for field, text in form.texts.items() if field not in (BACK, CHOSEN)}
+    first = _first_field(name)
     many = list(dict.fromkeys(form.lists.get(first, [])))
     if len(many) > MOST_ROWS:
         raise BadField(name, first, f"has {len(many)} values, and may have {MOST_ROWS}")
     return [{**given, first: one} for one in many] if len(many) > 1 else [given]
+
+
+def _first_field(name: str) -> str:
+    action = ACTIONS.get(name)
+    return action.fields[0].name if action and action.fields else ""
 
 
 def _in_words(fields: Sequence[tuple[str, str]]) -> dict[str, str]:
