@@ -90,27 +90,29 @@ def test_an_unknown_host_is_no_answer() -> None:
     assert "no-such-host.invalid" in str(unreachable.value)
 
 
-def test_silence_ends_at_the_deadline_and_closes_the_link(proxy: Proxy) -> None:
+@pytest.mark.parametrize("seconds", [0.2, 1.2], ids=["near", "far"])  # waited for by a poll, by blocking reads as well
+def test_silence_ends_at_the_deadline_and_closes_the_link(proxy: Proxy, seconds: float) -> None:
     with Link(proxy.address) as link:
         assert link.command("PING") == b"PONG"
         proxy.black_hole()
         began = time.monotonic()
         with pytest.raises(Silent) as silent:
-            link.command("PING", timeout=0.2)
-        assert 0.2 <= time.monotonic() - began < SOON
+            link.command("PING", timeout=seconds)
+        assert seconds <= time.monotonic() - began < SOON
         assert not silent.value.answered
         assert not link.connected
         proxy.heal()
         assert link.command("ECHO", "new") == b"new"
 
 
-def test_a_server_that_trickles_bytes_does_not_stretch_the_deadline(proxy: Proxy) -> None:
+@pytest.mark.parametrize("seconds", [0.3, 1.3], ids=["near", "far"])
+def test_a_server_that_trickles_bytes_does_not_stretch_the_deadline(proxy: Proxy, seconds: float) -> None:
     with Link(proxy.address) as link:
         assert link.command("PING") == b"PONG"
         proxy.trickle(0.05)
         began = time.monotonic()
         with pytest.raises(Silent):
-            link.command("ECHO", "x" * 1000, timeout=0.3)
+            link.command("ECHO", "x" * 1000, timeout=seconds)
         assert time.monotonic() - began < SOON  # the whole answer would take 50 s
 
 

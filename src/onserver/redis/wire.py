@@ -1,7 +1,9 @@
 """One socket to one node: bytes out, replies in, with deadlines that hold.
 
-The sockets do not block: every wait is a `poll` with the time that is left, so a server that sends a byte now and then
-cannot stretch a deadline, and setting a time-out costs no system call.
+Every wait ends with the time that is left, so a server that sends a byte now and then cannot stretch a deadline, and
+setting a time-out costs no system call. Most answers are there at once and their deadlines are far away: then a plain
+socket is read as one that blocks for `_SLICE_SECONDS`, which costs one system call, and one turn at the interpreter's
+lock, where a `poll` before it costs two. For the last of its time, and with TLS, it is a `poll`.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import select
 import socket
 import ssl
+import struct
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -19,6 +22,9 @@ from onserver.redis.resp import PENDING, Replies, feed
 _CHUNK = 1 << 16
 #: Seconds of a quiet connection after which the kernel asks the other side whether it is still there.
 _KEEPALIVE_SECONDS = 10
+_SLICE_SECONDS = 1
+_SLICE_MS = 1000.0 * _SLICE_SECONDS
+_NEVER = float("inf")
 
 
 class Wire:
@@ -26,6 +32,7 @@ class Wire:
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
+        self._flags, self._slice_ms = _ways(connected)
         self._readable = select.poll()
         self._readable.register(connected, select.POLLIN)
         self._buffer = bytearray(_CHUNK)
@@ -34,7 +41,7 @@ class Wire:
     def send(self, data: bytes, deadline: float) -> None:
         """Send all of it before the deadline (monotonic)."""
         try:
-            sent = self._socket.send(data)
+            sent = self._socket.send(data, self._flags)
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             sent = 0
         if sent == len(data):
@@ -46,22 +53,22 @@ class Wire:
             if not writable.poll(_left_ms(deadline)):
                 raise TimeoutError
             with suppress(BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):  # spurious wake-up: wait again
-                rest = rest[self._socket.send(rest) :]
+                rest = rest[self._socket.send(rest, self._flags) :]
 
     def reply(self, deadline: float, wait_ms: float) -> Any:
         """The next reply, an `ErrorReply` among them, before the deadline (monotonic), which is `wait_ms` from now."""
         reader = self._replies
         while (reply := reader.gets()) is PENDING:
-            if not self._readable.poll(wait_ms):
+            if wait_ms < self._slice_ms and not self._readable.poll(wait_ms):
                 raise TimeoutError
-            if count := self._receive():
+            if count := self._receive(self._flags if wait_ms < self._slice_ms else 0):
                 feed(reader, self._buffer, 0, count)
             wait_ms = _left_ms(deadline)
         return reply
 
-    def _receive(self) -> int:
+    def _receive(self, flags: int) -> int:
         try:
-            count = self._socket.recv_into(self._buffer)
+            count = self._socket.recv_into(self._buffer, 0, flags)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return 0
         if not count:
@@ -84,8 +91,8 @@ class TlsWire(Wire):
         super().__init__(connected)
         self._tls = connected
 
-    def _receive(self) -> int:
-        count = super()._receive()
+    def _receive(self, flags: int) -> int:
+        count = super()._receive(flags)
         while pending := self._tls.pending():
             feed(self._replies, self._buffer, 0, count)
             count = self._tls.recv_into(self._buffer, pending)
@@ -107,14 +114,12 @@ def dial(address: Address, node: Node | None, deadline: float) -> Wire:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _KEEPALIVE_SECONDS)
     context = address.tls_context()
     if context is None:
-        connected.setblocking(False)
         return Wire(connected)
     try:
         secured = context.wrap_socket(connected, server_hostname=node[0])
     except BaseException:
         connected.close()
         raise
-    secured.setblocking(False)
     return TlsWire(secured)
 
 
@@ -123,11 +128,20 @@ def _connect_unix(path: str, deadline: float) -> socket.socket:
     try:
         connecting.settimeout(max(deadline - monotonic(), 0.001))
         connecting.connect(path)
-        connecting.setblocking(False)
     except BaseException:
         connecting.close()
         raise
     return connecting
+
+
+def _ways(connected: socket.socket) -> tuple[int, float]:
+    """Set a socket up; answer the flags with which it does not block, and from how many ms on a wait on it blocks."""
+    plain = type(connected) is socket.socket and socket.socket.__module__ == "socket"  # nobody's event loop's
+    connected.settimeout(None if plain else 0)
+    if not plain:
+        return 0, _NEVER
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", _SLICE_SECONDS, 0))
+    return socket.MSG_DONTWAIT, _SLICE_MS
 
 
 def _left_ms(deadline: float) -> float:
