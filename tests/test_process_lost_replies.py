@@ -8,10 +8,12 @@ from uuid import uuid4
 import pytest
 
 from onserver import Server, execute_many, execute_on_server, procedure
+from onserver.process.maintenance import begin_maintenance
 from onserver.redis.address import Address
 from onserver.redis.scripts import script
 from onserver.testing import OnServer
 from onserver.testing.proxy import RUNS, Proxy, Words
+from tests.floor import Floor, open_floor
 from tests.inline_worker import make_server, working
 
 ran: list[int] = []
@@ -140,3 +142,44 @@ def test_processes_that_run_where_they_are_started_are_run_once(redis_address: A
             here.close()
     assert ran == [0, 1, 2]
     assert proxy.broken == 1
+
+
+def too_late(floor: Floor, _holder: str) -> None:
+    floor.store.command("INCRBY", floor.store.key("clock"), 31_000)
+
+
+def closed(floor: Floor, _holder: str) -> None:
+    with floor.server.as_current():
+        begin_maintenance("month-end")
+
+
+def dead(floor: Floor, holder: str) -> None:
+    floor.member.bury(holder)
+
+
+def deserted(floor: Floor, holder: str) -> None:
+    floor.member.bury(holder)
+    floor.executor("other")
+
+
+def unchanged(_floor: Floor, _holder: str) -> None:
+    return
+
+
+@pytest.mark.parametrize("kind", ["plain", "named", "unknown"])
+@pytest.mark.parametrize("meanwhile", [unchanged, too_late, closed, dead, deserted], ids=lambda one: one.__name__)
+def test_what_is_sent_twice_is_answered_as_the_first_time(
+    redis_address: Address, meanwhile: Callable[[Floor, str], None], kind: str
+) -> None:
+    with open_floor(redis_address) as floor:
+        store, holder = floor.store, floor.executor().holder
+        writer = holder if meanwhile is dead else ""
+        name, unique = ("night", "1") if kind == "named" else ("", "")
+        runs, served = ("nothing", b"noproc") if kind == "unknown" else (note.name, b"ok")
+        words: list[Any] = [store.nonce(), writer, store.now_ms(), "default", 5, 0, name, unique, "", "", 0]
+        words += ["t", runs, "b", b""]
+        first = store.run("put", *words)
+        meanwhile(floor, holder)
+        assert store.run("put", *words) == first == [1, b"new", served]
+        assert [int(n) for n in store.command("ZRANGE", store.key(f"line:q default {runs}"), 0, -1)] == [1]
+        assert not floor.orphans()

@@ -261,6 +261,13 @@ class ProcessMachine(RuleBasedStateMachine):
         assert idle == self.model.idle
 
     @invariant()
+    def what_is_alive_is_said_as_it_is(self) -> None:
+        key = self.store.key
+        said, queue = self.store.command("HMGET", key("server"), "codes", f"q:{_QUEUE}")
+        assert sorted((said or b"").split()) == sorted(self.store.command("HKEYS", key("codes")))
+        assert (queue == b"1") == bool(self.store.command("EXISTS", key(f"serve:{_QUEUE}")))
+
+    @invariant()
     def locks_are_whose_the_model_says(self) -> None:
         for name, lock in self.model.locks.items():
             owner = (self.store.command("HGET", self.store.key(f"st:l:{name}"), "o") or b"").decode()

@@ -70,6 +70,8 @@ def _mender(store: Store, orphan: Orphan) -> Callable[[], str] | None:
         dead = [owner for owner in holders if not _alive(store, owner)]
         if dead:
             store.command(removes, name, *dead)
+        if dead and key.pattern == "serve:QUEUE":  # where `server` says nothing of a queue, its set is asked
+            store.command("HDEL", store.key("server"), f"q:{orphan.key.removeprefix('serve:')}")
         return f"{len(dead)} of the dead taken out of {orphan.key}"
 
     def drop() -> str:

@@ -59,7 +59,7 @@ class Key:
 
 CATALOGUE: tuple[Key, ...] = (
     # the server and its epochs
-    Key("server", "hash", "greet, open_epoch and the other steps of an epoch, beat", "for ever", kept, "server"),
+    Key("server", "hash", "greet, the steps of an epoch, beat, enlist, retire, bury", "for ever", kept, "server"),
     Key("numbers", "hash", "whoever needs a number that is never used again", "for ever", kept, "server"),
     Key("hooks:EPOCH", "hash", "claim_hook, step", "30 days", timed, "server"),
     Key("hook_runs", "stream", "note_hook, step, bury", "the newest 1,000 or so", kept),

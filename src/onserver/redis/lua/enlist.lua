@@ -1,4 +1,4 @@
--- include: prefix once
+-- include: prefix once served
 -- flags: allow-oom
 -- enlist: a new holder of a member: one life of one executor, or what a client holds things in.
 -- Keys: numbers, live, m:M, h:HOLDER, serve:QUEUE, codes, code:CODE, sides:CODE.
@@ -13,9 +13,10 @@ redis.call('SADD', T .. 'live', e)
 redis.call('SADD', T .. 'm:' .. ARGV[2], e)
 redis.call('HSET', T .. 'h:' .. e, 'member', ARGV[2], 'code', code, 'queues', table.concat(ARGV, ' ', 5))
 if ARGV[4] ~= '1' then redis.call('HSET', T .. 'h:' .. e, 'places', ARGV[4]) end
-for i = 5, #ARGV do redis.call('SADD', T .. 'serve:' .. ARGV[i], e) end
+for i = 5, #ARGV do serve_too(e, ARGV[i]) end
 if code ~= '' then
   redis.call('HINCRBY', T .. 'codes', code, 1)
+  write_codes()
   redis.call('PERSIST', T .. 'code:' .. code)
   redis.call('PERSIST', T .. 'sides:' .. code)
 end

@@ -1,4 +1,4 @@
--- include: prefix once offer accept schedule
+-- include: prefix once offer accept schedule present
 -- flags: function
 -- late: closed maintenance
 -- put: make a process. Keys: numbers, p:N, name:NAME, id:UUID, key:KEY, once:NONCE, the queues of `offer`, due,
@@ -11,35 +11,22 @@
 --         derived id of process N. Of a time of a schedule: ticked, early, paused, gone, and nothing was started
 local nonce, holder, q, due, name, key, f = ARGV[1], ARGV[2], ARGV[4], ARGV[6], ARGV[7], ARGV[10], {}
 local retry, uuid = string.match(ARGV[9], '^(%+?)(.*)$')
-local kept = answered(nonce)
-if kept then return kept end
-if holder ~= '' and holder ~= '!' then local no = guard(holder) if no then return no end end
-local no = too_old(ARGV[3]) if no then return no end
 owned_in(ARGV, 12, #ARGV, nonce) for i = 12, #ARGV, 2 do f[ARGV[i]] = ARGV[i + 1] end
-if not f.x and retry == '' then local no = closed(holder) if no then return no end end
-local no = passed(f) if no then return answer(nonce, no) end
-if key ~= '' then
-  local n = redis.call('GET', T .. 'key:' .. key)
-  local v = n and redis.call('HMGET', T .. 'p:' .. n, 't', 'b')
-  if v and v[1] then
-    return answer(nonce, {tonumber(n), v[1] == f.t and v[2] == f.b and 'key' or 'other', 'ok'})
-  end
-end
-if name ~= '' and ARGV[8] ~= '' then
-  local n = redis.call('GET', T .. 'name:' .. name)
-  if n then return answer(nonce, {tonumber(n), 'live', 'ok'}) end
-end
-local known = uuid ~= '' and (string.match(uuid, '^#(%d+)$') or redis.call('GET', T .. 'id:' .. uuid))
-local v = known and redis.call('HMGET', T .. 'p:' .. known, 's', 'o', 'v')
-if v and v[1] then
-  local again = v[2] and retry == '+'
-  if again then redis.call('HSET', T .. 'p:' .. known, 'y', due, 'a', now(), unpack(ARGV, 12)) end
-  if again and v[3] then redis.call('HSET', T .. 'p:' .. known, 'v', v[3]) end
-  return answer(nonce, {tonumber(known), again and 'again' or 'same', 'ok'})
-end
+-- most have nothing but the nonce to tell a second time from the first: it is asked for where it is written
+local plain = name == '' and key == '' and ARGV[9] == '' and not f.st
+local kept = not plain and answered(nonce)
+if kept then return kept end
+local no = holder ~= '' and holder ~= '!' and guard(holder) or too_old(ARGV[3])
+look(q)
+if not no and MAINTAINED and not f.x and retry == '' then no = closed(holder) end
+if no then return plain and answered(nonce) or no end
+no = passed(f) if no then return answer(nonce, no) end
+no = not plain and present(f, key, ARGV[8] ~= '' and name or '', uuid, retry, due) if no then return answer(nonce, no) end
 local n = redis.call('HINCRBY', T .. 'numbers', 'process', 1)
+local before = plain and answered_before(nonce, {n, 'new', 'ok'})
+if before then redis.call('HINCRBY', T .. 'numbers', 'process', -1) return before end   -- nobody has seen that number
 local z, k = score(ARGV[5], n), T .. 'p:' .. n
-redis.call('HSET', k, 's', 'queued', 'q', q, 'z', z, 'a', now(), unpack(ARGV, 12))
+redis.call('HSET', k, 's', 'queued', 'q', q, 'z', z, 'a', stamp(), unpack(ARGV, 12))
 note_start(f, n)
 if f.ex then turn(f.ex, 'e:' .. n) end
 if name ~= '' then redis.call('HSET', k, 'n', name, 'un', ARGV[8]) end
@@ -47,5 +34,7 @@ if name ~= '' and ARGV[8] ~= '' then redis.call('SET', T .. 'name:' .. name, n) 
 if uuid ~= '' then name_id(n, uuid) end
 if key ~= '' then redis.call('SET', T .. 'key:' .. key, n, 'PX', ARGV[11]) end
 if due ~= '0' then delay(n, due) return answer(nonce, {n, 'new', served(q, known_anywhere(f.t))}) end
-local _, known = offer(n, q, z, f.t, f.x or '')
-return answer(nonce, {n, 'new', served(q, known)})
+f.q, f.z, f.a, f.n, f.u = q, z, STAMP, name ~= '' and name, uuid ~= '' and uuid
+local _, known = offer(n, q, z, f.t, f.x or '', f)
+local news = {n, 'new', served(q, known)}
+return plain and news[3] == 'ok' and news or answer(nonce, news)

@@ -22,11 +22,8 @@ end
 local function score(priority, n) return string.format('%.0f', (9 - tonumber(priority)) * 17592186044416 + n) end
 -- Is there anybody? ok | noqueue: no worker listens on q | noproc: none of them has t
 local function served(q, known)
-  if known then
-    if redis.call('EXISTS', T .. 'serve:' .. q) == 1 then return 'ok' end
-    return 'noqueue'
-  end
-  return redis.call('EXISTS', T .. 'serve:' .. q) == 1 and 'noproc' or 'noqueue'
+  local there = SERVED == q or redis.call('EXISTS', T .. 'serve:' .. q) == 1
+  return not there and 'noqueue' or known and 'ok' or 'noproc'
 end
 -- n waits for its time; the leader is told when nobody is due earlier
 local function delay(n, due)

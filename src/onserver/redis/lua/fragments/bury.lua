@@ -1,4 +1,4 @@
--- include: drop idle
+-- include: drop idle served
 -- The death of a holder, in chunks: from the first line on nothing is accepted from it.
 -- begun: the numbers that it had begun, as in '5,8' ('' none, 'first': what it claimed first, a loop all that it has);
 -- counted: is the first of them a delivery?
@@ -14,12 +14,13 @@ local function bury_holder(e, begun, counted, limit, keep_failed, where)
     redis.call('HSET', T .. 'burying', e, begun .. ' ' .. counted .. ' ' .. where)
     unlist(e)
     local h = redis.call('HMGET', T .. 'h:' .. e, 'queues', 'code', 'member')
-    for q in string.gmatch(h[1] or '', '%S+') do redis.call('SREM', T .. 'serve:' .. q, e) end
+    serve_no_more(e, h[1])
     if h[2] and h[2] ~= '' and redis.call('HINCRBY', T .. 'codes', h[2], -1) <= 0 then
       redis.call('HDEL', T .. 'codes', h[2])
       redis.call('EXPIRE', T .. 'code:' .. h[2], 3600)
       redis.call('EXPIRE', T .. 'sides:' .. h[2], 3600)
-      CODES = nil
+      write_codes()
+      CODES, ALIVE = nil, nil
     end
     if h[3] then redis.call('SREM', T .. 'm:' .. h[3], e) end
     drop_locks(e)

@@ -10,12 +10,18 @@ local AT = {
 }
 local HAND = 20
 -- what is looked up once a script; LATER: queues to be served at its end, where the one who asks claims first
-local CODES, STATE, CHANGE, LIMITED, PAUSES, SPECS, GATES, LATER
--- what the server is doing, the number of the newest change of its storage, whether there are any limits and pauses: one
--- look a script
-local function look()
-  local v = redis.call('HMGET', T .. 'server', 'state', 'change', 'limits', 'pauses')
-  STATE, CHANGE, LIMITED, PAUSES = v[1] or 'none', v[2] or '0', v[3], v[4]
+local CODES, STATE, CHANGE, LIMITED, PAUSES, SPECS, GATES, LATER, ALIVE, SERVED, MAINTAINED
+-- what the server is doing, the number of the newest change of its storage, whether there are any limits and pauses, which
+-- codes are alive, and with a queue whether anybody serves that and whether there is maintenance: one look a script
+local function look(q)
+  local v
+  if q then
+    v = redis.call('HMGET', T .. 'server', 'state', 'change', 'limits', 'pauses', 'codes', 'mu', 'q:' .. q)
+    MAINTAINED, SERVED = v[6], v[7] and q
+  else
+    v = redis.call('HMGET', T .. 'server', 'state', 'change', 'limits', 'pauses', 'codes')
+  end
+  STATE, CHANGE, LIMITED, PAUSES, ALIVE = v[1] or 'none', v[2] or '0', v[3], v[4], v[5]
 end
 local function newest_change()
   if not CHANGE then look() end
@@ -42,6 +48,12 @@ local function message(n)
     local at = AT[found[i]]
     if at then m[at] = found[i + 1] end
   end
+  return m
+end
+-- the same of fields that need not be read
+local function message_of(n, record)
+  local m = {n}
+  for i = 2, #FIELDS do m[i] = record[FIELDS[i]] or '' end
   return m
 end
 -- the same message without the empty texts at its end, for an answer and nothing else

@@ -1,7 +1,20 @@
 -- include: hold
 -- Holders that wait for a hand-off.
+-- The codes that are alive. Their names stand in `server` too, joined, for who looks there anyway; the last text that was
+-- read is kept taken apart.
+local read_text, read_codes
 local function codes()
-  CODES = CODES or redis.call('HKEYS', T .. 'codes')
+  if CODES then return CODES end
+  if not STATE then look() end
+  if not ALIVE then   -- there are none, or all of them came with a release that did not write the text
+    CODES = redis.call('HKEYS', T .. 'codes')
+    return CODES
+  end
+  if ALIVE ~= read_text then
+    read_text, read_codes = ALIVE, {}
+    for code in string.gmatch(ALIVE, '%S+') do read_codes[#read_codes + 1] = code end
+  end
+  CODES = read_codes
   return CODES
 end
 local function hand(e, m)

@@ -9,8 +9,8 @@ local function place(n, q, z, t, x, limited)
   join_line(n, z, x ~= '' and 'r' or 'q', q, t, key, limited)
 end
 -- Answers the holder or nil, and whether any worker has the procedure. What is limited stands in line first: somebody
--- may be before it.
-local function offer(n, q, z, t, x)
+-- may be before it. record: its fields, where they were just written.
+local function offer(n, q, z, t, x, record)
   if not STATE then look() end
   local open, known, own = (x ~= '' or STATE == 'running') and not redis.restoring, false, nil
   if PAUSES and x == '' then open = open and not (paused('all') or paused('q:' .. q) or paused('p:' .. t)) end
@@ -25,7 +25,7 @@ local function offer(n, q, z, t, x)
       while e do
         unlist(e)
         if redis.call('SISMEMBER', T .. 'live', e) == 1 then
-          hand(e, take(n, e))
+          hand(e, take(n, e, record and message_of(n, record)))
           return e, true
         end
         e = redis.call('SPOP', idle)
