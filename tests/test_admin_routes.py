@@ -21,6 +21,7 @@ from onserver.settings import Settings
 from onserver.steer.actions import ACTIONS
 from onserver.steer.granted import PRIVILEGES, READING
 from tests.admin_browser import browser, program, stranger
+from tests.admin_rows import ROWS
 from tests.inline_worker import make_server
 
 #: All routes by which something is written. A new one is written here, and is then refused to whom it has to be.
@@ -136,6 +137,10 @@ def test_every_action_is_refused_to_whom_it_has_to_be(server: Server) -> None:
         for who, answer in got.items():
             assert answer.status_code == status.get(who, 403), f"{action.name}, {who}: {answer.status_code}"
     assert contents(server) == before
+
+
+def test_every_action_is_carried_out_in_a_browser() -> None:
+    assert {action for action, _ in ROWS} == set(ACTIONS)  # tests/test_admin_actions_browser.py walks the table
 
 
 def test_every_answer_is_protected(server: Server) -> None:
