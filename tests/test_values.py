@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onserver.errors import NotInUse, NotSendable, NotShareable
-from onserver.values import MAX_DEPTH, FrozenDict, FrozenList, decode, encode, freeze, thaw
+from onserver.values import MAX_DEPTH, FrozenDict, FrozenList, decode, encode, encode_call, freeze, thaw
 
 zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -54,6 +54,11 @@ def same(one: Any, two: Any) -> bool:
 @given(values)
 def test_values_come_back_as_they_went(value: object) -> None:
     assert same(decode(encode(value)), value)
+
+
+@given(st.lists(scalars, max_size=4) | st.lists(values, max_size=3), st.just({}) | st.dictionaries(texts, values))
+def test_the_arguments_of_a_call_are_the_list_of_both(args: list[object], kwargs: dict[str, object]) -> None:
+    assert encode_call(args, kwargs) == encode_call(tuple(args), kwargs) == encode([args, kwargs])
 
 
 @given(values)
@@ -169,6 +174,8 @@ def test_what_cannot_be_sent_is_named(value: object, text: str) -> None:
     with pytest.raises(NotSendable) as refused:
         encode(value, "Argument rates")
     assert str(refused.value).startswith(text)
+    with pytest.raises(NotSendable):
+        encode_call([value], {})
 
 
 def test_storage_refuses_in_its_own_words() -> None:

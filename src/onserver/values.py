@@ -19,7 +19,7 @@ Encoding is on the way of each call, so it is tried in two steps: a look at the 
 """
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -72,6 +72,22 @@ def encode(value: object, where: str = "value", refuse: Refusal = NotSendable) -
         return _encoder.encode(value)
     except (OverflowError, UnicodeEncodeError):  # an int outside of 64 bits, or text that is no Unicode
         return _encoder.encode(_Walk(refuse).convert(value, where, MAX_DEPTH))
+
+
+def encode_call(args: Sequence[object], kwargs: Mapping[str, object]) -> bytes:
+    """Turn the arguments of a call into bytes: what `encode` makes of ``[args, kwargs]``.
+
+    Most calls have a few plain values and nothing by name, for which nothing needs to be looked into.
+
+    Raises:
+        NotSendable: ONS-1106, as of `encode`.
+    """
+    if kwargs or not _NATIVE.issuperset(map(type, args)):
+        return encode([args, kwargs])
+    try:
+        return _encoder.encode((args, kwargs))
+    except (OverflowError, UnicodeEncodeError):
+        return encode([args, kwargs])
 
 
 def decode(data: bytes | bytearray | memoryview) -> Any:

@@ -32,7 +32,7 @@ from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.session.context import Run, current_run
 from onserver.session.roles_resources import Resource
-from onserver.values import encode
+from onserver.values import encode, encode_call
 
 #: How often the same warning about missing workers is given, in seconds.
 _WARN_SECONDS: Final = 5.0
@@ -234,7 +234,7 @@ class Sender:
         if order.shape is not None:
             args, kwargs = order.shape.bind(args, kwargs)
         try:
-            body = encode([args, kwargs])
+            body = encode_call(args, kwargs)
         except NotSendable:
             _name_unsendable(order, args, kwargs)
             raise
