@@ -32,6 +32,8 @@ from tests.chromium import NEEDS_CHROMIUM, serving
 pytestmark = [NEEDS_CHROMIUM, pytest.mark.long, pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")]
 #: So many stops of the tab key a page has at most.
 MOST_TABS = 400
+#: The names of what people fill in, in the order in which it stands there, and what they are.
+FIELDS = "form => [...form.elements].map(one => [one.name, one.type])"
 #: Where the focus is, for whoever wants to have it somewhere, and has to see it there.
 FOCUS = """wanted => {
   if (!wanted.isConnected) return "gone";
@@ -332,22 +334,17 @@ def fill_in(hand: Hand, action: str, doing: Doing) -> None:
     for name in doing.typed:
         form = form.filter(has=page.locator(f'[name="{name}"]:not([type=hidden])'))
     form = form.first
-    for name in inputs(form):
-        text, field = doing.typed.get(name), form.locator(f'[name="{name}"]')
-        if text is None:
+    for name, kind in form.evaluate(FIELDS) if doing.typed else ():
+        if name not in doing.typed:
             continue
-        if field.get_attribute("type") == "checkbox":
+        field, text = form.locator(f'[name="{name}"]'), doing.typed[name]
+        if kind == "checkbox":
             hand.tick(field)
-        elif field.evaluate("one => one.nodeName") == "SELECT":
+        elif kind == "select-one":
             hand.choose(field, text)
         else:
             hand.write(field, text)
     hand.press(form.locator("button[type=submit]"))
-
-
-def inputs(form: Locator) -> list[str]:
-    """The names of what people fill in, in the order in which it stands there."""
-    return [one.get_attribute("name") or "" for one in form.locator("[name]:not([type=hidden])").all()]
 
 
 def confirm(hand: Hand, action: str) -> None:
