@@ -13,9 +13,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from onserver.admin import Admin
-from onserver.admin.logins import REFUSED_OF_HOUR, TRIES_OF_NAME, Login, Logins
+from onserver.admin.logins import REFUSED_OF_HOUR, Login, Logins
 from onserver.redis.address import Address
 from onserver.server import Server
+from onserver.session.attempts import MOST_OF_NAME, Attempts
 from onserver.session.users import Users
 from onserver.steer.actor import Actor
 from onserver.steer.audit import Line, lines, record
@@ -237,9 +238,8 @@ def test_a_password_is_in_no_line_even_where_it_was_typed_as_a_name(server: Serv
 
 def test_too_many_attempts_are_written_down_too(server: Server) -> None:
     Users(server.store).add("ann", "correct horse", ["owner"])
-    logins_ = Logins(server.store)
-    for _ in range(TRIES_OF_NAME):
-        logins_.attempt("ann", "127.0.0.1")
+    for _ in range(MOST_OF_NAME):
+        Attempts(server.store).begin("ann", "127.0.0.1")
     assert stranger(Admin(server)).post("/login", data={"user": "ann", "password": "x"}).status_code == 429
     (line,) = logins(server)
     assert (line.user, line.result, line.why) == ("ann", "refused", "too many attempts")
@@ -253,6 +253,5 @@ def test_refused_logins_do_not_push_everything_else_out(server: Server) -> None:
         assert client.post("/login", data={"t": "guessed"}).status_code == 403
     (line,) = logins(server)
     assert line.why.endswith("no more of this hour are written down")
-    key = server.store.key("admin:tries:*")
-    (key,) = server.store.command("KEYS", key)
+    key = server.store.key("admin:refused")
     assert 3590 < server.store.command("TTL", key) <= 3600

@@ -10,10 +10,11 @@ import pytest
 from starlette.requests import Request
 
 from onserver.admin import Admin, Proxy, Visitor
-from onserver.admin.logins import TRIES_OF_NAME, TRIES_SECONDS, Login, Logins
+from onserver.admin.logins import Login, Logins
 from onserver.admin.tokens import Tokens
 from onserver.redis.address import Address
 from onserver.server import Server
+from onserver.session.attempts import MOST_OF_ADDRESS, MOST_OF_NAME, SECONDS, Attempts
 from onserver.session.roles import Roles
 from onserver.session.users import Users
 from onserver.steer.granted import PRIVILEGES, READY, privileges_of
@@ -149,7 +150,7 @@ def test_a_user_who_was_removed_is_out(server: Server) -> None:
 def test_too_many_attempts_are_refused_before_the_password_is_looked_at(server: Server) -> None:
     Users(server.store).add("ann", "correct horse", ["owner"])
     app = Admin(server)
-    for _ in range(TRIES_OF_NAME):
+    for _ in range(MOST_OF_NAME):
         assert stranger(app).post("/login", data={"user": "ANN", "password": "x"}).status_code == 403
     refused = stranger(app).post("/login", data={"user": "ann", "password": "correct horse"})
     assert refused.status_code == 429
@@ -158,24 +159,35 @@ def test_too_many_attempts_are_refused_before_the_password_is_looked_at(server: 
 
 
 def test_a_count_of_attempts_that_has_lost_its_end_gets_another_one(server: Server) -> None:
-    logins, store = Logins(server.store), server.store
-    logins.attempt("ann", "::1")
-    keys = [key.decode() for key in store.command("KEYS", store.key("admin:tries:*"))]
+    attempts, store = Attempts(server.store), server.store
+    attempts.begin("ann", "::1")
+    keys = [key.decode() for key in store.command("KEYS", store.key("tries:*"))]
     assert len(keys) == 2
     for key in keys:
         store.command("PERSIST", key)
-    logins.attempt("ann", "::1")
-    assert all(0 < store.command("TTL", key) <= TRIES_SECONDS for key in keys)
+    attempts.begin("ann", "::1")
+    assert all(0 < store.command("TTL", key) <= SECONDS for key in keys)
 
 
 def test_a_password_that_was_right_forgets_the_attempts(server: Server) -> None:
     Users(server.store).add("ann", "correct horse", ["owner"])
     for _ in range(3):
-        for _ in range(TRIES_OF_NAME - 5):
+        for _ in range(MOST_OF_NAME - 5):
             stranger(Admin(server)).post("/login", data={"user": "ann", "password": "x"})
         assert (
             stranger(Admin(server)).post("/login", data={"user": "ann", "password": "correct horse"}).status_code == 303
         )
+
+
+def test_who_logs_in_all_day_from_one_address_shuts_nobody_out(server: Server) -> None:
+    Users(server.store).add("ann", "correct horse", ["owner"])
+    for _ in range(MOST_OF_ADDRESS + 5):
+        attempts = Attempts(server.store)
+        assert attempts.begin("ann", "192.0.2.1") == 0
+        attempts.right("ann", "192.0.2.1")
+    Attempts(server.store).right("ann", "192.0.2.9")  # of which nothing was counted: its count had ended
+    counts = [server.store.command("GET", key) for key in server.store.command("KEYS", server.store.key("tries:*"))]
+    assert counts == [b"0"]
 
 
 # -- tokens

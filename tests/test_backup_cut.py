@@ -275,6 +275,7 @@ PLAIN = {
     "doctor/leftovers.py",
     "life/log_levels.py",
     "process/clients.py",
+    "session/attempts.py",
     "session/roles_noted.py",
     "process/following.py",
     "process/stack.py",

@@ -49,6 +49,7 @@ from onserver.process.twin import CallEnd
 from onserver.redis.address import Address
 from onserver.redis.keys import find_orphans
 from onserver.registry import declare, keep, kept
+from onserver.session.attempts import MOST_OF_NAME, SECONDS
 from onserver.session.context import serving
 from onserver.session.record import SessionRecord
 from onserver.session.users import Users
@@ -201,6 +202,20 @@ def test_a_project_with_users_lets_in_only_them_and_gives_them_their_roles(here:
     client = here.open("ANN", password="a long password")
     record = here.desk.facts(client.session)
     assert (record.user, record.login, client.privileges) == ("Ann", "ann", ("invoices.read",))
+
+
+def test_too_many_wrong_passwords_shut_the_door_for_a_while(here: Here) -> None:
+    Users(here.server.store).add("Ann", "a long password", ["invoices.read"])
+    for _ in range(MOST_OF_NAME):
+        with pytest.raises(LoginRefused, match="no such name and password"):
+            here.desk.open(Opening(attempt=new_id(), user="ANN", password="wrong", ip="192.0.2.1"))
+    with pytest.raises(LoginRefused, match=r"too many passwords were wrong; try again in \d+ s") as shut:
+        here.open("ann", password="a long password")
+    assert 0 < shut.value.wait <= SECONDS
+    for key in here.server.store.command("KEYS", here.server.store.key("tries:*")):
+        here.server.store.command("DEL", key)  # it is over
+    for _ in range(MOST_OF_NAME + 1):  # what is right is not counted
+        here.open("ann", password="a long password")
 
 
 @pytest.mark.parametrize("state", ["none", "starting", "stopping"])

@@ -28,6 +28,7 @@ from onserver import (
     server_method,
     session,
 )
+from onserver.session.attempts import MOST_OF_ADDRESS, MOST_OF_NAME, SECONDS, Attempts
 from onserver.session.users import Users
 from onserver.testing.inline import OnServer
 from onserver.web.door import told
@@ -136,6 +137,27 @@ async def test_the_password_of_a_user_of_the_server_is_checked_and_told_to_nobod
     assert (right.status_code, other.status_code) == (200, 200)
     assert [(request.user, request.password) for request in asked] == [("ann", ""), ("ben", "his own")]
     assert all("the right one" not in request.content for request in asked)
+
+
+async def test_too_many_wrong_passwords_shut_the_door_of_a_name_and_of_an_address(
+    shop: OnServer, asked: list[WebRequest]
+) -> None:
+    Users(shop.server.store).add("Ann", "the right one")
+    Users(shop.server.store).add("Cleo", "her own one")
+    path = "/action/shop.hello"
+    async with browser(Gateway(), ip="192.0.2.44") as thief, browser(Gateway(), ip="192.0.2.45") as other:
+        for _ in range(MOST_OF_NAME):
+            assert (await thief.get(path, auth=("ann", "a guess"))).status_code == 401
+        shut = await other.get(path, auth=("ann", "the right one"))
+        assert shut.status_code == 429
+        assert 0 < int(shut.headers["retry-after"]) <= SECONDS
+        assert "www-authenticate" not in shut.headers
+        for _ in range(MOST_OF_ADDRESS - MOST_OF_NAME):
+            assert (await thief.get(path, auth=("cleo", "a guess"))).status_code in (401, 429)
+            Attempts(shop.server.store).right("cleo")  # who comes in from elsewhere
+        assert (await thief.get(path, auth=("cleo", "her own one"))).status_code == 429
+        assert (await other.get(path, auth=("cleo", "her own one"))).status_code == 200
+        assert (await thief.get(path)).status_code == 200  # who gives no name is asked nothing
 
 
 # -- 6.7 and 6.12: what its answer means

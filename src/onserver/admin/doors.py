@@ -35,7 +35,8 @@ from onserver.admin.replies import (
 from onserver.admin.writes import Form, writing
 from onserver.admin.zones import CHOICES
 from onserver.errors import UserNotFound
-from onserver.session.users import Users, key_of_name
+from onserver.session.attempts import Attempts
+from onserver.session.users import Users
 from onserver.steer.actor import Actor
 from onserver.steer.audit import LOGIN, LOGOUT, Result, record
 from onserver.web.threads import Threads
@@ -144,7 +145,8 @@ class Doors:
             self._note(request, login.user if login else "", LOGIN, "link")
             return session
         name, address = form.text("user"), address_of(request)
-        wait = logins.attempt(key_of_name(name), address)
+        attempts = Attempts(self._server.store)
+        wait = attempts.begin(name, address)
         known, noone = self._known(name), "there is no such user"
         if wait:
             LOG.warning("Too many attempts to log in as %r from %s: refused for %d s", name, address, wait)
@@ -155,7 +157,7 @@ class Doors:
             LOG.warning("A login as %r from %s was refused", name, address)
             why = "the password is wrong" if known else noone
             raise _Refused(403, look._("The name or the password is wrong."), by="password", user=known, why=why)
-        logins.succeeded(key_of_name(name))
+        attempts.right(name, address)
         self._note(request, user.name, LOGIN, "password")
         return logins.begin(user.name)
 

@@ -1,4 +1,4 @@
-"""Who has logged in: links, sessions and attempts, all of it in Redis, so that a restart of the page forgets nobody.
+"""Who has logged in: links and sessions, all of it in Redis, so that a restart of the page forgets nobody.
 
 What a browser holds is random; what Redis holds is its hash, so that whoever can read Redis cannot log in with it. A
 link is good for ten minutes and once; a session for twelve hours, however much it is used. What somebody may do is
@@ -20,10 +20,6 @@ LINK_SECONDS: Final = 600
 SESSION_SECONDS: Final = 12 * 3600
 #: Who has logged in longer ago is asked again before what cannot be undone.
 FRESH_SECONDS: Final = 300
-#: Attempts with a password within `TRIES_SECONDS`: for one name, and from one address.
-TRIES_OF_NAME: Final = 10
-TRIES_OF_ADDRESS: Final = 30
-TRIES_SECONDS: Final = 300
 #: Refused logins that are written down within an hour; more of them, and they would push everything else out of the
 #: audit.
 REFUSED_OF_HOUR: Final = 100
@@ -109,22 +105,7 @@ class Logins:
     def at(self, url: str) -> None:
         self._store.command("SET", self._store.key("admin:at"), url)
 
-    # -- attempts
-
-    def attempt(self, name: str, address: str) -> int:
-        """Count an attempt with a password, before it is looked at.
-
-        Returns:
-            Seconds to wait, where there were too many; 0 where it may be looked at.
-        """
-        wait = 0
-        for word, most in ((f"n:{name}", TRIES_OF_NAME), (f"a:{address}", TRIES_OF_ADDRESS)):
-            key = self._tries(word)
-            # in this order no count is left without an end, wherever another one ends meanwhile
-            count, _, left = self._store.pipeline([("INCR", key), ("EXPIRE", key, TRIES_SECONDS, "NX"), ("TTL", key)])
-            if int(count) > most:
-                wait = max(wait, int(left), 1)
-        return wait
+    # -- what is written down
 
     def may_write_down(self) -> int:
         """Count a refused login, and tell how many lines may be written of refused ones within this hour still.
@@ -132,13 +113,9 @@ class Logins:
         Returns:
             How many, this one among them; 0 where it is not written down.
         """
-        key = self._tries("refused")
+        key = self._store.key("admin:refused")
         count, _ = self._store.pipeline([("INCR", key), ("EXPIRE", key, _HOUR, "NX")])
         return max(0, REFUSED_OF_HOUR + 1 - int(count))
-
-    def succeeded(self, name: str) -> None:
-        """Forget the attempts with a name, whose password was right."""
-        self._store.command("DEL", self._tries(f"n:{name}"))
 
     # -- keys
 
@@ -147,9 +124,6 @@ class Logins:
 
     def _session(self, session: str) -> str:
         return self._store.key(f"admin:session:{_hashed(session)}")
-
-    def _tries(self, word: str) -> str:
-        return self._store.key(f"admin:tries:{_hashed(word)}")
 
 
 def _hashed(word: str) -> str:

@@ -6,6 +6,7 @@ with the password; the session gets the roles and privileges of that user, as th
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Final, NamedTuple
 
@@ -14,8 +15,11 @@ from onserver.connections.facts import Opened, Opening
 from onserver.connections.records import Connections
 from onserver.errors import BadArguments, LoginRefused
 from onserver.server import Server
+from onserver.session.attempts import Attempts
 from onserver.session.record import SessionRecord
 from onserver.session.users import Users
+
+LOG: Final = logging.getLogger("onserver")
 
 _IS_ID: Final = re.compile("[0-9a-f]{32}")
 
@@ -50,17 +54,30 @@ def require_id(text: str, verb: str) -> None:
         raise BadArguments(verb, "is given an id that is not 32 hexadecimal digits", f"{verb}(…)")
 
 
-def logged_in(server: Server, user: str, password: str) -> Login:
+def logged_in(server: Server, user: str, password: str, address: str) -> Login:
     """Answer who this is.
 
+    Args:
+        server: to which it logs in.
+        user: name, as it was given.
+        password: of that user.
+        address: from which it comes.
+
     Raises:
-        LoginRefused: ONS-4114, nobody can log in with this name and password.
+        LoginRefused: ONS-4114, nobody can log in with this name and password, or too many were wrong.
     """
     if not server.store.command("EXISTS", server.store.key("users")):
         return Login(user)
+    attempts = Attempts(server.store)
+    wait = attempts.wait(user, address)
+    if wait:
+        LOG.warning("too many attempts to log in as %r from %s: refused for %d s", user, address, wait)
+        raise LoginRefused(user, wait)
     found = Users(server.store).verify(user, password)
     if found is None:
+        attempts.wrong(user, address)
         raise LoginRefused(user)
+    attempts.right(user)
     known = server.require_roles()
     roles = tuple(name for name in found.roles if known.role(name) is not None)
     return Login(found.name, found.name, tuple(name for name in found.roles if name not in roles), roles)
@@ -76,7 +93,7 @@ def open_session(server: Server, asked: Opening) -> Opened:
         BadArguments: ONS-1105, it carries no id.
     """
     require_id(asked.attempt, "open")
-    user = logged_in(server, asked.user, asked.password)
+    user = logged_in(server, asked.user, asked.password, asked.ip)
     granted = {"privileges": user.privileges, "roles": user.roles, "is_set": True} if user.login else {}
     record = server.part(Connections).open(
         asked.attempt,

@@ -25,11 +25,15 @@ class LoginRefused(SessionError, PermissionError):
 
     code = 4114
     user: str = ""
+    #: Seconds until its password is looked at again, where there were too many wrong ones.
+    wait: int = 0
 
     @property
     def message(self) -> str:
         if not self.user:
             return "Who connects has to log in."
+        if self.wait:
+            return f"User `{self.user}` was not let in: too many passwords were wrong; try again in {self.wait} s."
         return f"User `{self.user}` was not let in: no such name and password."
 
     @property

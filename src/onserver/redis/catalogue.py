@@ -66,6 +66,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("failure:EPOCH", "string", "fail_epoch", "one day", timed, "server"),
     Key("users", "hash", "user", "until they are removed", kept, "server"),
     Key("revoked", "hash", "user", "until the user is removed", kept, "server"),
+    Key("tries:HASH", "string", "whoever looks at a password: see session/attempts.py", "five minutes", timed),
     Key("procedures", "hash", "register", "for ever: a name outlives its workers", kept, "server"),
     Key("aliases", "hash", "register", "for ever: what was put under an earlier name may wait still", kept, "server"),
     Key("events", "stream", "tell_events, and whatever ends or moves something", "the last 1,000", kept),
@@ -86,7 +87,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("admin:link:HASH", "string", "onserver admin, spent by admin_login", "ten minutes", timed),
     Key("admin:roles", "hash", "roles.reload", "until the next time", kept),
     Key("admin:session:HASH", "string", "the admin page, admin_login", "twelve hours", timed),
-    Key("admin:tries:HASH", "string", "the admin page, for each attempt to log in", "five minutes, or an hour", timed),
+    Key("admin:refused", "string", "the admin page, for each login that is refused", "an hour", timed),
     Key("admin:tokens", "hash", "onserver admin token, the admin page", "until they are revoked, or too old", kept),
     Key("audit", "stream", "audit", "the last 10,000 or so", kept),
     # backups

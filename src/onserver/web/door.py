@@ -31,6 +31,7 @@ from onserver.life.in_place import run_within
 from onserver.life.web_arguments import WebRequest
 from onserver.process import coroutines
 from onserver.server import Server
+from onserver.session.attempts import Attempts
 from onserver.session.users import Users, key_of_name
 from onserver.web.answers import LOG
 from onserver.web.published import is_of
@@ -42,7 +43,15 @@ _IN_PATHS: Final = "/:@!$&'()*+,;=~"
 
 
 class Refused(Exception):
-    """The door stays shut: the browser is told 401."""
+    """The door stays shut: the browser is told 401; with seconds to wait 429, and these.
+
+    Args:
+        wait: seconds, where there were too many wrong passwords.
+    """
+
+    def __init__(self, wait: int = 0) -> None:
+        super().__init__(wait)
+        self.wait = wait
 
 
 class Door:
@@ -112,12 +121,18 @@ class Door:
         """Check the password of somebody whom the server knows, and tell it to nobody.
 
         Raises:
-            Refused: it is wrong.
+            Refused: it is wrong, or too many were.
         """
         store = self._server.store
         if not asked.user or not store.command("HEXISTS", store.key("users"), key_of_name(asked.user)):
             return asked
+        attempts = Attempts(store)
+        wait = attempts.wait(asked.user, asked.browser_ip)
+        if wait:
+            LOG.warning("Too many attempts as %r from %s: refused for %d s", asked.user, asked.browser_ip, wait)
+            raise Refused(wait)
         if Users(store).verify(asked.user, asked.password) is None:
+            attempts.wrong(asked.user, asked.browser_ip)
             raise Refused
         return replace(asked, password="")
 

@@ -146,6 +146,8 @@ def _response(error: Exception) -> Response:
         return problem(error.status_code, error.detail, headers=error.headers)
     if isinstance(error, BadBody):
         return problem(error.status, str(error))
+    if isinstance(error, Refused) and error.wait:
+        return problem(429, "Too many wrong passwords.", headers={"Retry-After": str(error.wait)})
     if isinstance(error, Refused):
         return problem(401, "The request was refused.", headers=_CHALLENGE)
     return refusal(error)
