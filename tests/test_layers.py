@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 0,
     "values": 0,
     "planned": 0,
+    "discreet": 0,
     "admin_settings": 0,
     "backup_settings": 0,
     "event_settings": 0,
@@ -65,7 +66,7 @@ ALLOWED_BESIDE = {
 #: Beside the floors: what a new project looks like is copied by the command line.
 ALLOWED_ABOVE = {("cli", "scaffold")}
 #: Floor 0 is one floor of small modules, in this order.
-GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "planned"]
+GROUND = ["errors", "lazy", "crash", "interrupt", "checkpoint", "values", "planned", "discreet"]
 GROUND += ["admin_settings", "backup_settings", "event_settings", "web_settings", "remote_settings", "settings"]
 
 CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}

@@ -62,6 +62,18 @@ def test_a_secret_is_never_told(project: Path) -> None:
         load(written(project, 'signing.key = "hush"'), {})
 
 
+def test_a_password_in_an_address_is_never_told(project: Path) -> None:
+    text = 'backup.postgresql = ["postgresql://ann:hush@db/shop"]'
+    variables = {"ONSERVER_REDIS": "rediss://ann:hush@h:1/0?ssl_ca_certs=ca.pem", "ONSERVER_SIGNING_KEY": "hush"}
+    settings = load(written(project, text), variables)
+    assert settings.redis == variables["ONSERVER_REDIS"]
+    assert settings.explain("redis").value == "rediss://…@h:1/0?ssl_ca_certs=ca.pem"
+    assert settings.explain("backup.postgresql").value == ("postgresql://…@db/shop",)
+    told = repr(settings) + repr(settings.signing) + "".join(repr(settings.explain(key)) for key in SETTINGS)
+    assert "hush" not in told
+    assert "lease_seconds" in told
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -21,6 +21,7 @@ from msgspec import Meta, Struct, field
 
 from onserver.admin_settings import AdminSettings
 from onserver.backup_settings import BackupSettings
+from onserver.discreet import discreet
 from onserver.errors import BadSetting, BadSettingsFile, ProjectNotFound, UnknownSetting
 from onserver.event_settings import EventSettings
 from onserver.planned import NAMED, QueueSettings, ScheduleSettings, read_named
@@ -122,6 +123,10 @@ class SigningSettings(Struct, frozen=True, kw_only=True):
     )
     key: Annotated[str, Meta(description="a signing key instead of the file; only from the environment")] = ""
 
+    def __repr__(self) -> str:
+        """Return it without the key: it may end up in a log."""
+        return f"SigningSettings(key_file={self.key_file!r}, key={'(set)' if self.key else ''!r})"
+
 
 class SessionSettings(Struct, frozen=True, kw_only=True):
     """The stored-procedure session."""
@@ -174,8 +179,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     project: Path | None = None
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
+    def __repr__(self) -> str:
+        """Return all of them but the passwords in addresses: it may end up in a log."""
+        return discreet(super().__repr__())
+
     def explain(self, key: str) -> "Explanation":
-        """Tell the value of a setting, where it is from and what it means.
+        """Tell the value of a setting, without the login in an address, where it is from and what it means.
 
         Raises:
             UnknownSetting: ONS-1003, there is no such setting.
@@ -185,7 +194,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         setting, value = SETTINGS[key], _get(self, key)
         return Explanation(
             key=key,
-            value="(set)" if key in _SECRET and value else value,
+            value="(set)" if key in _SECRET and value else discreet(value),
             source=self.sources.get(key, "default"),
             default=setting.default,
             meaning=setting.meaning,

@@ -1,0 +1,34 @@
+"""Texts as they may be shown: an address without its password."""
+
+import re
+from typing import Any, Final, TypeVar, cast
+
+#: User and password in an address; a password may have an @ in it.
+_LOGIN: Final = re.compile(r"(?<=://)[^\s\"]*@")
+_OPTION: Final = re.compile(r"(?<=[?&])(\w*(?:password|secret|key|token)\w*)=[^&\s\"]*", re.IGNORECASE)
+
+T = TypeVar("T")
+
+
+def discreet(value: T) -> T:
+    """Leave out of texts, of those in lists and dicts as well, the logins of addresses.
+
+    Example:
+        >>> discreet("rediss://ann:secret@redis.example:6380/1?ssl_ca_certs=ca.pem&sentinel_password=x")
+        'rediss://…@redis.example:6380/1?ssl_ca_certs=ca.pem&sentinel_password=…'
+        >>> discreet(("postgresql://ann:secret@db/shop", "ann@example.com"))
+        ('postgresql://…@db/shop', 'ann@example.com')
+    """
+    return cast("T", _discreet(value))
+
+
+def _discreet(value: Any) -> Any:
+    if isinstance(value, str):
+        return _OPTION.sub(r"\1=…", _LOGIN.sub("…@", value)) if "://" in value else value
+    if isinstance(value, tuple):
+        return tuple(map(_discreet, cast("tuple[Any, ...]", value)))
+    if isinstance(value, list):
+        return list(map(_discreet, cast("list[Any]", value)))
+    if isinstance(value, dict):
+        return {key: _discreet(item) for key, item in cast("dict[Any, Any]", value).items()}
+    return value
