@@ -26,7 +26,8 @@ from onserver.redis.embedded import Embedded
 from onserver.steer.actions import ACTIONS
 from onserver.steer.audit import Line, lines
 from onserver.testing import wait_for
-from tests.admin_rows import CAL, PASSWORD, ROWS, Doing, Scene, scene_of
+from tests.admin_rows import ROWS
+from tests.admin_walk import CAL, PASSWORD, Doing, Scene, scene_of
 from tests.chromium import NEEDS_CHROMIUM, serving
 
 pytestmark = [NEEDS_CHROMIUM, pytest.mark.long, pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")]
