@@ -1,7 +1,7 @@
 """Texts as they may be shown: an address without its password."""
 
 import re
-from typing import Any, Final, TypeVar, cast
+from typing import Final, TypeVar, cast
 
 #: User and password in an address; a password may have an @ in it.
 _LOGIN: Final = re.compile(r"(?<=://)[^\s\"]*@")
@@ -22,13 +22,13 @@ def discreet(value: T) -> T:
     return cast("T", _discreet(value))
 
 
-def _discreet(value: Any) -> Any:
+def _discreet(value: object) -> object:
     if isinstance(value, str):
         return _OPTION.sub(r"\1=…", _LOGIN.sub("…@", value)) if "://" in value else value
     if isinstance(value, tuple):
-        return tuple(map(_discreet, cast("tuple[Any, ...]", value)))
+        return tuple(map(_discreet, cast("tuple[object, ...]", value)))
     if isinstance(value, list):
-        return list(map(_discreet, cast("list[Any]", value)))
+        return list(map(_discreet, cast("list[object]", value)))
     if isinstance(value, dict):
-        return {key: _discreet(item) for key, item in cast("dict[Any, Any]", value).items()}
+        return {key: _discreet(item) for key, item in cast("dict[object, object]", value).items()}
     return value
