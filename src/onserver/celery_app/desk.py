@@ -17,7 +17,7 @@ from onserver.process.claim import Claim
 from onserver.process.execute import Names
 from onserver.process.failure import error_of
 from onserver.process.number import number_of, task_id
-from onserver.process.put import Order, age_ms, schedule_fields
+from onserver.process.put import Order, age_ms, parent_fields, schedule_fields
 from onserver.process.runner import missing_key
 from onserver.process.signing import Signer, sign_now
 from onserver.process.tick import current_tick
@@ -122,6 +122,8 @@ class Desk:
             fields += ["ex", expires_ms]
         if run is not None and run.root is not None:
             fields += ["x", run.root]
+        if not message.retries:  # the next attempt is the process that asks for it
+            fields += parent_fields(run)
         tick = current_tick()
         if tick is not None:
             fields += schedule_fields(tick.schedule, tick.at_ms)

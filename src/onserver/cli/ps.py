@@ -10,8 +10,9 @@ from onserver.cli.invocation import Invocation, common_options, pass_invocation
 from onserver.cli.limits import list_limits
 from onserver.cli.live import INTERVAL, repeat
 from onserver.cli.screen import columns, duration
-from onserver.process.record import State
-from onserver.views.finding import find
+from onserver.process.record import State, read_record
+from onserver.views.family import Relative, family_of
+from onserver.views.finding import find, numbers_in
 from onserver.views.members import members
 from onserver.views.processes import Row, Seen
 from onserver.views.taking_part import Part, TakingPart
@@ -44,7 +45,8 @@ def ps(
     """List processes, with the reason why those that wait do.
 
     PATTERN: a number, a name with * and ?, or a part of one; several are joined by `;`. A process that is asked for by
-    its number is shown whether it has ended or not.
+    its number is shown whether it has ended or not. One alone is shown with the process that started it, and with those
+    that it has started itself.
 
     Exit status: 0 done, 2 there is no such state, 4 nothing fits the pattern or session, 6 cannot reach Redis.
     """
@@ -70,8 +72,28 @@ def _processes(
     if len(rows) > limit:
         rows = rows[:limit]
         invocation.screen.say(f"these are {limit}, and there are more: --limit, or a pattern, shows others")
-    invocation.screen.result([row._asdict() for row in rows], table(rows) if rows else "no process")
+    data, text = [row._asdict() for row in rows], table(rows) if rows else "no process"
+    if len(rows) == 1 == len(numbers_in(pattern)):
+        more, relatives = _family(seen, rows[0].number)
+        data, text = [data[0] | more], "\n".join([text, *relatives])
+    invocation.screen.result(data, text)
     return exits.NOT_FOUND if (pattern or session) and not rows else exits.DONE
+
+
+def _family(seen: Seen, number: int) -> tuple[dict[str, Any], list[str]]:
+    """Read who started a process and what it has started: for programs, and in lines for people."""
+    record = read_record(seen.store, number)
+    if record is None:
+        return {}, []
+    family = family_of(seen.store, record)
+    lines = [f"started by {_named(family.parent)}"] if family.parent else []
+    children = [_named(one) for one in family.children] + ([f"{family.more} more"] if family.more else [])
+    lines += [f"has started {', '.join(children)}"] if children else []
+    return {"children": [one._asdict() for one in family.children], "more_children": family.more}, lines
+
+
+def _named(one: Relative) -> str:
+    return f"#{one.number} {one.name} ({one.state})" if one.state else f"#{one.number}"
 
 
 def table(rows: list[Row], without: frozenset[str] = frozenset()) -> str:

@@ -25,7 +25,7 @@ from onserver.life.crew import Crew
 from onserver.life.executor import Executor
 from onserver.life.hook import Hook, side_name
 from onserver.process.claim import Claim
-from onserver.process.put import Sender
+from onserver.process.put import Sender, parent_fields
 from onserver.process.signing import sign_now
 from onserver.redis.resp import Word
 from onserver.server import Server
@@ -82,7 +82,7 @@ def start_side(
     def put_at(place: str) -> int:
         def words(nonce: str, now: int) -> list[Word]:
             fields = side_fields(server, procedure, body, nonce, now, timeout=timeout, name=name, rerun=rerun)
-            return [place, *fields, *root]
+            return [place, *fields, *root, *parent_fields(run)]
 
         return int(server.part(Sender).send("put_side", words))  # whose clock is put right where it is found wrong
 

@@ -253,6 +253,7 @@ class Sender:
         unique = "1" if order.unique else ""
         due = due_ms(order.delay, now) if order.delay else 0
         holder, fields = _context(order, run)
+        fields = (*fields, *parent_fields(run))
         return [
             nonce, holder, now, order.queue, order.priority, due, order.name, unique, "", order.key,
             int(order.key_window * 1000), "b", body, "c", envelope, *(("i", inbox) if inbox else ()), *fields,
@@ -264,7 +265,7 @@ class Sender:
         snapshot = snapshot_to_send(self._server, run)
         holder, fields = _context(order, run)
         expires = order.expires_ms(now)
-        fields = (*fields, "ex", str(expires)) if expires else fields
+        fields = (*fields, *parent_fields(run), *(("ex", str(expires)) if expires else ()))
         words: list[Word] = [nonce, holder, now, order.queue, order.priority, len(fields), *fields]
         for index, ((body, key), inbox) in enumerate(zip(calls, inboxes, strict=True)):
             envelope = self._signer.sign(f"{nonce}/{index}", now, order.procedure, body, snapshot, expires)
@@ -323,6 +324,11 @@ def _context(order: Order, run: Run | None) -> tuple[str, tuple[str, ...]]:
     if run is None:
         return "!" if order.operator else "", fields
     return run.holder, fields if run.root is None else (*fields, "x", str(run.root))
+
+
+def parent_fields(run: Run | None) -> tuple[str, ...]:
+    """Answer the field that says which run starts a process; nothing outside of every run."""
+    return () if run is None or not run.number else ("pa", str(run.number))
 
 
 def due_ms(delay: Delay, now_ms: int) -> int:

@@ -80,7 +80,7 @@ ENDED_BYTES: Final = frozenset(state.value.encode() for state in _ENDED)
 
 _FIELDS: Final = (
     "s", "t", "n", "q", "d", "a", "g", "f", "o", "l", "x", "k", "hk", "why", "lv", "pz", "pb", "sk", "st", "lk",
-    "rb", "ra", "rc", "sb", "sa", "h", "v",
+    "rb", "ra", "rc", "sb", "sa", "h", "v", "pa", "hc",
 )  # fmt: skip
 #: The letter in the flags of what runs in the session of who asked: see `in_session`.
 _IN_SESSION: Final = "S"
@@ -113,6 +113,9 @@ class Record:
     holder: str
     #: The hook's process from which it descends, or None.
     root: int | None
+    #: The run that started it, or None where none did; it is not verified. And how many it has started itself.
+    parent: int | None
+    children: int
     key: str
     #: "EPOCH NAME" of a hook, or empty.
     hook: str
@@ -193,6 +196,8 @@ def read_answer(number: int, answer: Sequence[Any]) -> Record | None:
         ended_ms=int(fields["f"] or 0),
         holder=fields["o"] or fields["l"],
         root=int(fields["x"]) if fields["x"] else None,
+        parent=int(fields["pa"]) if fields["pa"] else None,
+        children=int(fields["hc"] or 0),
         key=fields["k"],
         hook=fields["hk"],
         why=fields["why"],

@@ -85,6 +85,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("admin:doing", "hash", "the admin page, for what takes minutes", "a day", timed),
     Key("admin:findings", "string", "server.examine, server.mend", "a day", timed),
     Key("admin:link:HASH", "string", "onserver admin, spent by admin_login", "ten minutes", timed),
+    Key("admin:oidc:HASH", "string", "the admin page, for a login at a provider", "ten minutes", timed),
     Key("admin:roles", "hash", "roles.reload", "until the next time", kept),
     Key("admin:session:HASH", "string", "the admin page, admin_login", "twelve hours", timed),
     Key("admin:refused", "string", "the admin page, for each login that is refused", "an hour", timed),
@@ -154,6 +155,7 @@ CATALOGUE: tuple[Key, ...] = (
     Key("w:N", "set", "await, celery_results", "until the end of the process, one day at most", timed),
     Key("pw:N", "set", "watch_progress, report", "60 s", timed),
     Key("log:N", "list", "log", "the record of the process", of_process, "processes"),
+    Key("kids:N", "list", "put, put_many, call, put_side", "the record of the process", of_process, "processes"),
     Key("wu:UUID", "set", "celery_results", "60 s", timed),
     # schedules
     Key("schedules", "set", "plan, add_schedule, drop_schedule", "while there are schedules", kept, "schedule"),

@@ -15,6 +15,7 @@ from onserver.process.record import Record, State, read_record
 from onserver.redis.store import Store
 from onserver.values import decode
 from onserver.views.arguments import Arguments, arguments_of
+from onserver.views.family import Family, family_of
 from onserver.views.processes import Row, Seen
 
 #: Characters of a value at most.
@@ -72,6 +73,7 @@ class Shown:
         log: its last lines; None where its record has none.
         variables: what it and others have written there, as Python writes it.
         moments: in the order in which they were.
+        family: who has started it, and what it has started itself.
     """
 
     row: Row
@@ -83,6 +85,7 @@ class Shown:
     log: Log | None = field(repr=False)
     variables: Mapping[str, str] = field(repr=False)
     moments: Sequence[Moment]
+    family: Family
 
 
 def shown(seen: Seen, number: int, lines: int) -> Shown:
@@ -118,6 +121,7 @@ def shown(seen: Seen, number: int, lines: int) -> Shown:
         log=read_log(store, number, lines),
         variables={name.decode(): text_of(value) for name, value in zip(variables[::2], variables[1::2], strict=True)},
         moments=sorted(_moments(seen, record), key=lambda moment: moment.at_ms),
+        family=family_of(store, record),
     )
 
 

@@ -37,6 +37,8 @@ class Row(NamedTuple):
     ended_ms: int = 0
     #: What it has said of its progress, for people.
     note: str = ""
+    #: The process whose run started it, or None.
+    parent: int | None = None
 
 
 class Seen:
@@ -153,6 +155,7 @@ class Seen:
             claimed_ms=record.claimed_ms,
             ended_ms=record.ended_ms,
             note=record.progress.note if record.progress else "",
+            parent=record.parent,
         )
 
     def _node(self, member: str) -> str:

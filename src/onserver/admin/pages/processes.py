@@ -151,6 +151,7 @@ def _detail(found: Shown, *, data: bool) -> dict[str, Any]:
         "error": {name: str(found.error[name]) for name in ("type", "message", "traceback") if name in found.error},
         "log": [line_as_dict(line) for line in found.log.lines] if found.log else [],
         "moments": [dataclasses.asdict(moment) for moment in found.moments],
+        "children": [one._asdict() for one in found.family.children], "more_children": found.family.more,
     }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 -- include: prefix once into_box
 -- late: closed maintenance
+-- late: note_kids kids
 -- call: put a call into a mailbox; its process is made, or given the call, if it has none. Keys: numbers, boxes, box:NAME,
--- p:N, the queues of `offer`, once:NONCE.
+-- p:N, the queues of `offer`, kids:N of the run that has it made, once:NONCE.
 -- ARGV: nonce, holder of the writer or '', made_ms, number of the writer or '', name ('' by number), number, keep_failed_s,
 --       count of texts of the start (queue, priority, field, value …; 0: none), these, then those of the call ('' alone:
 --       with what it has started)
@@ -30,4 +31,9 @@ if call == '' then
   if not mine and not start then return answer(nonce, none) end
   call = v[3]   -- where there is none yet it begins with that
 end
-return answer(nonce, into_box(box, mine, v[2], call, start, tonumber(ARGV[7])))
+local put = into_box(box, mine, v[2], call, start, tonumber(ARGV[7]))
+if not mine and (tonumber(ARGV[4]) or 0) > 0 then
+  redis.call('HSET', T .. 'p:' .. put[1], 'pa', ARGV[4])
+  note_kids(ARGV[4], put[1], put[1])
+end
+return answer(nonce, put)

@@ -12,7 +12,7 @@ if not mine or (ARGV[2] == '' and mine ~= n) then return answer(nonce, 0) end
 local k = T .. 'p:' .. mine
 local why = cmsgpack.pack({type = 'ProcessAborted', number = tonumber(mine), by = '', reason = ARGV[5], at_ms = now()})
 empty_box(mine, box, why)
-local v = redis.call('HMGET', k, 'o', 'n', 'i', 'w', 'hv', 'ln')
+local v = redis.call('HMGET', k, 'o', 'n', 'i', 'w', 'hv', 'ln', 'hc')
 if v[1] then
   redis.call('HSET', k, 'mx', '1')
   return answer(nonce, 1)
@@ -20,7 +20,7 @@ end
 unplace(mine)
 answer_call(mine, 'aborted', why)   -- which has not begun
 redis.call('HSET', k, 's', 'done', 'r', '\192', 'why', '', 'f', now())
-close_record(mine, 'done', ARGV[4], v[2], nil, v[5], v[6])
+close_record(mine, 'done', ARGV[4], v[2], nil, v[5], v[6], v[7])
 tell(mine, 'done', '\192', v[3], v[4])
 leave_box(mine, box)
 return answer(nonce, 1)

@@ -1,8 +1,9 @@
 -- include: prefix once offer accept schedule present
 -- flags: function
 -- late: closed maintenance
+-- late: note_kids kids
 -- put: make a process. Keys: numbers, p:N, name:NAME, id:UUID, key:KEY, once:NONCE, the queues of `offer`, due,
---       schedule:NAME where the fields name one (sk).
+--       schedule:NAME where the fields name one (sk), kids:N of the run that starts it (pa).
 -- ARGV: nonce, holder of the writer ('' a client, '!' an operator), made_ms, queue, priority, due_ms or 0, name or '',
 --       unique '' or '1', uuid or '', key or '', key_ms, then field, value … of the record (t and b among them)
 -- Answer: {number, how, served}; how: new, live (a process of that name lives), key (this key's process),
@@ -28,6 +29,7 @@ if before then redis.call('HINCRBY', T .. 'numbers', 'process', -1) return befor
 local z, k = score(ARGV[5], n), T .. 'p:' .. n
 redis.call('HSET', k, 's', 'queued', 'q', q, 'z', z, 'a', stamp(), unpack(ARGV, 12))
 note_start(f, n)
+if f.pa then note_kids(f.pa, n, n) end
 if f.ex then turn(f.ex, 'e:' .. n) end
 if name ~= '' then redis.call('HSET', k, 'n', name, 'un', ARGV[8]) end
 if name ~= '' and ARGV[8] ~= '' then redis.call('SET', T .. 'name:' .. name, n) end

@@ -1,7 +1,7 @@
 -- include: prefix once offer accept finish counted
 -- flags: allow-oom
 -- replay: a process that has failed, was lost or is dead runs again under its number, with its signature. Deliveries and
--- attempts begin anew. Keys: p:N, vars:N, log:N, id:UUID, name:NAME, failed, dead, where it waits, once:NONCE,
+-- attempts begin anew. Keys: p:N, vars:N, log:N, kids:N, id:UUID, name:NAME, failed, dead, where it waits, once:NONCE,
 -- series:left.
 -- ARGV: nonce, number, who asks
 -- Answer: {how, state, served or the number of another}; how: unknown, running (it has not ended), ended (well, or by an
@@ -29,7 +29,9 @@ for _, kind in ipairs({'failed', 'dead'}) do
   redis.call('ZREM', T .. kind, n)
 end
 note_left(left)
-for _, key in ipairs({k, T .. 'vars:' .. n, T .. 'log:' .. n, T .. 'id:' .. (v[6] or '')}) do redis.call('PERSIST', key) end
+for _, key in ipairs({k, T .. 'vars:' .. n, T .. 'log:' .. n, T .. 'kids:' .. n, T .. 'id:' .. (v[6] or '')}) do
+  redis.call('PERSIST', key)
+end
 redis.call(
   'HDEL', k, 'e', 'r', 'f', 'm', 'd', 'tr', 'ta', 'g', 'y', 'w', 'why', 'lv', 'ab', 'ak', 'pz', 'pb', 'pd', 'pr', 'ex',
   'ms', 'me', 'mi', 'mf', 'le'

@@ -3,7 +3,7 @@
 -- flags: allow-oom
 -- take: another broker has delivered a message, and its task is about to run: its process is taken out of where it waits,
 -- in the name of this holder. What was lost with its worker is taken again: that broker has kept its message.
--- Keys: p:N, id:UUID, where it waits, held:HOLDER, failed.
+-- Keys: p:N, vars:N, log:N, kids:N, id:UUID, where it waits, held:HOLDER, failed.
 -- ARGV: holder, task id ('#N' for one that follows from a number), a token of this delivery (field tk)
 -- Answer: {how, number, deliveries, name, root, procedure, caller, accepted, change}; how: taken; held (another delivery
 --         of it runs, here or elsewhere), paused (it, its queue, its procedure, everything), ended, unknown (there is no such process), with nothing behind
@@ -21,7 +21,7 @@ if v[2] ~= e or v[9] ~= ARGV[3] then
   if v[1] == 'lost' then
     redis.call('ZREM', T .. 'failed', n)
     redis.call('HDEL', k, 'f', 'e')
-    for _, key in ipairs({k, T .. 'vars:' .. n, T .. 'log:' .. n, T .. 'id:' .. uuid}) do redis.call('PERSIST', key) end
+    for _, key in ipairs({k, T .. 'vars:' .. n, T .. 'log:' .. n, T .. 'kids:' .. n, T .. 'id:' .. uuid}) do redis.call('PERSIST', key) end
     v[3] = redis.call('HINCRBY', k, 'd', 1)
   elseif FINAL[v[1]] then
     return {'ended'}

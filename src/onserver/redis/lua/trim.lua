@@ -1,7 +1,7 @@
 -- include: prefix counted
 -- flags: allow-oom
--- trim: drop the oldest of the history, up to 100 of each kind a call. Keys: ended, failed, dead, p:N, vars:N, log:N, id:UUID,
--- series:left.
+-- trim: drop the oldest of the history, up to 100 of each kind a call. Keys: ended, failed, dead, p:N, vars:N, log:N, kids:N,
+-- id:UUID, series:left.
 -- ARGV: how many are kept of each kind, keep_s (of those that ended well), keep_failed_s (of all others)
 -- Answer: 1 when there is more to drop
 local kept, more, left = tonumber(ARGV[1]), 0, {}
@@ -18,7 +18,7 @@ local function trim(kind, seconds)
     leaves(left, kind, n, v[3])
     redis.call('ZREM', T .. kind, n)
     if v[1] then
-      redis.call('DEL', T .. 'p:' .. n, T .. 'vars:' .. n, T .. 'log:' .. n)
+      redis.call('DEL', T .. 'p:' .. n, T .. 'vars:' .. n, T .. 'log:' .. n, T .. 'kids:' .. n)
       if v[2] then redis.call('DEL', T .. 'id:' .. v[2]) end
     end
   end

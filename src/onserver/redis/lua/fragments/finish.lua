@@ -8,11 +8,11 @@
 -- ends n without its holder: state lost, dead or failed; why is a table that becomes the error
 local function give_up(n, state, keep, why)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'i', 'w', 'n', 'u', 'hk', 'mb', 'hv', 'ln')
+  local v = redis.call('HMGET', k, 'i', 'w', 'n', 'u', 'hk', 'mb', 'hv', 'ln', 'hc')
   local e = cmsgpack.pack(why)
   redis.call('HSET', k, 's', state, 'e', e, 'f', now())
   redis.call('HDEL', k, 'y')
-  close_record(n, state, keep, v[3], v[4], v[7], v[8])
+  close_record(n, state, keep, v[3], v[4], v[7], v[8], v[9])
   if v[5] then
     local epoch, hook = string.match(v[5], '^(%S+) (.+)$')
     redis.call('HSET', T .. 'hooks:' .. epoch, hook, 'failed ' .. n)

@@ -5,8 +5,8 @@
 --   T .. cut:dirty  set     keys, without T, that were written since the cut last read them
 -- SAVED are the words with which saved keys begin, as in catalogue.py; a test compares them.
 local SAVED =
-  'server numbers hooks failure users procedures aliases p boxes box call vars log key rate paused schedules schedule note ' ..
-  'chord group st:e sg:e revoked s sm rc re closing asked dropped drops emptying ss:e'
+  'server numbers hooks failure users procedures aliases p boxes box call vars log kids key rate paused schedules schedule ' ..
+  'note chord group st:e sg:e revoked s sm rc re closing asked dropped drops emptying ss:e'
 local READS =
   'COPY EXISTS GET HEXISTS HGET HGETALL HKEYS HLEN HMGET HVALS HSTRLEN INFO LINDEX LLEN LRANGE MEMORY PEXPIRETIME ' ..
   'PTTL PUBLISH SCARD SISMEMBER SMEMBERS SMISMEMBER SRANDMEMBER TIME TYPE XLEN XRANGE XREVRANGE ZCARD ZCOUNT ZRANGE ' ..

@@ -29,7 +29,7 @@ local function release(e, n, v, keep, keep_failed, state, payload, written)
     state, payload = 'done', '\192'
     redis.call('HSET', k, 's', state, 'r', payload)
   end
-  close_record(n, state, state == 'done' and keep or keep_failed, v[5], v[6], v[15], v[16])
+  close_record(n, state, state == 'done' and keep or keep_failed, v[5], v[6], v[15], v[16], v[17])
   if v[7] then
     local epoch, hook = string.match(v[7], '^(%S+) (.+)$')
     redis.call('HSET', T .. 'hooks:' .. epoch, hook, (state == 'done' and 'ok ' or 'failed ') .. n)
@@ -52,7 +52,7 @@ end
 local STORE = {done = 'r', failed = 'e', aborted = 'e', dead = 'e'}
 local function settle(e, n, kind, state, payload, extra, limits)
   local k = T .. 'p:' .. n
-  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab', 'mb', 'mi', 'ls', 'v', 'ex', 'hv', 'ln')
+  local v = redis.call('HMGET', k, 'o', 'l', 'i', 'y', 'n', 'u', 'hk', 'w', 'ab', 'mb', 'mi', 'ls', 'v', 'ex', 'hv', 'ln', 'hc')
   if v[1] ~= e then return v[2] == e end
   if v[14] then redis.call('ZREM', T .. 'turns', 'e:' .. n) end   -- nobody need look whether it begins in time
   local call = v[10] and string.match(extra, '^#(%d+)$')
