@@ -27,6 +27,7 @@ from onserver.views.taking_part import Part, TakingPart
 @click.option("--members", "list_members", is_flag=True, help="List workers and clients instead.")
 @click.option("--limits", is_flag=True, help="List the limits that are in force instead.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=200, show_default=True, help="How many at most.")
+@click.option("--wide", is_flag=True, help="CPU time and memory of what runs as well.")
 @click.option("--watch", is_flag=True, help="Go on, and show every second how it stands.")
 @common_options
 @pass_invocation
@@ -40,6 +41,7 @@ def ps(
     list_members: bool,
     limits: bool,
     limit: int,
+    wide: bool,
     watch: bool,
 ) -> int:
     """List processes, with the reason why those that wait do.
@@ -59,20 +61,20 @@ def ps(
             return _members(invocation)
         if limits:
             return list_limits(invocation, pattern)
-        return _processes(invocation, pattern, limit, states, ended=ended, session=session.upper())
+        return _processes(invocation, pattern, limit, states, ended=ended, session=session.upper(), wide=wide)
 
     return repeat(invocation.screen, show, INTERVAL) if watch else show()
 
 
 def _processes(
-    invocation: Invocation, pattern: str, limit: int, states: frozenset[str], *, ended: bool, session: str
+    invocation: Invocation, pattern: str, limit: int, states: frozenset[str], *, ended: bool, session: str, wide: bool
 ) -> int:
     seen = Seen(invocation.server().store)
     rows = find(seen, pattern, limit, ended=ended, states=states, session=session)
     if len(rows) > limit:
         rows = rows[:limit]
         invocation.screen.say(f"these are {limit}, and there are more: --limit, or a pattern, shows others")
-    data, text = [row._asdict() for row in rows], table(rows) if rows else "no process"
+    data, text = [row._asdict() for row in rows], table(rows, wide=wide) if rows else "no process"
     if len(rows) == 1 == len(numbers_in(pattern)):
         more, relatives = _family(seen, rows[0].number)
         data, text = [data[0] | more], "\n".join([text, *relatives])
@@ -96,16 +98,24 @@ def _named(one: Relative) -> str:
     return f"#{one.number} {one.name} ({one.state})" if one.state else f"#{one.number}"
 
 
-def table(rows: list[Row], without: frozenset[str] = frozenset()) -> str:
+def table(rows: list[Row], without: frozenset[str] = frozenset(), *, wide: bool = False) -> str:
     """Lay out processes for people; columns that would be empty are left out, and those that are not wanted."""
-    heads = ["#", "name", "kind", "caller", "state", "progress", "time", "worker", "why"]
-    cells = [row._asdict() | {"#": row.number, "time": duration(row.seconds), "progress": percent(row)} for row in rows]
+    without = without if wide else without | _WIDE
+    heads = ["#", "name", "kind", "caller", "state", "progress", "time", "cpu", "memory", "worker", "why"]
+    cells = [row._asdict() | _cells(row) for row in rows]
     wanted = [head for head in heads if head not in without]
     shown = [head for head in wanted if head not in _OPTIONAL or any(cell[head] for cell in cells)]
-    return columns(shown, cells, right=("#", "time", "progress"))
+    return columns(shown, cells, right=("#", "time", "progress", "cpu", "memory"))
 
 
-_OPTIONAL = frozenset({"caller", "progress", "why"})
+_OPTIONAL = frozenset({"caller", "progress", "cpu", "memory", "why"})
+_WIDE = frozenset({"cpu", "memory"})
+
+
+def _cells(row: Row) -> dict[str, object]:
+    cpu = "" if row.cpu_seconds is None else duration(row.cpu_seconds)
+    memory = "" if row.memory is None else f"{row.memory / 1e6:.0f} MB"
+    return {"#": row.number, "time": duration(row.seconds), "progress": percent(row), "cpu": cpu, "memory": memory}
 
 
 def percent(row: Row) -> str:

@@ -84,6 +84,7 @@ class Member:
         self._limits = (settings.process.deliveries, int(settings.process.keep_failed_seconds))
         self._ahead_ms = 0
         self._weigh_at = 0.0
+        self._usage = ""
 
     @classmethod
     def join(
@@ -172,20 +173,25 @@ class Member:
         answer = self.store.run("take_side", self.store.nonce(), self.number, code)
         return (answer[0].decode(), answer[1:]) if answer else None
 
-    def beat(self, executors: Sequence[tuple[str, str]] = (), *, deadline: float | None = None) -> Beat:
+    def beat(
+        self, executors: Sequence[tuple[str, str]] = (), *, usage: str = "", deadline: float | None = None
+    ) -> Beat:
         """Renew the lease of all that this member holds.
 
         Args:
             executors: each holder that runs processes, with the number that was at the head of its hand-off list at the
                 last beat.
+            usage: what its runs have used, as `life/usage.py` says it; it is told where it has changed.
             deadline: seconds for the whole of it; a fifth of the lease by default.
         """
         lease = self.settings.member.lease_seconds
         words = [word for pair in executors for word in pair]
         epoch, state, leader, due, heads, asks, now, sides, news, ending = self.store.run(
-            "beat", self.number, int(lease * 1000), *self._limits, self._rank, self._weight(), *words,
+            "beat", self.number, int(lease * 1000), *self._limits, self._rank, self._weight(),
+            "" if usage == self._usage else usage or "-", *words,
             deadline=lease / 5 if deadline is None else deadline,
         )  # fmt: skip
+        self._usage = usage
         self.note_clock(int(now))
         return Beat(
             epoch=epoch,

@@ -22,6 +22,7 @@
 | 496 | double | supervisor | which run is to be interrupted: the time at which it began, as at 40 |
 | 504 | unsigned | supervisor | 1: that run, because its time is up |
 | 512 | board | supervisor | what is asked of what it runs (see `board`) |
+| 3720 | double | executor | seconds of a processor that it had used when the run before was counted |
 | 3728 | unsent | executor | what has ended and was not said yet (see `unsent`) |
 
 Each field is written by one side only and read whole, so no lock is needed. "Begun" is written before the process is,
@@ -48,7 +49,7 @@ _KILOBYTES = 1024 if sys.platform == "darwin" else 1
 _GRACE_MS = 2000
 #: To ask for the memory of a program takes as long as a tenth of what a short run costs: one of so many asks.
 _SHORT_SECONDS, _SHORT_RUNS = 0.001, 16
-_BOARD_AT, _UNSENT_AT = 512, 3728
+_BOARD_AT, _CPU_AT, _UNSENT_AT = 512, 3720, 3728
 
 
 class Narrow(NamedTuple):
@@ -135,10 +136,12 @@ class Page:
         self._words[48 // 8] = 0
 
     def count(self) -> None:
-        """Count a run that has ended, and see what memory it took, of short ones now and then (executor)."""
+        """Count a run that has ended, and see what it took, of short ones now and then (executor)."""
         runs = self._words[96 // 8] = self.runs + 1
         if runs % _SHORT_RUNS == 1 or monotonic() - self.run_began > _SHORT_SECONDS:
-            self._words[104 // 8] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // _KILOBYTES
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            self._words[104 // 8] = used.ru_maxrss // _KILOBYTES
+            self._times[_CPU_AT // 8] = used.ru_utime + used.ru_stime
 
     @property
     def runs(self) -> int:
@@ -149,6 +152,11 @@ class Page:
     def peak_kilobytes(self) -> int:
         """The most memory that it has taken, as it was when its last process ended, or one of sixteen short ones."""
         return self._words[104 // 8]
+
+    @property
+    def cpu_before(self) -> float:
+        """The seconds of a processor that it had used before the present process, as far as that was looked at."""
+        return self._times[_CPU_AT // 8]
 
     @property
     def finishes(self) -> bool:

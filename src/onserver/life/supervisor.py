@@ -36,6 +36,7 @@ from onserver.life.output import Spoken
 from onserver.life.phases import Phases
 from onserver.life.resizing import ordered_executors
 from onserver.life.side_runs import Sides
+from onserver.life.usage import usage_of
 from onserver.life.watching import Watching
 from onserver.life.worker import Worker
 from onserver.process.log import Source
@@ -251,7 +252,8 @@ class Supervisor:
         sent, sent_up = monotonic(), uptime()
         children = list(self.crew.children.values())
         self._next_beat = sent + self._pause
-        beat = self.member.beat([(child.holder, child.head) for child in children])
+        used = usage_of(children, self._pause)
+        beat = self.member.beat([(child.holder, child.head) for child in children], usage=used)
         for child, head in zip(children, beat.heads, strict=True):
             child.head = head
         self._asks.hear(beat.asks)

@@ -1,8 +1,8 @@
 """Processes as they are shown, and why those that wait do: read from the records, in few trips."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from onserver.process.gates import paused_on
 from onserver.process.limits import in_words, limit_name
@@ -39,6 +39,19 @@ class Row(NamedTuple):
     note: str = ""
     #: The process whose run started it, or None.
     parent: int | None = None
+    #: What its run has used of a processor, and the bytes that its executor has; None where that is not known.
+    cpu_seconds: float | None = None
+    memory: int | None = None
+
+
+class _Member(NamedTuple):
+    """A member: its name, and what its runs have used, as it said with its last beat."""
+
+    node: str
+    used: Mapping[int, tuple[float, int]]
+
+
+_UNKNOWN: Final = (None, None)
 
 
 class Seen:
@@ -48,7 +61,7 @@ class Seen:
         self.store = store
         self.now_ms = store.now_ms()
         self.state = _text(store.command("HGET", store.key("server"), "state")) or "none"
-        self.node = cache(self._node)
+        self._member = cache(self._read_member)
         self.codes_on = cache(self._codes_on)
         self.has = cache(self._has)
         self.limits = cache(self._limits)
@@ -135,8 +148,14 @@ class Seen:
         found = self.store.command("HGETALL", self.store.key("limits"))
         return {_text(field): _text(rule) for field, rule in zip(found[::2], found[1::2], strict=True)}
 
+    def node(self, member: str) -> str:
+        """Answer the name of a member; empty for none, and for one that has left."""
+        return self._member(member).node
+
     def _row(self, record: Record, due_ms: float) -> Row:
-        over = record.ended_ms or self.now_ms
+        over, member = record.ended_ms or self.now_ms, self._member(record.holder.partition(".")[0])
+        runs = bool(record.claimed_ms) and not record.state.ended
+        cpu_seconds, memory = member.used.get(record.number, _UNKNOWN) if runs else _UNKNOWN
         return Row(
             number=record.number,
             name=record.name or record.procedure,
@@ -146,7 +165,7 @@ class Seen:
             state=record.state.value,
             progress=record.progress.as_dict() if record.progress else None,
             seconds=max(0.0, (over - (record.claimed_ms or record.accepted_ms or self.now_ms)) / 1000),
-            worker=self.node(record.holder.partition(".")[0]),
+            worker=member.node,
             deliveries=record.deliveries,
             queue=record.queue,
             why=self._why(record, due_ms),
@@ -156,10 +175,16 @@ class Seen:
             ended_ms=record.ended_ms,
             note=record.progress.note if record.progress else "",
             parent=record.parent,
+            cpu_seconds=cpu_seconds,
+            memory=memory,
         )
 
-    def _node(self, member: str) -> str:
-        return _text(self.store.command("HGET", self.store.key(f"member:{member}"), "node")) if member else ""
+    def _read_member(self, number: str) -> _Member:
+        if not number:
+            return _Member("", {})
+        node, usage = self.store.command("HMGET", self.store.key(f"member:{number}"), "node", "usage")
+        runs = (one.split() for one in _text(usage).split(",") if one.count(" ") == 2)
+        return _Member(_text(node), {int(run): (int(cpu_ms) / 1000, int(size)) for run, cpu_ms, size in runs})
 
     def _codes_on(self, queue: str) -> frozenset[str]:
         holders = self.store.command("SMEMBERS", self.store.key(f"serve:{queue}"))

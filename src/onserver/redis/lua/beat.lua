@@ -4,8 +4,8 @@
 -- beat: renew the one lease; learn what changed. Keys: members, server, workers, due, turns, x:HOLDER, p:N, member:M,
 --       closing.
 -- ARGV: member, lease_ms, deliveries, keep_failed_s, what it is (0 no worker, 1 a worker, 2 one none of whose hooks listens
---       to events), bytes of memory that it takes ('' as before), then holder, number seen at the head of its hand-off
---       list at the last beat ('' none) for each executor
+--       to events), bytes of memory that it takes ('' as before), what its runs have used ('' as before, '-' nothing), then
+--       holder, number seen at the head of its hand-off list at the last beat ('' none) for each executor
 -- Answer: {epoch, state, leader 0 or 1, ms until something is due or -1, {heads …}, what is asked (see asks), the time,
 --          how many of the queues of side runs that this worker serves have any, 1 when it leads and has events to pass
 --          on, 1 when it leads and sessions of remote clients end}
@@ -18,6 +18,7 @@ if t - tonumber(s[4] or 0) > lease / 2 then redis.call('HSET', T .. 'server', 'g
 redis.call('HSET', T .. 'server', 'heard', t)
 redis.call('ZADD', T .. 'members', t, m)
 if ARGV[6] ~= '' then redis.call('HSET', T .. 'member:' .. m, 'memory', ARGV[6]) end
+if ARGV[7] ~= '' then redis.call('HSET', T .. 'member:' .. m, 'usage', ARGV[7]) end
 local leader = s[3]
 local led = leader and tonumber(redis.call('ZSCORE', T .. 'members', leader) or 0)
 if ARGV[5] ~= '0' and not (led and t - led < lease) then   -- a leader that is silent leads no longer: it is to be buried
@@ -29,7 +30,7 @@ if ARGV[5] ~= '0' and not (led and t - led < lease) then   -- a leader that is s
   end
 end
 local heads, asks = {}, {}
-for i = 7, #ARGV, 2 do
+for i = 8, #ARGV, 2 do
   local list = T .. 'x:' .. ARGV[i]
   local head = redis.call('LINDEX', list, 0)
   if head and head == ARGV[i + 1] and head ~= 'wake' then   -- a whole beat in the list: its holder does not read

@@ -16,7 +16,7 @@ if beat then
   redis.call('SREM', T .. 'workers', m)
   redis.call('SREM', T .. 'leaving', m)
   redis.call('DEL', T .. 'orders:' .. m)
-  redis.call('HSET', T .. 'member:' .. m, 'dead', now(), 'why', ARGV[4])
+  redis.call('HSET', T .. 'member:' .. m, 'dead', now(), 'why', ARGV[4], 'usage', '-')
   redis.call('EXPIRE', T .. 'member:' .. m, tonumber(ARGV[3]))
   local v = redis.call('HMGET', T .. 'member:' .. m, 'kind', 'node', 'host')
   if v[1] == 'worker' then
