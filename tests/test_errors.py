@@ -88,7 +88,7 @@ EXAMPLES: list[tuple[Any, str]] = [
     (
         errors.UnsafeBind("0.0.0.0:8765"),
         "Refusing to serve the admin page on 0.0.0.0:8765 without authentication. Use `--bind 127.0.0.1:8765`, "
-        "`onserver users add`, or `--behind-proxy ADDR`.",
+        "`onserver users add`, `--behind-proxy ADDR`, or `admin.oidc_issuer`.",
     ),
     (errors.TokenNotFound("deploy"), "There is no token `deploy`. `onserver admin token ls` lists them."),
     (errors.NotDone("member.drain", "`w1` is the only worker"), "`member.drain` cannot be done: `w1` is the only "),

@@ -74,6 +74,7 @@ CELERY = {"celery", "kombu", "billiard", "vine", "amqp"}
 LAZY_USERS = {
     "onserver",
     "onserver.admin",
+    "onserver.admin.oidc",
     "onserver.backup.bucket",
     "onserver.backup.packing",
     "onserver.backup.seal",

@@ -122,6 +122,19 @@ def test_who_is_removed_or_has_another_password_is_not_known_any_more(users: Use
             action("ann")
 
 
+def test_a_user_without_a_password_is_known_by_none(users: Users, store: Store) -> None:
+    made = users.add("ann", None, ["clerk"])
+    assert not made.has_password
+    assert made.changed_ms == made.made_ms
+    for password in ("", SECRET, "a password that nobody has", "\0"):
+        assert users.verify("ann", password) is None
+    users.set_roles("ann", [])
+    assert users.verify("ann", "") is None
+    assert kept(store)["ann"]["hashed"] == ""
+    users.set_password("ann", SECRET)
+    assert users.verify("ann", SECRET) is not None
+
+
 def test_an_unknown_user_costs_the_work_of_a_known_one(users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
     class Counting(argon2.PasswordHasher):
         checked: list[str]
@@ -134,9 +147,16 @@ def test_an_unknown_user_costs_the_work_of_a_known_one(users: Users, monkeypatch
     hasher.checked = []
     use(hasher, monkeypatch)
     users.add("ann", SECRET)
-    for name, password in (("ann", SECRET), ("ann", "wrong one"), ("nobody", SECRET), ("nobody", "x" * 5000)):
+    users.add("bob", None)
+    for name, password in (
+        ("ann", SECRET),
+        ("ann", "wrong one"),
+        ("nobody", SECRET),
+        ("nobody", "x" * 5000),
+        ("bob", "x"),
+    ):
         users.verify(name, password)
-    assert len(hasher.checked) == 4
+    assert len(hasher.checked) == 5
     assert len(set(hasher.checked)) == 1  # the same work each time
 
 
@@ -208,6 +228,9 @@ def test_users_are_made_listed_and_removed(run: Run, users: Users) -> None:
     assert "@" in rows[0]["by"]
     assert "+clerk +invoices.read" in run("ls").out
     assert "argon2" not in run("ls").out + json.dumps(rows)
+    assert run("add", "eve", "+clerk", "--no-password").out == "user eve may log in elsewhere\n"
+    assert not users.get("eve").has_password
+    assert run("rm", "eve", "--yes").status == 0
     assert run("passwd", "ANN", typed="another one\n").status == 0
     assert users.verify("ann", "another one") is not None
     assert run("rm", "ann").status == 2  # nobody is there who could be asked

@@ -404,7 +404,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "remote": RemoteSettings,
     "admin": AdminSettings,
 }
-_SECRET: Final = frozenset({"signing.key"})
+_SECRET: Final = frozenset({"signing.key", "admin.oidc_secret"})
 #: Variables that begin like settings and are none: where the project is, and switches for tests.
 _OTHER_VARIABLES: Final = frozenset({"ONSERVER_PROJECT", "ONSERVER_TESTING", "ONSERVER_CRASH_AT", "ONSERVER_CUT"})
 

@@ -8,6 +8,7 @@
 | `/`, `/processes`, … | `pages`: each `Page` of its modules, as HTML or as JSON |
 | `/act/NAME` | `acting`: every action there is, by POST |
 | `/login`, `/logout`, `/display` | `doors` |
+| `/login/oidc`, `/login/callback` | `oidc_doors`, where the settings name a provider |
 | `/static/…` | `assets` |
 | `/metrics` | `metrics` |
 | `/live` | `live`: what changes while somebody looks |
@@ -33,6 +34,8 @@ from onserver.admin.doors import Doors
 from onserver.admin.identity import Identity
 from onserver.admin.live import Live
 from onserver.admin.metrics import Metrics
+from onserver.admin.oidc import provider_of
+from onserver.admin.oidc_doors import OidcDoors
 from onserver.admin.page import Page
 from onserver.admin.pages import MODULES
 from onserver.admin.proxy import Proxy
@@ -53,7 +56,8 @@ class Admin:
         read_only: whether nobody may change anything from here.
         login: answers who asks, for a page that is mounted in an application with logins of its own; it is called in a
             thread with each request, and answers None for somebody who may not see the page. Without it there are links
-            (`onserver admin link`) and the users of `onserver users`.
+            (`onserver admin link`), the users of `onserver users`, and a provider of OpenID Connect where the settings
+            name one.
         proxy: a server in front whose word is taken for addresses, scheme and users.
 
     Example:
@@ -81,13 +85,16 @@ class Admin:
         self.replies = Replies(self.server, self.identity, self.pages)
         self.live = Live(self.replies)
         self._proxy = proxy
+        self._provider = provider_of(self.server.settings) if self.identity.has_own_logins else None
         self._router = Router(self.routes(), default=_nowhere)
 
     def routes(self) -> list[BaseRoute]:
         """Answer all routes, in the order in which they are tried."""
+        doors = Doors(self.replies, self._provider.host if self._provider else "")
         return [
             *assets.routes(),
-            *Doors(self.replies).routes(),
+            *doors.routes(),
+            *(OidcDoors(self.replies, doors, self._provider).routes() if self._provider else ()),
             *Acting(self.replies).routes(),
             *Metrics(self.replies).routes(),
             *self.live.routes(),

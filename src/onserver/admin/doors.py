@@ -44,13 +44,13 @@ from onserver.web.threads import Threads
 _YEAR: Final = 366 * 86_400
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """Somebody does not come in.
 
     Args:
         status: of the response.
         text: what the browser is told, translated.
-        by: how it was tried: `link` or `password`.
+        by: how it was tried: `link`, `password` or `oidc`.
         user: who it would have been, where there is such a user.
         why: for the audit, in English.
         headers: of the response.
@@ -68,10 +68,12 @@ class Doors:
 
     Args:
         replies: of the page.
+        elsewhere: the provider at which people log in too; empty for none.
     """
 
-    def __init__(self, replies: Replies) -> None:
+    def __init__(self, replies: Replies, elsewhere: str = "") -> None:
         self._replies = replies
+        self._elsewhere = elsewhere
         self._server = replies.server
         self._identity = replies.identity
 
@@ -101,7 +103,8 @@ class Doors:
             known = {
                 "token": token,
                 "good": self._identity.logins.is_link(token),
-                "users": bool(Users(self._server.store).listed()),
+                "users": any(one.has_password for one in Users(self._server.store).listed()),
+                "elsewhere": self._elsewhere,
                 "again": again,
                 "back": back_to(request, prefix_of(request), back) if back else "",
                 "user": user or (asker.actor.user if asker and asker.by == "password" else ""),
@@ -116,14 +119,28 @@ class Doors:
     def _logged_in(self, request: Request, form: Form) -> Response:
         try:
             session = self._session(request, form)
-        except _Refused as refused:
-            self._note_refused(request, refused)
-            return self._replies.told(request, refused.status, str(refused), headers=refused.headers)
+        except Refused as refused:
+            return self.refuse(request, refused)
+        return self.let_in(request, session, form.text("back"))
+
+    def refuse(self, request: Request, refused: Refused) -> Response:
+        """Answer somebody who does not come in, and write it down."""
+        self._note_refused(request, refused)
+        return self._replies.told(request, refused.status, str(refused), headers=refused.headers)
+
+    def let_in(self, request: Request, session: str, wish: str) -> Response:
+        """Answer somebody who has come in.
+
+        Args:
+            request: with which they came.
+            session: that has begun.
+            wish: where they want to go, a path with the prefix; empty for where they came from.
+        """
         before = self._identity.who(request)
         if before is not None and before.logged_in_here:
             self._identity.logins.end(before.session)
-        back = back_to(request, prefix_of(request), form.text("back"))
-        if back.partition("?")[0] == f"{prefix_of(request)}/login":
+        back = back_to(request, prefix_of(request), wish)
+        if back.partition("?")[0] in {f"{prefix_of(request)}/login{more}" for more in ("", "/callback")}:
             back = f"{prefix_of(request)}/"
         response = as_json({"back": back}) if wants_json(request) else RedirectResponse(back, 303)
         self._replies.keep(request, response, session)
@@ -133,16 +150,16 @@ class Doors:
         """Begin the session of whoever has a link, or knows a password.
 
         Raises:
-            _Refused: it is not good.
+            Refused: it is not good.
         """
         look, logins = self._replies.look(request, None), self._identity.logins
         if form.text("t"):
             session = logins.use_link(form.text("t"))
             if not session:
                 text = look._("This link was used already, or is too old.")
-                raise _Refused(403, text, by="link", why="the link was used already, or is too old")
+                raise Refused(403, text, by="link", why="the link was used already, or is too old")
             login = logins.find(session)
-            self._note(request, login.user if login else "", LOGIN, "link")
+            self.note(request, login.user if login else "", LOGIN, "link")
             return session
         name, address = form.text("user"), address_of(request)
         attempts = Attempts(self._server.store)
@@ -151,14 +168,14 @@ class Doors:
         if wait:
             LOG.warning("Too many attempts to log in as %r from %s: refused for %d s", name, address, wait)
             text, after = look._("Too many attempts. Try again in a few minutes."), {"Retry-After": str(wait)}
-            raise _Refused(429, text, by="password", user=known, why="too many attempts", headers=after)
+            raise Refused(429, text, by="password", user=known, why="too many attempts", headers=after)
         user = Users(self._server.store).verify(name, form.text("password"))
         if user is None:
             LOG.warning("A login as %r from %s was refused", name, address)
             why = "the password is wrong" if known else noone
-            raise _Refused(403, look._("The name or the password is wrong."), by="password", user=known, why=why)
+            raise Refused(403, look._("The name or the password is wrong."), by="password", user=known, why=why)
         attempts.right(name, address)
-        self._note(request, user.name, LOGIN, "password")
+        self.note(request, user.name, LOGIN, "password")
         return logins.begin(user.name)
 
     def _known(self, name: str) -> str:
@@ -170,16 +187,17 @@ class Doors:
 
     # -- what is written down
 
-    def _note(self, request: Request, user: str, action: str, by: str, result: Result = "done", why: str = "") -> None:
+    def note(self, request: Request, user: str, action: str, by: str, result: Result = "done", why: str = "") -> None:
+        """Write down that somebody has come in or gone out, or was refused."""
         actor = Actor(user=user, origin=address_of(request), where="page", privileges=frozenset())
         record(self._server.store, actor, action, result=result, target=by, why=why)
 
-    def _note_refused(self, request: Request, refused: _Refused) -> None:
+    def _note_refused(self, request: Request, refused: Refused) -> None:
         """Write it down, as long as there were not too many within the hour."""
         left = self._identity.logins.may_write_down()
         if left:
             last = "; no more of this hour are written down" if left == 1 else ""
-            self._note(request, refused.user, LOGIN, refused.by, "refused", f"{refused.why}{last}")
+            self.note(request, refused.user, LOGIN, refused.by, "refused", f"{refused.why}{last}")
 
     async def _log_out(self, request: Request) -> Response:
         return await writing(self._replies, request, self._logged_out)
@@ -188,7 +206,7 @@ class Doors:
         asker = self._identity.who(request)
         if asker is not None and asker.logged_in_here:
             self._identity.logins.end(asker.session)
-            self._note(request, asker.actor.user, LOGOUT, asker.by)
+            self.note(request, asker.actor.user, LOGOUT, asker.by)
         response = RedirectResponse(f"{prefix_of(request)}/login", 303)
         self._replies.keep(request, response, "")
         return response

@@ -5,7 +5,7 @@
 | `Authorization: Bearer` | the token, with its privileges; or nobody |
 | a page that is mounted with `login` | whom that function answers; or nobody |
 | a word of the proxy that was named | the user of that name, or somebody with the proxy's role |
-| the cookie of a login | the user, or the roles of the link |
+| the cookie of a login | the user whose password it was or whom a provider has named, or the roles of the link |
 
 What somebody may do is looked up each time: roles of a user, and `roles.json`.
 """
@@ -41,13 +41,13 @@ class Asker:
     """
 
     actor: Actor
-    by: Literal["token", "host", "proxy", "link", "password"]
+    by: Literal["token", "host", "proxy", "link", "password", "oidc"]
     session: str = field(default="", repr=False)
 
     @property
     def logged_in_here(self) -> bool:
         """Whether there is a login of this page that can be ended, or made anew."""
-        return self.by in ("link", "password")
+        return self.by in ("link", "password", "oidc")
 
 
 class Identity:
@@ -112,18 +112,20 @@ class Identity:
         if login is None:
             return None
         roles, name = login.roles, login.user
-        if login.by == "password":
+        if login.by != "link":
             user = self._user(login.user)
             if user is None or user.changed_ms > login.at:
                 return None  # removed, or another password since: who knew the old one is out
             roles, name = user.roles, user.name
         age = (self._server.store.now_ms() - login.at) / 1000
-        visitor = Visitor(user=name, roles=roles, read_only=login.read_only, fresh=age < FRESH_SECONDS)
-        return self._visiting(request, visitor, "password" if login.by == "password" else "link", session)
+        fresh = age < FRESH_SECONDS and not login.stale
+        visitor = Visitor(user=name, roles=roles, read_only=login.read_only, fresh=fresh)
+        return self._visiting(request, visitor, login.by, session)
 
     def _visiting(
-        self, request: Request, visitor: Visitor, by: Literal["host", "proxy", "link", "password"], session: str = ""
-    ) -> Asker:
+        self, request: Request, visitor: Visitor, by: Literal["host", "proxy", "link", "password", "oidc"],
+        session: str = "",
+    ) -> Asker:  # fmt: skip
         actor = Actor(
             user=visitor.user, origin=address_of(request), where="page",
             privileges=privileges_of(self._server.require_roles(), visitor.roles),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -32,17 +32,34 @@ class Login:
 
     Attributes:
         user: who it is, for people: a user of the server, or who has made the link.
-        by: `link`, whose roles are the session's, or `password`, where the user's are looked up.
+        by: `link`, whose roles are the session's, or `password` or `oidc`, where the user's are looked up.
         roles: that a link gives.
         at: when the session began, in milliseconds since 1970 by the clock of Redis; 0 of a link.
         read_only: whether nothing can be changed in it.
+        stale: whether its beginning was no proof of who it is, since a provider knew the browser from before.
     """
 
     user: str
-    by: str
+    by: Literal["link", "password", "oidc"]
     roles: tuple[str, ...] = ()
     at: int = 0
     read_only: bool = False
+    stale: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flight:
+    """A login at a provider that has begun here.
+
+    Attributes:
+        to: the address that the provider sends the browser back to.
+        back: where the browser goes then.
+        again: whether somebody who has logged in before proves it once more.
+    """
+
+    to: str
+    back: str
+    again: bool
 
 
 class Logins:
@@ -77,10 +94,16 @@ class Logins:
         )
         return session if found else ""
 
-    def begin(self, user: str) -> str:
-        """Begin the session of a user whose password was right; answer what the browser keeps."""
+    def begin(self, user: str, by: Literal["password", "oidc"] = "password", *, stale: bool = False) -> str:
+        """Begin the session of a user; answer what the browser keeps.
+
+        Args:
+            user: whose password was right, or whom a provider has named.
+            by: which of them it was.
+            stale: whether that was no proof of just now.
+        """
         session = secrets.token_urlsafe(32)
-        login = Login(user=user, by="password", at=self._store.now_ms())
+        login = Login(user=user, by=by, at=self._store.now_ms(), stale=stale)
         self._store.command("SET", self._session(session), msgspec.json.encode(login), "EX", SESSION_SECONDS)
         return session
 
@@ -95,6 +118,20 @@ class Logins:
         """End a session."""
         if session:
             self._store.command("DEL", self._session(session))
+
+    def depart(self, flight: Flight) -> str:
+        """Note that a login at a provider has begun, for ten minutes; answer what its browser keeps meanwhile."""
+        ticket = secrets.token_urlsafe(32)
+        self._store.command("SET", self._flight(ticket), msgspec.json.encode(flight), "EX", LINK_SECONDS)
+        return ticket
+
+    def arrive(self, ticket: str) -> Flight | None:
+        """Spend a login at a provider, once; None where there is none, or it is too old.
+
+        Where the answer of Redis is lost on its way it is spent too, and somebody begins again.
+        """
+        value: bytes | None = self._store.command("GETDEL", self._flight(ticket)) if ticket else None
+        return msgspec.json.decode(value, type=Flight) if value else None
 
     @property
     def at(self) -> str:
@@ -124,6 +161,9 @@ class Logins:
 
     def _session(self, session: str) -> str:
         return self._store.key(f"admin:session:{_hashed(session)}")
+
+    def _flight(self, ticket: str) -> str:
+        return self._store.key(f"admin:oidc:{_hashed(ticket)}")
 
 
 def _hashed(word: str) -> str:

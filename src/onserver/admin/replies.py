@@ -30,6 +30,7 @@ from starlette.routing import Match, Route
 
 from onserver.admin.identity import Asker, Identity, address_of
 from onserver.admin.language import CODES, language, wanted
+from onserver.admin.logins import LINK_SECONDS
 from onserver.admin.page import BadQuery, Look, NotThere, Page, View
 from onserver.admin.rendering import draw
 from onserver.admin.zones import CHOICES, zone
@@ -220,6 +221,17 @@ class Replies:
         """Let the browser keep a login; until it is closed."""
         secure = is_secure(request)
         self._cookie(request, response, self.identity.cookie_name(secure=secure), session, None if session else 0)
+
+    def keep_ticket(self, request: Request, response: Response, ticket: str) -> None:
+        """Let the browser keep what a login at a provider is known by, for ten minutes; or nothing any more."""
+        self._cookie(request, response, self._ticket_name(request), ticket, LINK_SECONDS if ticket else 0)
+
+    def ticket(self, request: Request) -> str:
+        """Return what the browser keeps of a login at a provider; empty for none."""
+        return request.cookies.get(self._ticket_name(request), "")
+
+    def _ticket_name(self, request: Request) -> str:
+        return f"{self.identity.cookie_name(secure=is_secure(request))}-oidc"
 
     def _said(self, request: Request) -> tuple[str, str] | None:
         value = request.cookies.get(self._said_name(request), "")

@@ -64,7 +64,8 @@ def admin(
     server = invocation.server()
     proxy = _proxy(server, behind_proxy, user_header, proxy_role)
     here = is_here(bind[0])
-    if not here and proxy is None and not Users(server.store).listed():
+    way_in = proxy is not None or server.settings.admin.oidc_issuer
+    if not here and not way_in and not any(user.has_password for user in Users(server.store).listed()):
         raise UnsafeBind(f"{bind[0]}:{bind[1]}")
     application = load("onserver.admin.app:Admin")(server, read_only=read_only, proxy=proxy)
     with socket.socket(fileno=listening) if listening >= 0 else listen(bind) as listens, server:

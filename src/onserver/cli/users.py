@@ -52,9 +52,10 @@ def ls(invocation: Invocation) -> int:
 @users.command()
 @click.argument("name")
 @click.argument("roles", nargs=-1, metavar="[+ROLE]…")
+@click.option("--no-password", is_flag=True, help="It logs in elsewhere (OpenID Connect, a proxy), and never by one.")
 @common_options
 @pass_invocation
-def add(invocation: Invocation, name: str, roles: Sequence[str]) -> int:
+def add(invocation: Invocation, name: str, roles: Sequence[str], no_password: bool) -> int:
     """Make a user with these roles or privileges: of `config/roles.json`, or viewer, operator, owner of the admin page.
 
     Exit status: 0 done, 2 wrong usage, 3 the password is too short, 4 there is no such role, 8 there is one of that
@@ -63,8 +64,8 @@ def add(invocation: Invocation, name: str, roles: Sequence[str]) -> int:
     server = invocation.server()
     given = _declared(server, roles)
     require_name(name)
-    made = Users(server.store).add(name, _password(), given, by=asked_by(server))
-    invocation.screen.result(_row(made), f"user {name} may log in")
+    made = Users(server.store).add(name, None if no_password else _password(), given, by=asked_by(server))
+    invocation.screen.result(_row(made), f"user {name} may log in{' elsewhere' if no_password else ''}")
     return exits.DONE
 
 

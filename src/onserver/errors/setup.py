@@ -296,4 +296,4 @@ class UnsafeBind(ConfigError):
 
     @property
     def hint(self) -> str:
-        return "Use `--bind 127.0.0.1:8765`, `onserver users add`, or `--behind-proxy ADDR`."
+        return "Use `--bind 127.0.0.1:8765`, `onserver users add`, `--behind-proxy ADDR`, or `admin.oidc_issuer`."

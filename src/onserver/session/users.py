@@ -39,7 +39,7 @@ class User:
         roles: names of roles and privileges of `roles.json`.
         made_ms: when it was made, by the clock of Redis.
         by: who made it, for people.
-        changed_ms: when it got its password.
+        changed_ms: when it got its password, or was made without one.
     """
 
     name: str
@@ -48,6 +48,11 @@ class User:
     by: str = ""
     changed_ms: int = 0
     hashed: str = field(repr=False)
+
+    @property
+    def has_password(self) -> bool:
+        """Whether it has one; who has none logs in elsewhere, and never with a password."""
+        return bool(self.hashed)
 
 
 class Users:
@@ -73,12 +78,12 @@ class Users:
         """
         return self._found(name)[0]
 
-    def add(self, name: str, password: str, roles: Sequence[str] = (), *, by: str = "") -> User:
+    def add(self, name: str, password: str | None, roles: Sequence[str] = (), *, by: str = "") -> User:
         """Make a user.
 
         Args:
             name: upper and lower case do not count.
-            password: 8 to 1,024 characters.
+            password: 8 to 1,024 characters; None for a user who logs in elsewhere, and never with a password.
             roles: names of roles and privileges; whether they are declared is for the caller to see.
             by: who makes it, for people.
 
@@ -88,9 +93,12 @@ class Users:
             MissingExtra: ONS-1008, `pip install 'onserver[users]'`.
         """
         require_name(name)
-        require_password(password)
+        hashed = ""
+        if password is not None:
+            require_password(password)
+            hashed = _hasher().hash(password)
         now = self._store.now_ms()
-        made = User(name=name, roles=tuple(roles), made_ms=now, by=by, changed_ms=now, hashed=_hasher().hash(password))
+        made = User(name=name, roles=tuple(roles), made_ms=now, by=by, changed_ms=now, hashed=hashed)
         if not self._write("add", name, made):
             raise UserExists(name)
         return made
@@ -154,15 +162,16 @@ class Users:
     def verify(self, name: str, password: str) -> User | None:
         """Return the user whose password this is, or None: the same for a wrong password and for an unknown name.
 
-        Both take the same work. A hash that was made with smaller parameters than those of now is replaced.
+        Both take the same work, and so does a user without a password. A hash that was made with smaller parameters
+        than those of now is replaced.
 
         Raises:
             MissingExtra: ONS-1008.
         """
         value = self._store.command("HGET", self._store.key("users"), key_of_name(name))
         user = read_user(value) if value else None
-        fits = _fits(_nobody() if user is None else user.hashed, password)
-        if user is None or not fits:
+        fits = _fits(user.hashed if user and user.has_password else _nobody(), password)
+        if user is None or not user.has_password or not fits:
             return None
         if _hasher().check_needs_rehash(user.hashed):
             user = replace(user, hashed=_hasher().hash(password))

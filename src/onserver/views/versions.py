@@ -11,7 +11,7 @@ from onserver import __version__
 #: Packages that onserver stands on, or works with where they are there.
 _PACKAGES: Final = (
     "celery", "kombu", "redis", "msgspec", "click", "starlette", "jinja2", "uvicorn", "argon2-cffi", "backports.zstd",
-    "obstore", "pyrage", "psutil", "opentelemetry-api", "fastapi", "flask", "django", "sqlalchemy",
+    "obstore", "pyrage", "psutil", "joserfc", "opentelemetry-api", "fastapi", "flask", "django", "sqlalchemy",
 )  # fmt: skip
 
 

@@ -14,6 +14,9 @@ if (zone && !known) {
   if (document.documentElement.dataset.zone === "local") location.reload();
 }
 
+// somebody who comes back from logging in elsewhere goes on without a click
+document.querySelector("form[data-at-once]")?.requestSubmit();
+
 for (const code of document.querySelectorAll("code[data-copy]")) {
   if (!navigator.clipboard) break;
   const button = document.createElement("button");
