@@ -22,8 +22,8 @@ from onserver.redis.address import Address
 from onserver.server import Server
 from onserver.views.processes import Row, Seen
 from tests.admin_browser import browser
+from tests.commandstats import commands
 from tests.floor import Floor, open_floor
-from tests.test_speed_counts import commands
 
 pytestmark = pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
 

@@ -30,6 +30,7 @@ from onserver.testing.proxy import RUNS, Proxy
 from onserver.testing.wait import wait_for
 from onserver.views.finding import held
 from tests.cluster.jobs import TASKS
+from tests.commandstats import commands
 from tests.floor import Floor, open_floor
 from tests.inline_worker import make_server
 
@@ -169,13 +170,6 @@ def trips(store: Store) -> int:
 
 
 # ---- what Redis does for a process
-
-
-def commands(store: Store) -> Counter[str]:
-    """How often each command was run in this Redis, within scripts too."""
-    lines = store.command("INFO", "commandstats").decode().splitlines()
-    found = (re.match(r"cmdstat_(\S+):calls=(\d+)", line) for line in lines)
-    return Counter({match[1]: int(match[2]) for match in found if match and match[1] not in {"info", "ping"}})
 
 
 def test_what_is_put_behind_others_is_few_commands_in_redis(floor: Floor) -> None:
