@@ -8,8 +8,10 @@ from uuid import uuid4
 import pytest
 
 from onserver import Server, execute_many, execute_on_server, procedure
+from onserver.errors import MaintenanceMode
 from onserver.process.maintenance import begin_maintenance
 from onserver.redis.address import Address
+from onserver.redis.answers import ScriptRefused
 from onserver.redis.scripts import script
 from onserver.testing import OnServer
 from onserver.testing.proxy import RUNS, Proxy, Words
@@ -162,12 +164,18 @@ def deserted(floor: Floor, holder: str) -> None:
     floor.executor("other")
 
 
+def restored(floor: Floor, _holder: str) -> None:
+    floor.store.command("SET", floor.store.key("cut"), "restore:somebody")
+
+
 def unchanged(_floor: Floor, _holder: str) -> None:
     return
 
 
 @pytest.mark.parametrize("kind", ["plain", "named", "unknown"])
-@pytest.mark.parametrize("meanwhile", [unchanged, too_late, closed, dead, deserted], ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "meanwhile", [unchanged, too_late, closed, dead, deserted, restored], ids=lambda one: one.__name__
+)
 def test_what_is_sent_twice_is_answered_as_the_first_time(
     redis_address: Address, meanwhile: Callable[[Floor, str], None], kind: str
 ) -> None:
@@ -182,4 +190,28 @@ def test_what_is_sent_twice_is_answered_as_the_first_time(
         meanwhile(floor, holder)
         assert store.run("put", *words) == first == [1, b"new", served]
         assert [int(n) for n in store.command("ZRANGE", store.key(f"line:q default {runs}"), 0, -1)] == [1]
+        store.command("DEL", store.key("cut"))
+        assert not floor.orphans()
+
+
+@pytest.mark.parametrize("named", ["", "night"], ids=["plain", "named"])
+def test_what_was_refused_is_answered_as_refused_and_may_be_sent_again(redis_address: Address, named: str) -> None:
+    """Sent again with the same nonce, since the answer was lost: nobody is told that there is what there is not."""
+    with open_floor(redis_address) as floor:
+        store = floor.store
+        words: list[Any] = [store.nonce(), "", store.now_ms(), "default", 5, 0, named, "", "", "", 0]
+        words += ["t", note.name, "b", b""]
+        store.command("SET", store.key("cut"), "restore:somebody")  # who restores lets nobody else write
+        for _ in range(2):
+            with pytest.raises(MaintenanceMode, match="being restored"):
+                store.run("put", *words)
+        store.command("DEL", store.key("cut"))
+        number = store.run("put", *words)[0]
+        assert floor.state(number) == "queued"
+        assert store.run("put", *words)[0] == number
+        assert store.command("ZCARD", store.key(f"line:q default {note.name}")) == 1
+        broken = [store.nonce(), *words[1:], "b"]  # a field without a value, as a defect might send it
+        for _ in range(2):
+            with pytest.raises(ScriptRefused):
+                store.run("put", *broken)
         assert not floor.orphans()

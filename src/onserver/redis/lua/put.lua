@@ -13,8 +13,9 @@
 local nonce, holder, q, due, name, key, f = ARGV[1], ARGV[2], ARGV[4], ARGV[6], ARGV[7], ARGV[10], {}
 local retry, uuid = string.match(ARGV[9], '^(%+?)(.*)$')
 owned_in(ARGV, 12, #ARGV, nonce) for i = 12, #ARGV, 2 do f[ARGV[i]] = ARGV[i + 1] end
--- most have nothing but the nonce to tell a second time from the first: it is asked for where it is written
-local plain = name == '' and key == '' and ARGV[9] == '' and not f.st
+-- Most have nothing but the nonce to tell a second time from the first: it is looked for where it is kept. Not while a
+-- restore lets nobody write: what was done before is answered then.
+local plain = name == '' and key == '' and ARGV[9] == '' and not f.st and not redis.restoring
 local kept = not plain and answered(nonce)
 if kept then return kept end
 local no = holder ~= '' and holder ~= '!' and guard(holder) or too_old(ARGV[3])
@@ -22,12 +23,17 @@ look(q)
 if not no and MAINTAINED and not f.x and retry == '' then no = closed(holder) end
 if no then return plain and answered(nonce) or no end
 no = passed(f) if no then return answer(nonce, no) end
-no = not plain and present(f, key, ARGV[8] ~= '' and name or '', uuid, retry, due) if no then return answer(nonce, no) end
+no = not plain and present(f, key, ARGV[8] ~= '' and name or '', uuid, retry, due)
+if no then return answer(nonce, no) end
 local n = redis.call('HINCRBY', T .. 'numbers', 'process', 1)
-local before = plain and answered_before(nonce, {n, 'new', 'ok'})
-if before then redis.call('HINCRBY', T .. 'numbers', 'process', -1) return before end   -- nobody has seen that number
 local z, k = score(ARGV[5], n), T .. 'p:' .. n
-redis.call('HSET', k, 's', 'queued', 'q', q, 'z', z, 'a', stamp(), unpack(ARGV, 12))
+redis.call('HSET', k, 's', 'queued', 'q', q, 'z', z, 'a', stamp(), unpack(ARGV, 12))   -- refused: nothing is kept
+local before = plain and answered_before(nonce, {n, 'new', 'ok'})
+if before then   -- it is the second time: nobody has seen that number
+  redis.call('DEL', k)
+  redis.call('HINCRBY', T .. 'numbers', 'process', -1)
+  return before
+end
 note_start(f, n)
 if f.pa then note_kids(f.pa, n, n) end
 if f.ex then turn(f.ex, 'e:' .. n) end

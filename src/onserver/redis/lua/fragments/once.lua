@@ -3,7 +3,7 @@ local function answered(nonce)
   local kept = nonce ~= '' and redis.call('GET', T .. 'once:' .. nonce)
   return kept and cmsgpack.unpack(kept)
 end
--- both at once, before anything is written: keeps what will be the answer, or returns the one that was kept
+-- both at once, in what cannot fail from there on: keeps what will be the answer, or returns the one that was kept
 local function answered_before(nonce, value)
   local kept = nonce ~= '' and redis.call('SET', T .. 'once:' .. nonce, cmsgpack.pack(value), 'NX', 'GET', 'EX', 60)
   return kept and cmsgpack.unpack(kept)
