@@ -51,11 +51,13 @@ class Attempts:
 
     def wait(self, name: str, address: str) -> int:
         """Answer for how many seconds no password of this name or from this address is looked at, 0 for none."""
-        keys = list(self._keys(name, address))
-        found = self._store.pipeline([command for key, _ in keys for command in (("GET", key), ("TTL", key))])
-        counts, left = found[::2], found[1::2]
-        full = [max(1, int(ttl)) for (_, most), n, ttl in zip(keys, counts, left, strict=True) if int(n or 0) >= most]
-        return max(full, default=0)
+        wait = 0
+        for key, most in self._keys(name, address):
+            # a count whose program was killed before it had an end gets one here, or nobody would ever be let in again
+            _, count, left = self._store.pipeline([("EXPIRE", key, SECONDS, "NX"), ("GET", key), ("TTL", key)])
+            if int(count or 0) >= most:
+                wait = max(wait, int(left), 1)
+        return wait
 
     def wrong(self, name: str, address: str) -> None:
         """Count a password that was wrong, where none was counted before."""
