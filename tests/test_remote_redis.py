@@ -193,7 +193,7 @@ def test_a_redis_that_is_not_there_is_named_without_its_password(
 
 def test_a_server_is_shown_without_its_password() -> None:
     with current_stays(), Server("shop", redis="redis://ann:geheim@redis.example:6379/0?ssl_keyfile=k") as server:
-        assert repr(server) == "<Server shop at redis://redis.example:6379/0>"
+        assert repr(server) == "<Server shop at redis://…@redis.example:6379/0?ssl_keyfile=k>"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_a_server_is_shown_without_its_password() -> None:
         (
             "redis://ann:geheim@shop.example:port/0",
             {},
-            "is given `redis://shop.example:port/0`, which is no",
+            "is given `redis://…@shop.example:port/0`, which is no",
         ),
         ("unix://", {}, "which is no address of Redis"),
         ("redis+sentinel://ann:geheim@shop.example", {}, "it names no service"),

@@ -5,7 +5,7 @@ from typing import Final, TypeVar, cast
 
 #: User and password in an address; a password may have an @ in it.
 _LOGIN: Final = re.compile(r"(?<=://)[^\s\"]*@")
-_OPTION: Final = re.compile(r"(?<=[?&])(\w*(?:password|secret|key|token)\w*)=[^&\s\"]*", re.IGNORECASE)
+_OPTION: Final = re.compile(r"(?<=[?&])(\w*(?:password|passwd|secret|token)\w*|\w*key)=[^&\s\"]*", re.IGNORECASE)
 
 T = TypeVar("T")
 

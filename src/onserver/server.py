@@ -17,10 +17,10 @@ from typing import Any, Literal, Self
 import msgspec
 
 from onserver import project as projects
+from onserver.discreet import discreet
 from onserver.errors import NotConnected, ProjectNotFound
 from onserver.lazy import load as load_lazily
 from onserver.parts import EMBEDDED, Parts
-from onserver.redis.address import without_login
 from onserver.registry import Registry
 from onserver.session.context import outside
 from onserver.session.session import Session
@@ -238,7 +238,7 @@ class Server(Parts):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Server {self.name} at {without_login(self.settings.redis)}>"
+        return f"<Server {self.name} at {discreet(self.settings.redis)}>"
 
 
 @contextmanager

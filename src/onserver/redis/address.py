@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from onserver.discreet import discreet
 from onserver.errors import BadSetting
 
 Kind = Literal["tcp", "unix", "sentinel", "cluster"]
@@ -195,14 +196,7 @@ def _host_port(node: Node) -> str:
 
 
 def _bad(url: str, problem: str) -> BadSetting:
-    return BadSetting(key="redis", value=without_login(url), problem=problem)
-
-
-def without_login(url: str) -> str:
-    """Leave out of an address, which may be none, what messages do not show: user, password and options."""
-    scheme, separator, rest = url.partition("://")
-    netloc, slash, path = rest.partition("/")
-    return scheme + separator + netloc.rpartition("@")[2] + slash + path.partition("?")[0]
+    return BadSetting(key="redis", value=discreet(url), problem=problem)
 
 
 def _spellings() -> str:

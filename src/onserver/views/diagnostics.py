@@ -5,7 +5,6 @@ No secret is in it: no password of an address, no key, no argument of a command 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from onserver.discreet import discreet
 from onserver.redis.answers import Denied, ScriptRefused
 from onserver.redis.checks import info_of
 from onserver.redis.scripts import names, script
@@ -22,10 +22,6 @@ from onserver.server import Server
 from onserver.settings import SETTINGS
 from onserver.views.masked import DOTS
 
-#: User and password in an address.
-_LOGIN: Final = re.compile(r"(?<=://)[^\s\"]*@")
-#: What is behind a question mark in an address: passwords may stand there as well.
-_OPTIONS: Final = re.compile(r"(://[^?\s\"]*)\?[^\s\"]*")
 _ARGUMENTS: Final = frozenset({"arguments", "args", "kwargs"})
 _SLOWEST: Final = 50
 _FACTS: Final = (
@@ -74,7 +70,7 @@ def _told(value: object) -> str:
     if value is None:
         return ""
     text = msgspec.json.encode(_without_arguments(msgspec.to_builtins(value, enc_hook=str))).decode()
-    return without_secrets(text)
+    return discreet(text)
 
 
 def _without_arguments(value: Any) -> Any:
@@ -85,16 +81,6 @@ def _without_arguments(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_arguments(item) for item in cast("Sequence[Any]", value)]
     return value
-
-
-def without_secrets(text: str) -> str:
-    """Take user, password and options out of each address in a text.
-
-    Example:
-        >>> without_secrets("rediss://ann:secret@redis.example:6380/1?password=x")
-        'rediss://redis.example:6380/1'
-    """
-    return _OPTIONS.sub(r"\1", _LOGIN.sub("", text))
 
 
 # -- Redis
