@@ -114,6 +114,15 @@ def test_it_outlives_its_last_user_for_a_while(tmp_path: Path) -> None:
     _wait_until_gone(first)
 
 
+def test_who_reads_the_process_ids_while_a_server_is_replaced_has_the_whole_old_ones(own: Embedded) -> None:
+    own.start()
+    first = _running(own)
+    with own.home.running.open("rb") as opened_before:
+        os.kill(first.server, signal.SIGKILL)
+        wait_for(lambda: _running(own).server != first.server, what="the keeper to start another")
+        assert Running(**json.loads(opened_before.read())) == first
+
+
 def test_a_killed_program_does_not_keep_it(tmp_path: Path) -> None:
     program = _program(tmp_path, "embedded.start(); print('up', flush=True); sys.stdin.read()")
     with program:

@@ -8,7 +8,9 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from time import monotonic, sleep
 from typing import NamedTuple
@@ -108,3 +110,10 @@ def is_locked(path: Path) -> bool:
         return not probe.take(shared=True)
     finally:
         probe.close()
+
+
+def note(path: Path, facts: Mapping[str, object]) -> None:
+    """Write a small file of JSON, all or nothing: whoever reads it meanwhile has the whole old one."""
+    draft = path.with_suffix(".draft")
+    draft.write_text(json.dumps(facts))
+    draft.replace(path)

@@ -35,7 +35,7 @@ from types import FrameType
 from typing import NamedTuple
 
 from onserver.redis.binary import ServerBinary
-from onserver.redis.home import FileLock, Home
+from onserver.redis.home import FileLock, Home, note
 from onserver.redis.serving import DidNotStart, Serving, ask
 from onserver.redis.stamp import choose, write
 
@@ -132,7 +132,7 @@ class Keeper:
 
     def _start(self, serving: Serving) -> None:
         serving.start()
-        self.home.running.write_text(json.dumps(Running(os.getpid(), serving.pid)._asdict()))
+        note(self.home.running, Running(os.getpid(), serving.pid)._asdict())
         serving.wait_until_up()
 
     def _watch(self, serving: Serving, users: FileLock) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from onserver.redis.binary import BY_NAME, ServerBinary, inspect, version_numbers
-from onserver.redis.home import Home
+from onserver.redis.home import Home, note
 from onserver.redis.serving import DidNotStart
 
 _LAST_COMMON = (7, 2)
@@ -62,7 +62,4 @@ def read(home: Home) -> Stamp | None:
 
 def write(home: Home, binary: ServerBinary) -> None:
     """Stamp the data folder, all or nothing."""
-    draft = home.stamp.with_suffix(".draft")
-    stamp = Stamp(binary.engine, binary.version, str(binary.path), binary.source)
-    draft.write_text(json.dumps(stamp._asdict()))
-    draft.replace(home.stamp)
+    note(home.stamp, Stamp(binary.engine, binary.version, str(binary.path), binary.source)._asdict())
