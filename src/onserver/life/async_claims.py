@@ -42,6 +42,7 @@ class Claims:
         queues: where to claim from, first one first.
         free: how many places are free, 0 when nothing may begin.
         begin: takes what was claimed, or answers False when it must not begin now: it is asked for again later.
+        said: told of each process of whose end Redis knows by now.
     """
 
     def __init__(
@@ -52,9 +53,10 @@ class Claims:
         queues: Sequence[str],
         free: Callable[[], int],
         begin: Callable[[Claim], bool],
+        said: Callable[[int], None],
     ) -> None:
         self._server, self._holder = server, holder
-        self._free, self._begin = free, begin
+        self._free, self._begin, self._said = free, begin, said
         self._link = server.store.link()
         self._script = server.store.script("step")
         process = server.settings.process
@@ -140,6 +142,9 @@ class Claims:
             return
         self._pause = _FIRST_PAUSE
         refused, change, again, *messages = answer
+        for number, kind, *_ in sent:
+            if kind in _LAST:
+                self._said(number)
         for number in refused:
             sys.stderr.write(f"#{number} was given to another meanwhile: what it did here is not accepted\n")
         self._server.storage.cache.require(int(change))

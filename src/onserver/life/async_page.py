@@ -7,9 +7,10 @@ executor dies, that is the run which counts as a delivery, and there always is e
 | at | type | is |
 |---|---|---|
 | 4096 + 16 i | unsigned | number of a process that has begun, 0 for none |
-| 4104 + 16 i | double | monotonic time at which the executor may be killed for its time limit, 0 for never |
+| 4104 + 16 i | double | monotonic time at which the executor may be killed for it, 0 for never; -1: it has ended |
 
-The executor writes it, a number before its run begins and after it has ended; the supervisor reads it.
+The executor writes it, a number before its run begins, and takes it out when Redis knows that it has ended; the
+supervisor reads it.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _TABLE_AT = 4096
 _MORE = 16
 _ENTRY = struct.Struct("=Qd")
 _UNSIGNED = struct.Struct("=Q")
+_ENDED = -1.0
 
 
 class AsyncPage(Page):
@@ -35,10 +37,11 @@ class AsyncPage(Page):
     """
 
     def __init__(self, places: int) -> None:
-        self._count = places + _MORE
+        self._count = 2 * places + _MORE  # while as many run, as many may have ended of which Redis does not know yet
         super().__init__(max(mmap.PAGESIZE, _TABLE_AT) + self._count * _ENTRY.size)
         self._free = list(range(self._count - 1, -1, -1))
         self._places: dict[int, int] = {}
+        self._unsaid: dict[int, int] = {}
         self._stubborn: set[int] = set()
         self._first = 0
 
@@ -63,13 +66,19 @@ class AsyncPage(Page):
         _ENTRY.pack_into(self._memory, _TABLE_AT + self._places[number] * _ENTRY.size, number, kill_at)
 
     def over(self, number: int) -> None:
-        """Say that a process runs no longer."""
-        place = self._places.pop(number)
+        """Say that a process runs no longer; its place is kept until that is `said`."""
+        place = self._unsaid[number] = self._places.pop(number)
         self._stubborn.discard(number)
-        _ENTRY.pack_into(self._memory, _TABLE_AT + place * _ENTRY.size, 0, 0.0)
-        self._free.append(place)
+        _ENTRY.pack_into(self._memory, _TABLE_AT + place * _ENTRY.size, number, _ENDED)
         self.count()
         self._changed()
+
+    def said(self, number: int) -> None:
+        """Say that Redis knows of the end of a process; nothing where it has not begun here."""
+        place = self._unsaid.pop(number, None)
+        if place is not None:
+            _ENTRY.pack_into(self._memory, _TABLE_AT + place * _ENTRY.size, 0, 0.0)
+            self._free.append(place)
 
     def steps(self, number: int) -> None:
         """Say whose step the loop takes now."""
@@ -90,8 +99,13 @@ class AsyncPage(Page):
     def begun(self) -> tuple[int, ...]:
         """The processes that have begun, the present one first."""
         present = self.current
-        numbers = [number for number, _ in self._entries()]
+        numbers = [number for number, kill_at in self._entries() if kill_at != _ENDED]
         return tuple(sorted(numbers, key=lambda number: number != present))
+
+    @property
+    def may_have_run(self) -> tuple[int, ...]:
+        """As that of every page: the present process first."""
+        return (*self.begun, *(number for number, kill_at in self._entries() if kill_at == _ENDED))
 
     @property
     def late(self) -> bool:
@@ -107,7 +121,7 @@ class AsyncPage(Page):
     def overdue(self) -> int:
         """The process for which that is so, 0 for none."""
         now = monotonic()
-        return next((number for number, kill_at in self._entries() if kill_at and now > kill_at), 0)
+        return next((number for number, kill_at in self._entries() if kill_at > 0 and now > kill_at), 0)
 
     def _entries(self) -> list[tuple[int, float]]:
         end = _TABLE_AT + self._count * _ENTRY.size

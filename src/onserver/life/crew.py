@@ -220,7 +220,7 @@ class Crew:
                 self._member.retire(child.holder)
                 if child.role == "executor":
                     child.page.renew()  # from now on it begins nothing that it had not begun
-                    self._member.give(child.holder, (*child.page.begun, *child.page.unsent.numbers))
+                    self._member.give(child.holder, child.page.may_have_run)
 
     def stop(self) -> None:
         """Interrupt what still runs; it is killed soon after."""
@@ -264,7 +264,7 @@ class Crew:
         child.close()
         exit_status = -os.WTERMSIG(status) if killed else os.WEXITSTATUS(status)
         counted = not (child.ended in ("silence", "stop", "abort") or exit_status in (CUT_STATUS, FENCED_STATUS))
-        begun = child.page.begun
+        begun = child.page.may_have_run
         if child.ended == "time" and child.overdue in begun:
             begun = (child.overdue, *(number for number in begun if number != child.overdue))
         self.deaths.append(Death(child, begun, counted))

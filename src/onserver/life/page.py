@@ -88,6 +88,11 @@ class Page:
         return (self.current,) if self.current else ()
 
     @property
+    def may_have_run(self) -> tuple[int, ...]:
+        """What has begun, first, and what has ended of which Redis does not know yet: all else that is held has not."""
+        return (*self.begun, *self.unsent.numbers)
+
+    @property
     def overdue(self) -> int:
         """Number of the process that has run for too long, 0 for none."""
         return self.current if self.over_time else 0

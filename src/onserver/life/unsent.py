@@ -6,8 +6,8 @@
 | 8 + 8 i | unsigned | number of a process |
 
 The executor writes: a number before it says that nothing runs, none once Redis has taken them all. The supervisor
-reads it when it hands back what has not begun, and reads before what has begun: so what has ended is found in one or
-the other.
+reads it when it hands back what has not begun and when it buries the executor, after it has read what has begun: so
+what has ended is found in one or the other.
 """
 
 from __future__ import annotations
