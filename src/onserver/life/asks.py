@@ -135,7 +135,7 @@ class Asks:
         if child.page.halted:
             if not child.halted:
                 child.halted = True
-                self._hand_back(child, number)
+                self._crew.hand_back(child)
             return
         child.halted = False
         if child.role != "executor" or self._left_to_board(child):
@@ -150,15 +150,11 @@ class Asks:
             os.kill(child.pid, signal.SIGCONT)  # settled while it was stopped
             child.stopped_at = 0.0
             return
-        self._hand_back(child, number)
+        self._crew.hand_back(child)
 
     @staticmethod
     def _left_to_board(child: Child) -> bool:
         return child.page.by_checkpoint or child.page.holds > 0 or child.page.halted
-
-    def _hand_back(self, child: Child, number: int) -> None:
-        child.page.renew()
-        self._crew.hand_back(child, number)
 
     def _go_on(self, child: Child) -> None:
         if child.page.current:

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from math import inf
 from time import monotonic
 from typing import Final, Literal, NoReturn, TypeAlias
 
@@ -61,6 +62,9 @@ class Child:
         self.asked: Mapping[int, str] = {}
         self.head = ""
         self.born = monotonic()
+        #: How many runs it had ended when it was looked at, and how long the next may take before something is done.
+        self.runs_seen = -1
+        self.patience: Sequence[float] = (inf,)
         #: Told of what it says, and in which stream.
         self.told: Callable[[Sequence[Spoken], Source], None] | None = None
         self._emit_out = self._emitter(writer(sys.stdout), "out")

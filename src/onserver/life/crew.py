@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from math import inf
 from time import monotonic
 from typing import Literal
 
@@ -33,6 +34,10 @@ INTERRUPT_SHARE = 0.7
 KILL_AFTER_SECONDS = 2.0
 #: Seconds that one executor too many is kept after a pause: the next pause may come soon.
 SURPLUS_SECONDS = 3.0
+#: Seconds that a process may run before what was claimed ahead of its end is handed back, and is so once more.
+PATIENCE_SECONDS = (0.01, 1.0, inf)
+#: How often executors that claim ahead are looked at.
+_LOOK_SECONDS = 0.02
 _LONGEST_PAUSE = 5.0
 
 
@@ -205,6 +210,8 @@ class Crew:
 
     def next_deadline(self) -> float | None:
         """Seconds until something may become overdue, or None."""
+        if any(child.page.ahead and child.patience == PATIENCE_SECONDS for child in self.children.values()):
+            return _LOOK_SECONDS
         if any(child.page.current or child.ended for child in self.children.values()):
             return float(min(0.1, self._lease / 20))
         return None
@@ -219,8 +226,7 @@ class Crew:
                 child.page.drain()
                 self._member.retire(child.holder)
                 if child.role == "executor":
-                    child.page.renew()  # from now on it begins nothing that it had not begun
-                    self._member.give(child.holder, child.page.may_have_run)
+                    self.hand_back(child)  # from now on it begins nothing that it had not begun
 
     def stop(self) -> None:
         """Interrupt what still runs; it is killed soon after."""
@@ -291,9 +297,33 @@ class Crew:
             if str(child.page.current) == number and child.role != "async":
                 os.kill(child.pid, SIGNAL)
 
-    def hand_back(self, child: Child, number: int) -> None:
-        """Let others have what a child has claimed and not begun."""
-        self._member.give(child.holder, [number])
+    def hand_back(self, child: Child) -> None:
+        """Let others have what a child has claimed and not begun; it asks what is its own before it begins more.
+
+        Raises:
+            BrokerUnavailable: Redis did not say that it was done: until it has, the child begins nothing more.
+        """
+        child.page.renew()
+        self._member.give(child.holder, child.page.may_have_run)
+        child.page.renewed()
+
+    def hand_back_late(self) -> None:
+        """Hand back what executors have claimed ahead, where what they run takes longer; and what was not done before.
+
+        Done a second time where it goes on: a claim that was long under way was not there to be handed back.
+
+        Raises:
+            BrokerUnavailable: as `hand_back`.
+        """
+        now = monotonic()
+        for child in self.children.values():
+            page = child.page
+            if page.runs != child.runs_seen:
+                child.runs_seen, child.patience = page.runs, PATIENCE_SECONDS
+            late = page.ahead and page.current and now - page.run_began > child.patience[0]
+            if page.is_renewing or late:
+                child.patience = child.patience[1:] or child.patience
+                self.hand_back(child)
 
     def bury(self) -> None:
         """Bury the dead in Redis: what they held is claimed again by others."""

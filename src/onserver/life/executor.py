@@ -1,19 +1,13 @@
-"""An executor: claims, runs and settles, one process at a time, over one connection of its own.
-
-Settling one process and claiming the next are one round trip (`step`). With nothing to claim it is registered as idle
-by that same script and waits on its hand-off list, where *put* leaves the next process whole. After a lost reply it
-sends its settlements again, which are recognised, and asks what it holds (`resume`) before it claims anything new.
-"""
+"""An executor: claims, runs and settles, one process at a time, over one connection of its own (see `trips`)."""
 
 from __future__ import annotations
 
 import faulthandler
 import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
-from time import monotonic, sleep
+from time import sleep
 from types import FrameType
 from typing import Protocol
 
@@ -24,24 +18,24 @@ from onserver.life import in_place
 from onserver.life.board import ABORT
 from onserver.life.heeding import Heeding
 from onserver.life.page import Page
+from onserver.life.trips import Trips
 from onserver.life.witness import witnesses
-from onserver.process.claim import WIDTH, Claim, Settlement
-from onserver.process.recent import Recent
+from onserver.process.claim import Claim
 from onserver.process.runner import out_of_time, run
 from onserver.process.stack import SIGNAL
-from onserver.redis.answers import LinkError
-from onserver.redis.resp import Word
 from onserver.registry import PROCEDURE
 from onserver.server import Server
 
 #: How many processes of `batch=True` are claimed at once, and how long their settlements may wait.
 BATCH, FLUSH_SECONDS = 16, 0.005
-#: Seconds after which an idle executor asks for its hand-off list again.
-WAIT_SECONDS = 5
+#: After how many short processes in a row, each claimed without waiting for it, the next is claimed ahead.
+SHORT_RUNS = 8
 #: Share of the lease without a good beat after which nothing may run any more.
 CUT_SHARE = 0.8
 #: Exit status of an executor that was declared dead, and of one that ended itself for want of a beat.
 FENCED_STATUS, CUT_STATUS = 70, 71
+#: How soon an executor sees that what it had not begun was handed back, in seconds.
+_RENEWAL_SECONDS = 0.001
 
 
 class Settles(Protocol):
@@ -87,18 +81,11 @@ class Executor:
         self._tracer = tracer
         #: Whether Celery's tracer runs procedures too.
         self._traced = False
-        self._link = server.store.link()
-        self._script = server.store.script("step")
-        self._prefix = server.store.prefix
-        process = server.settings.process
-        keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
-        self._words: tuple[Word, ...] = (*keep, code, len(queues), *queues)
-        self._inbox = server.store.key(f"x:{holder}")
-        self._settlements: list[Settlement] = []
-        self._recent = server.part(Recent)
-        self._unsent_since = 0.0
-        self._resume = False
-        self._doubtful_until = 0.0
+        self._trips = Trips(server, holder, page, code, queues)
+        #: How many processes in a row were short and did not have to be waited for.
+        self._short = 0
+        #: Whether the next one was claimed ahead.
+        self._ahead = False
         self._batching: bool = False
         self._generation = page.generation
         self._heeding = Heeding(server, page.board, self._halt, page.hold, page.wait)
@@ -113,16 +100,8 @@ class Executor:
         self._traced = self._tracer is not None and self._tracer.begin()
         try:
             while not self.page.draining:
-                if self._doubtful_until and monotonic() > self._doubtful_until:
-                    self._resume, self._doubtful_until = True, 0.0
-                claims = self._step(BATCH if self._batching else 1)
-                if not claims:
-                    claims = self._wait()
-                for index, claim in enumerate(claims):
-                    if not self._perform(claim):
-                        self._hand_back(claims[index:])
-                        break
-            self._step(0)
+                self._perform_all(self._next())
+            self._trips.step(0)
         except MemberFenced:
             return FENCED_STATUS
         return 0
@@ -133,25 +112,45 @@ class Executor:
         in_place.limit_by(self.page)
         try:
             self._perform(claim)
-            self._step(0)
+            self._trips.step(0)
         except MemberFenced:
             return FENCED_STATUS
         return 0
 
     def settle(self, number: int, kind: str, state: str, payload: bytes, extra: str = "") -> None:
         """Say how a process stands. What ends it travels with the next claim; anything else is sent at once."""
-        if not self._settlements:
-            self._unsent_since = monotonic()
-        self._settlements.append((number, kind, state, payload, extra))
-        self.page.unsent.add(number)
+        self._trips.settle((number, kind, state, payload, extra))
         for witness in witnesses:
             aborted = kind == "back" or state == "failed"
             aborted = aborted and bool(self.page.board.asked(number) & ABORT)
             witness.settled(number, kind, "aborted" if aborted else state, payload)
         if kind not in ("end", "free", "retry") or self.page.unsent.full:
-            self._step(0)
+            self._trips.step(0)
 
-    def _perform(self, claim: Claim) -> bool:
+    def _next(self) -> list[Claim]:
+        """What comes next; nothing where it has to be asked for once more."""
+        if self._ahead:
+            self._ahead = False
+            claims = self._trips.collect()
+            if claims:
+                return claims
+            self._short = 0
+        claims = self._trips.step(BATCH if self._batching else 1)
+        if claims:
+            return claims
+        self._short = 0
+        return self._trips.wait()
+
+    def _perform_all(self, claims: Sequence[Claim]) -> None:
+        """Run what was claimed, and hand back from the first on that must not begin here."""
+        for index, claim in enumerate(claims):
+            if not self._perform(claim, alone=len(claims) == 1):
+                if not self._trips.in_doubt:  # else the next trip answers what is still ours
+                    for left in claims[index:]:
+                        self.settle(left.number, "back", "", b"")
+                break
+
+    def _perform(self, claim: Claim, *, alone: bool = False) -> bool:
         """Run one process. False when it must not begin here: the lease is in doubt, or it was handed back."""
         if self.page.draining:
             self._look_for_renewal()
@@ -161,9 +160,11 @@ class Executor:
             return False
         crash_point("after_claim")
         self._batching = "B" in claim.flags
-        if self._settlements and (not self._batching or self._is_urgent(claim)):
-            self._step(0)
-        by_checkpoint = "P" in claim.flags or bool(self._settlements)  # what is unsent must not be stopped with it
+        if alone and self._short >= SHORT_RUNS and not self._batching:
+            self._ahead = self._trips.look_ahead()
+        if self._trips.unsent and (not self._batching or self._is_urgent(claim)):
+            self._trips.step(0)
+        by_checkpoint = "P" in claim.flags or self._trips.unsent  # what is unsent must not be stopped with it
         self.page.voice.begins(claim.number)
         self.page.begin(
             claim.number,
@@ -174,6 +175,7 @@ class Executor:
         )
         if self._look_for_renewal():
             self.page.end()
+            self._await_renewal()
             return False
         if self.page.board.asked(claim.number):
             self.page.end()
@@ -187,7 +189,7 @@ class Executor:
             else:
                 self.settle(claim.number, "back", "", b"", "begun")
         finally:
-            self.page.end()
+            self._short = self._short + 1 if self.page.end() else 0
             self.page.voice.pauses()
             forget()
         return True
@@ -198,14 +200,20 @@ class Executor:
         Whoever buries a whole worker knows only what each executor has claimed first of what it holds, and takes that
         for what had begun: so nothing stands before one that must not run twice.
         """
-        return "R" in claim.flags or monotonic() - self._unsent_since > FLUSH_SECONDS
+        return "R" in claim.flags or self._trips.unsent_seconds > FLUSH_SECONDS
 
     def _look_for_renewal(self) -> bool:
         """Whether what had not begun was handed back by the supervisor: what is still ours is asked for, then."""
         renewed = self.page.generation != self._generation
         if renewed:
-            self._generation, self._resume = self.page.generation, True
+            self._generation = self.page.generation
+            self._trips.doubt()
         return renewed
+
+    def _await_renewal(self) -> None:
+        """Wait until Redis has said that it was handed back: what is asked before may be handed back after that."""
+        while self.page.is_renewing and not self.page.draining:
+            sleep(_RENEWAL_SECONDS)
 
     def _run(self, claim: Claim) -> None:
         crash_point("before_run")
@@ -225,74 +233,15 @@ class Executor:
     def _halt(self, halted: bool) -> None:
         """What runs begins, or ceases, to wait at a checkpoint: its executor takes no work meanwhile."""
         if threading.current_thread() is threading.main_thread():
-            if halted and self._settlements:
-                self._step(0)  # before what it has not begun is handed back
+            if halted and self._trips.unsent:
+                self._trips.step(0)  # before what it has not begun is handed back
             self.page.halt(halted=halted)
-
-    def _hand_back(self, claims: Sequence[Claim]) -> None:
-        if self._resume:
-            return  # the next step answers what is still ours
-        for claim in claims:
-            self.settle(claim.number, "back", "", b"")
 
     def _await_beat(self) -> None:
         """Wait until the supervisor has a good beat again; what is ours then is asked for."""
         while self.page.beat_age > self._cut_seconds and not self.page.draining:
             sleep(0.02)
-        self._resume = True
-
-    # -- the trips
-
-    def _step(self, claim: int) -> list[Claim]:
-        pause = 0.02
-        while True:
-            words: list[Word] = [word for settlement in self._settlements for word in settlement]
-            try:
-                refused, change, again, *messages = self._link.run(
-                    self._script, self._prefix, self.holder, claim, int(self._resume), *self._words, *words
-                )
-            except LinkError:
-                self._resume = True
-                sleep(pause)
-                pause = min(2 * pause, 0.5)
-                continue
-            if self._settlements:
-                crash_point("after_settle")
-                self._recent.report()
-                for settlement in self._settlements:
-                    self._recent.note(settlement[0])
-                self._settlements.clear()
-                self.page.unsent.clear()
-            for number in refused:
-                sys.stderr.write(f"#{number} was given to another meanwhile: what it did here is not accepted\n")
-            self._resume = False
-            self.server.storage.cache.require(change)
-            if messages or not (again and claim):
-                return [Claim.read(message) for message in messages]
-
-    def _wait(self) -> list[Claim]:
-        """Wait for a hand-off, without asking. Returns nothing when there may be something to claim."""
-        while not self.page.draining:
-            try:
-                self._link.send("BLMPOP", WAIT_SECONDS, 1, self._inbox, "LEFT", "COUNT", WIDTH + 1)
-                answer = self._link.receive(WAIT_SECONDS + self._link.command_seconds)
-            except LinkError:
-                self._link.close()
-                self._resume = True
-                # Redis may not know yet that the old connection is gone, and hand something to its wait
-                self._doubtful_until = monotonic() + WAIT_SECONDS + 1
-                sleep(0.05)
-                return []
-            if answer is None and self._doubtful_until:
-                self._resume = True
-                return []
-            if answer is not None:
-                *message, change = answer[1]
-                if message[0] == b"wake":
-                    return []
-                self.server.storage.cache.require(int(change))
-                return [Claim.read(message)]
-        return []
+        self._trips.doubt()
 
 
 def watch(page: Page, lease_seconds: float, parent: int) -> None:

@@ -24,6 +24,8 @@
 | 512 | board | supervisor | what is asked of what it runs (see `board`) |
 | 3720 | double | executor | seconds of a processor that it had used when the run before was counted |
 | 3728 | unsent | executor | what has ended and was not said yet (see `unsent`) |
+| 4056 | unsigned | executor | 1: it may have claimed what begins after the present process (see `trips`) |
+| 4064 | unsigned | supervisor | 1: what has not begun is being handed back, and Redis has not said yet that it was |
 
 Each field is written by one side only and read whole, so no lock is needed. "Begun" is written before the process is,
 and the generation is looked at after that: in this order nothing is both handed back and begun.
@@ -49,7 +51,7 @@ _KILOBYTES = 1024 if sys.platform == "darwin" else 1
 _GRACE_MS = 2000
 #: To ask for the memory of a program takes as long as a tenth of what a short run costs: one of so many asks.
 _SHORT_SECONDS, _SHORT_RUNS = 0.001, 16
-_BOARD_AT, _CPU_AT, _UNSENT_AT = 512, 3720, 3728
+_BOARD_AT, _CPU_AT, _UNSENT_AT, _AHEAD_AT, _GIVING_AT = 512, 3720, 3728, 4056, 4064
 
 
 class Narrow(NamedTuple):
@@ -133,20 +135,23 @@ class Page:
     def _renew_run(self) -> None:
         self._times[40 // 8] = nextafter(self.run_began, inf)
 
-    def end(self) -> None:
-        """Say that nothing runs (executor)."""
-        self.count()
+    def end(self) -> bool:
+        """Say that nothing runs (executor). Answers whether it was a short run: a millisecond at most."""
+        short = self.count()
         self._words[0 // 8] = 0
         self._words[32 // 8] = 0
         self._words[48 // 8] = 0
+        return short
 
-    def count(self) -> None:
+    def count(self) -> bool:
         """Count a run that has ended, and see what it took, of short ones now and then (executor)."""
         runs = self._words[96 // 8] = self.runs + 1
-        if runs % _SHORT_RUNS == 1 or monotonic() - self.run_began > _SHORT_SECONDS:
+        short = monotonic() - self.run_began <= _SHORT_SECONDS
+        if runs % _SHORT_RUNS == 1 or not short:
             used = resource.getrusage(resource.RUSAGE_SELF)
             self._words[104 // 8] = used.ru_maxrss // _KILOBYTES
             self._times[_CPU_AT // 8] = used.ru_utime + used.ru_stime
+        return short
 
     @property
     def runs(self) -> int:
@@ -260,8 +265,27 @@ class Page:
         return self._words[8 // 8]
 
     def renew(self) -> None:
-        """Say that what has not begun was handed back behind the executor's back (supervisor)."""
+        """Say that what has not begun is handed back behind the executor's back (supervisor)."""
+        self._words[_GIVING_AT // 8] = 1
         self._words[8 // 8] = self.generation + 1
+
+    def renewed(self) -> None:
+        """Say that it was: the executor may ask again what is its own (supervisor)."""
+        self._words[_GIVING_AT // 8] = 0
+
+    @property
+    def is_renewing(self) -> bool:
+        """Whether `renew` was said and `renewed` was not."""
+        return bool(self._words[_GIVING_AT // 8])
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it may have claimed what begins after the present process."""
+        return bool(self._words[_AHEAD_AT // 8])
+
+    @ahead.setter
+    def ahead(self, ahead: bool) -> None:
+        self._words[_AHEAD_AT // 8] = ahead
 
     def stamp(self, sent: float) -> None:
         """Record that the beat sent at this monotonic time was answered (supervisor)."""

@@ -5,15 +5,18 @@
 | 0 | unsigned | how many there are |
 | 8 + 8 i | unsigned | number of a process |
 
-The executor writes: a number before it says that nothing runs, none once Redis has taken them all. The supervisor
-reads it when it hands back what has not begun and when it buries the executor, after it has read what has begun: so
-what has ended is found in one or the other.
+The executor writes: a number before it says that nothing runs, and what is left once Redis has taken some. The
+supervisor reads it when it hands back what has not begun and when it buries the executor, after it has read what has
+begun: so what has ended is found in one or the other.
 """
 
 from __future__ import annotations
 
 import mmap
+from collections.abc import Sequence
 from typing import Final
+
+from onserver.process.claim import Settlement
 
 _WORD: Final = 8
 #: How many fit; an executor that has more to say says it first.
@@ -37,9 +40,11 @@ class Unsent:
         self._words[1 + count] = number
         self._words[0] = count + 1
 
-    def clear(self) -> None:
-        """All was said (executor)."""
-        self._words[0] = 0
+    def keep(self, settlements: Sequence[Settlement]) -> None:
+        """All but these was said (executor)."""
+        for at, settlement in enumerate(settlements, 1):
+            self._words[at] = settlement[0]
+        self._words[0] = len(settlements)
 
     @property
     def full(self) -> bool:

@@ -200,9 +200,10 @@ class Link:
 
     def send(self, *words: Word) -> None:
         """Send a command without waiting for its answer; `receive` gets it. `Lost` when the master is another now."""
-        if self._wire is not None and self._moved_away(monotonic() + self.connect_seconds):
+        if self._wire is None:
+            self.connect()
+        elif self._moved_away(monotonic() + self.connect_seconds):
             raise Lost(self._name, 1, 0.0, "is no longer the master")  # who reads must know that it is a new connection
-        self.connect()
         try:
             with shielded():
                 self._open_wire().send(pack(words), monotonic() + self.command_seconds)

@@ -4,12 +4,13 @@
 -- flags: allow-oom function
 -- step: settle what has ended and claim what comes next: the one round trip of a busy executor.
 -- Keys: p:N, held:HOLDER, the queues of `claim`, idle:QUEUE:CODE, ended, dead, c:CLIENT.
--- ARGV: holder, how many to claim ("+5": for a loop), resume 0 or 1, keep_s, keep_failed_s, deliveries, code,
+-- ARGV: holder, how many to claim ("+5": for a loop), resume 0 or 1 or 2, keep_s, keep_failed_s, deliveries, code,
 --       count of queues, queues …, then number, kind, state, payload, extra for each settle (kinds: end store free back
 --       wait retry; of a retry the state is what `attempts` says)
 -- Answer: {numbers refused, storage change number, again 0 or 1, message …}; the messages are short. again: looked
 -- enough, ask once more.
--- resume (after a lost reply): what is held and not settled here is answered before anything new is claimed.
+-- resume 1 (after a lost reply): what is held and not settled here is answered before anything new is claimed; 2: e runs
+-- something meanwhile, and is not idle where there is nothing to claim.
 local e, k, resume, code = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[7]
 local no = guard(e) if no then return no end
 local limits = {ARGV[4], ARGV[5], tonumber(ARGV[6])}
@@ -31,7 +32,7 @@ if k > 0 and #out < k then
     if not claim(e, ARGV[i], code, k, out, loop) then again = 1 end
     if #out >= k then break end
   end
-  if #out == 0 and again == 0 then
+  if #out == 0 and again == 0 and resume ~= '2' then
     for i = 9, 8 + queues do redis.call('SADD', T .. 'idle:' .. ARGV[i] .. ':' .. code, e) end
   end
 end

@@ -1,0 +1,346 @@
+"""An executor that claims what comes next while it runs something: what may go wrong in between, and what must not.
+
+The real loop of an executor runs in this program, on a real Redis; what happens while a process runs, its body does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from onserver import procedure
+from onserver.life import executor, page
+from onserver.life.executor import FENCED_STATUS, Settles
+from onserver.life.page import Page
+from onserver.process.claim import Claim
+from onserver.redis.address import Address
+from onserver.testing.proxy import RUNS, Proxy, Words
+from onserver.testing.wait import wait_for
+from tests.floor import Floor, open_floor
+
+MANY = 12
+
+
+@procedure(name="ahead.body")
+def body(number: int) -> int:
+    """Do what the test wants to happen in the run of this number."""
+    driven.ran.append(number)
+    driven.happens.get(number, lambda: None)()
+    if number == MANY - 1:
+        driven.page.drain()
+    return number
+
+
+class Driven:
+    """An executor whose processes, numbered from 0, do what `happens` says; the last one drains it."""
+
+    def __init__(self, floor: Floor, tracer: Any = None) -> None:
+        self.floor, self.page = floor, Page()
+        self.happens: dict[int, Callable[[], object]] = {}
+        self.ran: list[int] = []
+        self.numbers = floor.many(body, [(number,) for number in range(MANY)])
+        self.holder = floor.member.enlist(floor.code.digest, ["default"])
+        self._executor = executor.Executor(floor.server, self.holder, self.page, floor.code.digest, ["default"], tracer)
+
+    def run(self) -> int:
+        global driven
+        driven = self
+        return self._executor.run()
+
+    def held(self) -> list[int]:
+        """Which of them are held now, counted from 0."""
+        held = self.floor.store.command("LRANGE", self.floor.store.key(f"held:{self.holder}"), 0, -1)
+        return [self.numbers.index(int(number)) for number in held]
+
+    def states(self) -> list[str]:
+        return [self.floor.state(number) for number in self.numbers]
+
+    def hand_back(self) -> int:
+        """Do what the supervisor does: hand back what has not begun."""
+        self.page.renew()
+        back = self.floor.member.give(self.holder, self.page.may_have_run)
+        self.page.renewed()
+        return back
+
+
+driven: Driven
+
+
+@pytest.fixture
+def floor(redis_address: Address) -> Iterator[Floor]:
+    with open_floor(redis_address) as floor:
+        yield floor
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
+
+
+@pytest.fixture
+def always(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first process on, the next one is claimed ahead."""
+    monkeypatch.setattr(executor, "SHORT_RUNS", 0)
+
+
+def once_each(one: Driven) -> None:
+    """All have run, none twice, in their order, and Redis knows."""
+    assert one.ran == list(range(MANY))
+    assert one.states() == ["done"] * MANY
+    assert [one.floor.field(number, "d") for number in one.numbers] == [""] * MANY
+    assert one.held() == []
+
+
+# ---- when it does
+
+
+def test_after_eight_short_ones_in_a_row_the_next_is_claimed_ahead(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "_SHORT_SECONDS", inf)
+    one = Driven(floor)
+    seen: list[list[int]] = []
+
+    def look(number: int) -> None:
+        if 8 <= number < MANY - 1:
+            wait_for(lambda: len(one.held()) == 2, what="the next one to be claimed")
+        seen.append(one.held())
+
+    one.happens = {number: lambda number=number: look(number) for number in range(MANY)}  # type: ignore[misc]
+    assert one.run() == 0
+    assert seen == [*([number] for number in range(8)), *([number, number + 1] for number in range(8, 11)), [11]]
+    once_each(one)
+
+
+def test_where_they_are_long_nothing_is_claimed_that_does_not_begin(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "_SHORT_SECONDS", -1.0)
+    one = Driven(floor)
+    seen: list[list[int]] = []
+    one.happens = dict.fromkeys(range(MANY), lambda: seen.append(one.held()))
+    assert one.run() == 0
+    assert seen == [[number] for number in range(MANY)]
+    once_each(one)
+
+
+def test_who_claims_ahead_and_finds_nothing_is_not_idle(floor: Floor) -> None:
+    busy, idle = floor.executor(), floor.executor()
+    assert idle.claim() == 0
+    process = floor.server.settings.process
+    keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
+    found = floor.store.run("step", busy.holder, 1, 2, *keep, floor.code.digest, 1, "default")
+    assert found[3:] == []
+    numbers = [floor.put(body, n) for n in range(2)]
+    assert (idle.given(), busy.given()) == (numbers[0], 0)
+    assert floor.state(numbers[1]) == "queued"
+
+
+# ---- what may happen in between
+
+
+@pytest.mark.usefixtures("always")
+def test_what_was_claimed_ahead_is_handed_back_and_run_by_whoever_comes_first(floor: Floor) -> None:
+    one = Driven(floor)
+    other = floor.executor()
+
+    def handed_back() -> None:
+        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        assert one.hand_back() == 1
+        assert floor.state(one.numbers[6]) == "queued"
+        assert other.claim() == one.numbers[6]
+        other.end(one.numbers[6])
+
+    one.happens[5] = handed_back
+    assert one.run() == 0
+    assert one.ran == [n for n in range(MANY) if n != 6]
+    assert one.states() == ["done"] * MANY
+
+
+@pytest.mark.usefixtures("always")
+def test_what_was_handed_back_and_nobody_took_runs_here_once(floor: Floor) -> None:
+    one = Driven(floor)
+
+    def handed_back() -> None:
+        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        assert one.hand_back() == 1
+
+    one.happens[5] = handed_back
+    assert one.run() == 0
+    once_each(one)
+
+
+@pytest.mark.usefixtures("always")
+def test_nothing_begins_until_redis_has_said_that_it_was_handed_back(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The executor could be told that the next one is still its own, and then it is handed back."""
+    one = Driven(floor)
+    waits: list[list[int]] = []
+
+    def begun_to_hand_back() -> None:
+        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        one.page.renew()
+
+    def sleep(_seconds: float) -> None:
+        waits.append(list(one.ran))
+        wait_for(lambda: one.held() == [6, 7], what="the trip that was under way")
+        assert floor.member.give(one.holder, one.page.may_have_run) == 2
+        one.page.renewed()
+
+    one.happens[5] = begun_to_hand_back
+    monkeypatch.setattr(executor, "sleep", sleep)
+    assert one.run() == 0
+    assert waits == [list(range(6))]
+    once_each(one)
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("nth", range(1, 5))
+def test_a_trip_ahead_whose_reply_is_lost_doubles_and_loses_nothing(
+    redis_address: Address, tmp_path: Path, nth: int
+) -> None:
+    with Proxy(redis_address, tmp_path / "proxy") as proxy, open_floor(proxy.address) as floor:
+        sha = floor.store.script("step").sha
+
+        def is_it(words: Words) -> bool:
+            return words[0] in RUNS and words[1] == sha
+
+        one = Driven(floor)
+        one.happens[4] = lambda: proxy.swallow_reply(nth, matching=is_it)
+        assert one.run() == 0
+        assert proxy.broken
+        once_each(one)
+
+
+@pytest.mark.usefixtures("always")
+def test_a_connection_that_breaks_between_a_trip_ahead_and_its_answer_doubles_and_loses_nothing(
+    redis_address: Address, tmp_path: Path
+) -> None:
+    with Proxy(redis_address, tmp_path / "proxy") as proxy, open_floor(proxy.address) as floor:
+        one = Driven(floor)
+        one.happens[4] = one.happens[7] = proxy.reset
+        assert one.run() == 0
+        once_each(one)
+
+
+@pytest.mark.usefixtures("always")
+def test_scripts_that_redis_forgot_are_loaded_again(floor: Floor) -> None:
+    one = Driven(floor)
+
+    def forget() -> None:
+        floor.store.command("FUNCTION", "FLUSH")
+        floor.store.command("SCRIPT", "FLUSH")
+
+    one.happens[4] = forget
+    assert one.run() == 0
+    once_each(one)
+
+
+@pytest.mark.usefixtures("always")
+def test_who_was_declared_dead_while_it_was_frozen_begins_nothing_more(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Driven(floor)
+
+    def frozen() -> None:
+        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        floor.member.bury(one.holder, one.numbers[5])
+        one.page.stamp(monotonic() - 3600)
+
+    one.happens[5] = frozen
+    monkeypatch.setattr(executor, "sleep", lambda _seconds: one.page.stamp(monotonic()))
+    assert one.run() == FENCED_STATUS
+    assert one.ran == list(range(6))
+    assert one.states() == [*["done"] * 5, *["queued"] * 7]
+    # what had not begun is no delivery
+    assert [floor.field(number, "d") for number in one.numbers[5:8]] == ["1", "", ""]
+
+
+@pytest.mark.usefixtures("always")
+def test_what_one_that_is_dead_began_all_the_same_is_not_accepted(floor: Floor) -> None:
+    one = Driven(floor)
+
+    def buried() -> None:
+        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        floor.member.bury(one.holder, one.numbers[5])
+
+    one.happens[5] = buried
+    assert one.run() == FENCED_STATUS
+    assert one.ran == list(range(7))
+    assert one.states() == [*["done"] * 5, *["queued"] * 7]
+
+
+@pytest.mark.usefixtures("always")
+def test_one_that_is_told_to_leave_gives_back_what_it_claimed_ahead(floor: Floor) -> None:
+    one = Driven(floor)
+
+    def drained() -> None:
+        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        one.page.drain()
+        assert one.hand_back() == 1
+
+    one.happens[5] = drained
+    assert one.run() == 0
+    assert one.ran == list(range(6))
+    assert one.states() == [*["done"] * 6, *["queued"] * 6]
+    assert one.held() == []
+
+
+@pytest.mark.usefixtures("always")
+def test_an_order_for_one_that_was_claimed_ahead_is_obeyed_before_it_begins(floor: Floor) -> None:
+    one = Driven(floor)
+
+    def aborted() -> None:
+        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        words = (floor.store.nonce(), one.numbers[6], "somebody", "", "", 60)
+        assert floor.store.run("abort", *words)[0] == b"asked"
+        one.page.board.write({one.numbers[6]: 1})
+
+    one.happens[5] = aborted
+    assert one.run() == 0
+    assert one.ran == [n for n in range(MANY) if n != 6]
+    assert floor.state(one.numbers[6]) == "aborted"
+
+
+class StoresFirst:
+    """A tracer that stores each result while the process still runs, as Celery's does."""
+
+    def begin(self) -> bool:
+        return True
+
+    def run(self, claim: Claim, holding: Settles) -> None:
+        number = driven.numbers.index(claim.number)
+        if 0 < number < MANY - 1:
+            wait_for(lambda: driven.held() == [number, number + 1], what="the next one to be claimed")
+        holding.settle(claim.number, "store", "done", b"\xc0")
+        assert driven.states()[number] == "done"
+        body.function(number)
+        holding.settle(claim.number, "free", "", b"")
+
+
+@pytest.mark.usefixtures("always")
+def test_what_has_to_be_said_during_a_run_is_said_after_the_trip_ahead(floor: Floor) -> None:
+    one = Driven(floor, StoresFirst())
+    assert one.run() == 0
+    once_each(one)
+
+
+# ---- what has ended and was not said yet
+
+
+@pytest.mark.usefixtures("always")
+def test_what_is_under_way_stands_among_what_was_not_said_yet(floor: Floor) -> None:
+    one = Driven(floor)
+    seen: dict[int, Sequence[int]] = {}
+
+    def look() -> None:
+        seen[5] = one.page.unsent.numbers
+
+    one.happens[5] = look
+    assert one.run() == 0
+    assert seen == {5: (one.numbers[4],)}
+    assert one.page.unsent.numbers == ()
