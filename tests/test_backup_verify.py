@@ -19,6 +19,7 @@ from onserver.backup.stream import Entry, closing, opening, written
 from onserver.backup.verify import verify
 from onserver.errors import BackupCorrupt, BadSetting
 from onserver.redis.store import Store
+from onserver.testing.wait import wait_for
 from tests.leftovers import programs
 
 NAME = "Shop[0001].onsb"
@@ -55,7 +56,7 @@ def test_every_type_and_lifetime_is_loaded_and_compared(tmp_path: Path) -> None:
     assert found.keys == len({entry.key for entry in ENTRIES}) - 1
     assert found.manifest.about.server == "shop"
     assert list((tmp_path / "scratch").iterdir()) == []
-    assert programs(tmp_path / "scratch") == []
+    wait_for(lambda: programs(tmp_path / "scratch") == [], what="its server and keeper to be gone")
 
 
 def test_a_real_server_is_verified(store: Store, tmp_path: Path) -> None:

@@ -146,6 +146,20 @@ def test_a_server_that_is_closed_ends_its_client(here: Here) -> None:
     assert client.ended == "closed"
 
 
+def test_a_client_that_is_being_closed_is_closed_and_not_expired(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its watch may find the session gone before the program that ended it has the answer."""
+    client = remote.connect(here.addresses["unix"])
+    stop = client.watch.stop
+
+    def found_gone() -> None:
+        stop()
+        client._has_ended("expired")  # what the watch says
+
+    monkeypatch.setattr(client.watch, "stop", found_gone)
+    client.close()
+    assert client.ended == "closed"
+
+
 def test_the_project_may_be_named(here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("ONSERVER_PROJECT")
     monkeypatch.chdir(tmp_path)

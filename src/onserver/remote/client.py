@@ -254,9 +254,10 @@ class Client:
     def _has_ended(self, why: str) -> None:
         if self._trips.over:
             return
-        self._trips.over = why or "expired"
+        # while it is being closed here, whoever watches it may find it gone before this program has the answer
+        self._trips.over = "closed" if self._closed else why or "expired"
         disconnected(self._main.afar)
-        if why not in {"closed", ""}:
+        if self._trips.over != "closed" and why:
             LOG.warning("The session of this client at %s is over: %s", self._trips.way.url, self._trips.over)
         for callback in self._ends:
             callback(self._trips.over)
