@@ -109,8 +109,8 @@ def test_a_busy_executor_makes_one_round_trip_for_a_process(onserver_redis: str,
         wait_all(execute_many("jobs.work", range(MANY)), timeout=60)
         wait_for(lambda: waits(of_workers))
         assert said(of_client.commands, client) == {"put_many": 1}
-        # the first one is handed over; each step settles one and claims the next; one more at the end, where the one that
-        # was sent ahead found nothing, and after each run that was long in a row of short ones
+        # the first one is handed over; each step settles one and claims the next; one more at the end, where the one
+        # that was sent ahead found nothing, and after each run that was long in a row of short ones
         sent = said(of_workers.commands, workers)
         assert MANY <= sent["step"] <= MANY + 1 + MANY // (SHORT_RUNS + 1)
         assert sent == {"step": sent["step"], "BLMPOP": 1}

@@ -40,5 +40,5 @@ for i = first, #ARGV, 5 do
   answer[#answer + 1] = version
 end
 log_changes(change, owner)
-for i = 5, first - 1, 2 do unlock(space .. 'l:' .. ARGV[i], ARGV[i + 1]) end
+for i = 5, first - 1, 2 do fall(space .. 'l:' .. ARGV[i], ARGV[i + 1]) end
 return said(answer)

@@ -11,27 +11,20 @@ local name = space .. 'l:' .. key
 local token, owner = of_ticket(ticket)
 local no = guard(holder_of(owner))
 if no then return no end
-local l = redis.call('HMGET', T .. name, 'o', 't')
+local l = lock_now(name)
+if not l[1] then   -- nobody is in line, then
+  remember(name, ticket, grant(name, ticket))
+  return yours(name)
+end
 if l[2] == token then
   redis.call('DEL', T .. 'wake:' .. token)
   return yours(name)
 end
 local line = line_of(name)
-if not l[1] and redis.call('EXISTS', line) == 0 then
-  grant(name, ticket, redis.call('HINCRBY', T .. 'numbers', 'line', 1))
-  return yours(name)
-end
-if not redis.call('ZSCORE', line, ticket) then
-  redis.call('ZADD', line, redis.call('HINCRBY', T .. 'numbers', 'line', 1), ticket)
+if redis.call('ZADD', line, 'NX', redis.call('HINCRBY', T .. 'numbers', 'line', 1), ticket) == 1 then
   remember(name, ticket, owner)
 end
 waits_for_lock(owner, name)
-if not l[1] then pass_on(name) end
-l = lock_now(name)
-if l[2] == token then
-  redis.call('DEL', T .. 'wake:' .. token)
-  return yours(name)
-end
 local chain = circle(owner, name)
 if chain then
   leave_line(name, ticket)

@@ -17,5 +17,5 @@ if not gone then
   redis.call('HINCRBY', e, 'n', 1)
   redis.call('PEXPIRE', e, ARGV[5])
 end
-unlock(name, ticket)
+fall(name, ticket)
 return said({gone and 'gone' or 'done'})

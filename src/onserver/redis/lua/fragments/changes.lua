@@ -25,7 +25,10 @@ local function log_entry(k, version)
   LOG[at + 1], LOG[at + 2], LOG[at + 3] = 'k', k, 'd'
   LOG[at + 4] = string.format('%.0f ', version) .. (v[2] or '') .. ' ' .. (v[1] or '')
 end
-local function next_change() return redis.call('HINCRBY', T .. 'server', 'change', 1) end
+local function next_change()
+  NEWEST = redis.call('HINCRBY', T .. 'server', 'change', 1)
+  return NEWEST
+end
 local function tell_change(space, change, version, key)
   redis.call('PUBLISH', T .. space .. 'changes', string.format('%.0f %.0f ', change, version) .. key)
 end

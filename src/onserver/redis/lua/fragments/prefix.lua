@@ -9,6 +9,8 @@ local T = KEYS[1]
 local redis = plain()
 if redis.call('EXISTS', T .. 'cut') == 1 then redis = marking() end
 -- once:
+-- the number of the change of a storage that this run makes
+local NEWEST
 local function fenced(holder) return redis.call('SISMEMBER', T .. 'live', holder) == 0 end
 local function guard(holder)
   if fenced(holder) then return redis.error_reply('FENCED ' .. holder) end
