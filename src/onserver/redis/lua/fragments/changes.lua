@@ -6,7 +6,7 @@ local LOG
 local LOG_ENTRIES, LOG_BYTES, LOG_PART = 100000, 268435456, 1000
 -- nil, or the refusal of a change: too many are to be written to a file, and nobody does it
 local function unlogged()
-  local length = redis.call('XLEN', T .. 'journal')
+  local length = RARE and redis.call('XLEN', T .. 'journal') or 0
   LOG = length > 0 and {} or false
   if LOG and (length > LOG_ENTRIES or redis.call('MEMORY', 'USAGE', T .. 'journal') > LOG_BYTES) then
     return redis.error_reply('ONS 1274 ' .. length)
