@@ -5,6 +5,9 @@ The real loop of an executor runs in this program, on a real Redis; what happens
 
 from __future__ import annotations
 
+import os
+import signal
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from onserver import procedure
+from onserver import Procedure, Retry, procedure
 from onserver.life import executor, page
 from onserver.life.executor import FENCED_STATUS, Settles
 from onserver.life.page import Page
@@ -29,6 +32,10 @@ MANY = 12
 @procedure(name="ahead.body")
 def body(number: int) -> int:
     """Do what the test wants to happen in the run of this number."""
+    return happen(number)
+
+
+def happen(number: int) -> int:
     driven.ran.append(number)
     driven.happens.get(number, lambda: None)()
     if number == MANY - 1:
@@ -36,21 +43,39 @@ def body(number: int) -> int:
     return number
 
 
+@procedure(name="ahead.once", rerun=False)
+def once(number: int) -> int:
+    """Do the same, and never twice."""
+    return happen(number)
+
+
+@procedure(name="ahead.again", retry=Retry(OSError, times=3, delays=[0]))
+def again(number: int) -> int:
+    """Do the same, and again where that raises."""
+    return happen(number)
+
+
 class Driven:
     """An executor whose processes, numbered from 0, do what `happens` says; the last one drains it."""
 
-    def __init__(self, floor: Floor, tracer: Any = None) -> None:
+    def __init__(self, floor: Floor, tracer: Any = None, what: Procedure[[int], int] = body) -> None:
         self.floor, self.page = floor, Page()
+        self.wakes: list[int] = []
         self.happens: dict[int, Callable[[], object]] = {}
         self.ran: list[int] = []
-        self.numbers = floor.many(body, [(number,) for number in range(MANY)])
+        self.numbers = floor.many(what, [(number,) for number in range(MANY)])
         self.holder = floor.member.enlist(floor.code.digest, ["default"])
-        self._executor = executor.Executor(floor.server, self.holder, self.page, floor.code.digest, ["default"], tracer)
+        self._executor = executor.Executor(
+            floor.server, self.holder, self.page, floor.code.digest, ["default"], tracer, self._wake
+        )
 
     def run(self) -> int:
         global driven
         driven = self
         return self._executor.run()
+
+    def _wake(self) -> None:
+        self.wakes.append(len(self.ran))
 
     def held(self) -> list[int]:
         """Which of them are held now, counted from 0."""
@@ -63,7 +88,7 @@ class Driven:
     def hand_back(self) -> int:
         """Do what the supervisor does: hand back what has not begun."""
         self.page.renew()
-        back = self.floor.member.give(self.holder, self.page.may_have_run)
+        back, _ = self.floor.member.give(self.holder, self.page.generation, self.page.may_have_run)
         self.page.renewed()
         return back
 
@@ -106,12 +131,13 @@ def test_after_eight_short_ones_in_a_row_the_next_is_claimed_ahead(
 
     def look(number: int) -> None:
         if 8 <= number < MANY - 1:
-            wait_for(lambda: len(one.held()) == 2, what="the next one to be claimed")
+            wait_for(lambda: one.held() == [number, number + 1], what="the next one to be claimed")
         seen.append(one.held())
 
     one.happens = {number: lambda number=number: look(number) for number in range(MANY)}  # type: ignore[misc]
     assert one.run() == 0
     assert seen == [*([number] for number in range(8)), *([number, number + 1] for number in range(8, 11)), [11]]
+    assert one.wakes == [8]  # the supervisor looks at it from then on
     once_each(one)
 
 
@@ -125,6 +151,35 @@ def test_where_they_are_long_nothing_is_claimed_that_does_not_begin(
     assert one.run() == 0
     assert seen == [[number] for number in range(MANY)]
     once_each(one)
+
+
+@pytest.mark.usefixtures("always")
+def test_what_must_not_run_twice_begins_when_all_before_it_is_known_to_have_ended(floor: Floor) -> None:
+    """Who buries a whole worker takes what an executor has claimed first for what had begun."""
+    one = Driven(floor, what=once)
+    seen: list[tuple[list[int], Sequence[int]]] = []
+    one.happens = dict.fromkeys(range(MANY), lambda: seen.append((one.held(), one.page.unsent.numbers)))
+    assert one.run() == 0
+    assert seen == [([number], ()) for number in range(MANY)]
+    once_each(one)
+
+
+@pytest.mark.usefixtures("always")
+def test_what_is_to_be_run_again_is_not_claimed_by_the_trip_that_says_so(floor: Floor) -> None:
+    """It would stand among what has ended and not been said, and would be handed back to nobody."""
+    one = Driven(floor, what=again)
+    seen: dict[int, Sequence[int]] = {}
+
+    def fails() -> None:
+        if one.ran.count(4) == 1:
+            raise OSError
+
+    one.happens[4] = fails
+    one.happens[5] = lambda: seen.setdefault(5, one.page.unsent.numbers)
+    assert one.run() == 0
+    assert Counter(one.ran) == {number: 2 if number == 4 else 1 for number in range(MANY)}
+    assert one.states() == ["done"] * MANY
+    assert seen == {5: ()}  # it was claimed before that, and all was said before it began
 
 
 def test_who_claims_ahead_and_finds_nothing_is_not_idle(floor: Floor) -> None:
@@ -188,7 +243,7 @@ def test_nothing_begins_until_redis_has_said_that_it_was_handed_back(
     def sleep(_seconds: float) -> None:
         waits.append(list(one.ran))
         wait_for(lambda: one.held() == [6, 7], what="the trip that was under way")
-        assert floor.member.give(one.holder, one.page.may_have_run) == 2
+        assert floor.member.give(one.holder, one.page.generation, one.page.may_have_run) == (2, [])
         one.page.renewed()
 
     one.happens[5] = begun_to_hand_back
@@ -306,19 +361,64 @@ def test_an_order_for_one_that_was_claimed_ahead_is_obeyed_before_it_begins(floo
     assert floor.state(one.numbers[6]) == "aborted"
 
 
+@pytest.mark.usefixtures("always")
+def test_an_end_that_did_not_get_through_is_said_while_the_next_one_runs(
+    redis_address: Address, tmp_path: Path
+) -> None:
+    with Proxy(redis_address, tmp_path / "proxy") as proxy, open_floor(proxy.address) as floor:
+        one = Driven(floor)
+
+        def asked() -> None:
+            assert floor.state(one.numbers[4]) == "running"
+            os.kill(os.getpid(), signal.SIGUSR2)  # as the supervisor does
+            assert floor.state(one.numbers[4]) == "done"
+
+        one.happens[4] = lambda: proxy.cut_request(10)
+        one.happens[5] = asked
+        assert one.run() == 0
+        once_each(one)
+
+
+def test_a_late_copy_of_a_handing_back_does_nothing(floor: Floor) -> None:
+    one = floor.executor()
+    numbers = floor.many(body, [(n,) for n in range(3)])
+    assert one.claim() == numbers[0]
+    assert floor.member.give(one.holder, 7, [numbers[0]]) == (0, [numbers[0]])
+    assert one.end(numbers[0], claim=True) == numbers[1]
+    assert floor.member.give(one.holder, 6) == (0, [])
+    assert floor.member.give(one.holder, 7, [numbers[1]]) == (0, [numbers[1]])
+    assert floor.running() == [numbers[1]]
+    assert floor.member.give(one.holder, 8) == (1, [])
+    assert floor.running() == []
+
+
+def test_who_was_handed_something_that_is_handed_back_looks_again(floor: Floor) -> None:
+    """It is among the idle no more, and nobody would give it anything."""
+    one = floor.executor()
+    assert one.claim() == 0
+    number = floor.put(body, 0)
+    assert floor.member.give(one.holder, 1) == (1, [])
+    assert floor.state(number) == "queued"
+    assert floor.store.command("LINDEX", floor.store.key(f"x:{one.holder}"), 0) == b"wake"
+
+
 class StoresFirst:
-    """A tracer that stores each result while the process still runs, as Celery's does."""
+    """A tracer that stores every other result while the process still runs, as Celery's does."""
 
     def begin(self) -> bool:
         return True
 
     def run(self, claim: Claim, holding: Settles) -> None:
         number = driven.numbers.index(claim.number)
-        if 0 < number < MANY - 1:
+        if not number % 2:
+            happen(number)
+            holding.settle(claim.number, "end", "done", b"\xc0")
+            return
+        if number < MANY - 1:
             wait_for(lambda: driven.held() == [number, number + 1], what="the next one to be claimed")
         holding.settle(claim.number, "store", "done", b"\xc0")
         assert driven.states()[number] == "done"
-        body.function(number)
+        happen(number)
         holding.settle(claim.number, "free", "", b"")
 
 

@@ -367,7 +367,7 @@ def test_a_slot_is_given_back_with_what_had_it(floor: Floor) -> None:
     third.step(0, numbers[1], "end", "failed", b"\x81\xa4type\xa1E", "")
     assert third.claim() == numbers[2]
     third.end(numbers[2])
-    floor.member.give(first.holder)
+    floor.member.give(first.holder, 1)
     assert third.claim() == numbers[0]
     third.end(numbers[0])
     assert floor.orphans() == []

@@ -61,6 +61,11 @@ class shielded:  # noqa: N801  # used as a `with` statement's word
             raise pending
 
 
+def is_shielded() -> bool:
+    """Whether this thread is inside a shield."""
+    return _state.depth > 0
+
+
 def interrupt(reason: Interrupted) -> None:
     """Raise in the running code, or on leaving the shield that it is in. Called by signal handlers."""
     if _state.depth:

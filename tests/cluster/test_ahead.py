@@ -26,6 +26,12 @@ def long(gate):
     note("long")
     while not os.path.exists(gate):
         time.sleep(0.01)
+
+
+@procedure(batch=True)
+def part(gate):
+    while gate and not os.path.exists(gate):
+        time.sleep(0.01)
 """
 
 
@@ -42,3 +48,18 @@ def test_a_long_one_holds_nobody_up_who_was_claimed_ahead_of_its_end(cluster_of:
         gate.touch()
         long.result(timeout=60)
     assert Counter(words[1] for words in cluster.ledger.of("short")) == Counter({str(n): 1 for n in range(600)})
+
+
+def test_the_end_of_a_part_of_a_batch_is_said_while_the_next_one_runs(cluster_of: Open) -> None:
+    cluster = cluster_of(1, executors=1, tasks=TASKS)
+    first, second = (cluster.folder / name for name in ("first", "second"))
+    with cluster.as_current():
+        before = execute_on_server("jobs.part", str(first))
+        short = execute_on_server("jobs.part", "")
+        long = execute_on_server("jobs.part", str(second))
+        first.touch()  # both are claimed together then
+        before.result(timeout=60)
+        short.result(timeout=60)
+        assert str(long.state) == "running"
+        second.touch()
+        long.result(timeout=60)

@@ -159,10 +159,19 @@ class Member:
         while self.store.run("bury", self.number, holder, *facts):
             pass
 
-    def give(self, holder: str, keep: Iterable[int] = ()) -> int:
-        """Hand back what a holder has claimed and not begun. Returns how many went back."""
-        back: int = self.store.run("give", holder, *self._limits, *keep)
-        return back
+    def give(self, holder: str, generation: int, keep: Iterable[int] = ()) -> tuple[int, list[int]]:
+        """Hand back what a holder has claimed and not begun.
+
+        Args:
+            holder: "member.incarnation".
+            generation: higher each time: what comes late, when another was done, does nothing.
+            keep: what has begun, and what has ended.
+
+        Returns:
+            How many went back, and which of those to keep it holds.
+        """
+        back, *held = self.store.run("give", holder, generation, *self._limits, *keep)
+        return back, held
 
     def take_side(self, code: str) -> tuple[str, Sequence[Any]] | None:
         """Take one side run: the new holder that has it, and its message; None where none waits that this code can run.

@@ -154,7 +154,7 @@ class Asks:
 
     @staticmethod
     def _left_to_board(child: Child) -> bool:
-        return child.page.by_checkpoint or child.page.holds > 0 or child.page.halted
+        return child.page.by_checkpoint or child.page.holds > 0 or child.page.halted or child.looks_ahead
 
     def _go_on(self, child: Child) -> None:
         if child.page.current:

@@ -42,6 +42,7 @@ class AsyncPage(Page):
         self._free = list(range(self._count - 1, -1, -1))
         self._places: dict[int, int] = {}
         self._unsaid: dict[int, int] = {}
+        self._said_early: set[int] = set()
         self._stubborn: set[int] = set()
         self._first = 0
 
@@ -67,18 +68,28 @@ class AsyncPage(Page):
 
     def over(self, number: int) -> None:
         """Say that a process runs no longer; its place is kept until that is `said`."""
-        place = self._unsaid[number] = self._places.pop(number)
+        place = self._places.pop(number)
         self._stubborn.discard(number)
-        _ENTRY.pack_into(self._memory, _TABLE_AT + place * _ENTRY.size, number, _ENDED)
+        if number in self._said_early:
+            self._said_early.discard(number)
+            self._clear(place)
+        else:
+            self.said(number)  # of an earlier run
+            self._unsaid[number] = place
+            _ENTRY.pack_into(self._memory, _TABLE_AT + place * _ENTRY.size, number, _ENDED)
         self.count()
         self._changed()
 
     def said(self, number: int) -> None:
-        """Say that Redis knows of the end of a process; nothing where it has not begun here."""
-        place = self._unsaid.pop(number, None)
-        if place is not None:
-            _ENTRY.pack_into(self._memory, _TABLE_AT + place * _ENTRY.size, 0, 0.0)
-            self._free.append(place)
+        """Say that Redis knows of the end of a process, which it may before it is over here; nothing of any other."""
+        if number in self._places:
+            self._said_early.add(number)
+        elif number in self._unsaid:
+            self._clear(self._unsaid.pop(number))
+
+    def _clear(self, place: int) -> None:
+        _ENTRY.pack_into(self._memory, _TABLE_AT + place * _ENTRY.size, 0, 0.0)
+        self._free.append(place)
 
     def steps(self, number: int) -> None:
         """Say whose step the loop takes now."""

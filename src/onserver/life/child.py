@@ -22,6 +22,8 @@ from onserver.life.page import Page
 from onserver.process.log import Source
 from onserver.process.tracing import flush_traces
 
+#: Seconds that a process may run before what was claimed ahead of its end is handed back.
+PATIENCE_SECONDS: Final = 0.01
 #: How long a child that ends waits for its traces to be sent.
 _FLUSH_SECONDS: Final = 2.0
 
@@ -62,9 +64,9 @@ class Child:
         self.asked: Mapping[int, str] = {}
         self.head = ""
         self.born = monotonic()
-        #: How many runs it had ended when it was looked at, and how long the next may take before something is done.
-        self.runs_seen = -1
-        self.patience: Sequence[float] = (inf,)
+        #: How many runs it had ended when it was looked at; how long the next may take before something is done about
+        #: what it claimed ahead, and whether something that it has ended was found not to be known to Redis.
+        self.runs_seen, self.patience, self.unsaid = -1, inf, False
         #: Told of what it says, and in which stream.
         self.told: Callable[[Sequence[Spoken], Source], None] | None = None
         self._emit_out = self._emitter(writer(sys.stdout), "out")
@@ -77,6 +79,13 @@ class Child:
                 self.told(spoken, source)
 
         return emit
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether it may just have claimed something, or ended something, of which Redis and others do not know."""
+        return self.page.ahead and (
+            self.runs_seen != self.page.runs or self.patience == PATIENCE_SECONDS or self.unsaid
+        )
 
     def pass_on(self, descriptor: int) -> bool:
         """Pass on what it has printed. False when it prints no more."""

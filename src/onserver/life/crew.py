@@ -17,7 +17,7 @@ from typing import Literal
 
 from onserver.cluster.member import Member
 from onserver.crash import crash_point
-from onserver.life.child import Child, Role, fork
+from onserver.life.child import PATIENCE_SECONDS, Child, Role, fork
 from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executor, Tracer
 from onserver.life.hook_records import end_late
 from onserver.life.kinship import kill_orphans
@@ -34,8 +34,8 @@ INTERRUPT_SHARE = 0.7
 KILL_AFTER_SECONDS = 2.0
 #: Seconds that one executor too many is kept after a pause: the next pause may come soon.
 SURPLUS_SECONDS = 3.0
-#: Seconds that a process may run before what was claimed ahead of its end is handed back, and is so once more.
-PATIENCE_SECONDS = (0.01, 1.0, inf)
+#: Seconds after which that is looked at again, and, where something was found, once more and so on.
+_AGAIN_SECONDS, _ONCE_MORE_SECONDS = 1.0, 10.0
 #: How often executors that claim ahead are looked at.
 _LOOK_SECONDS = 0.02
 _LONGEST_PAUSE = 5.0
@@ -151,7 +151,10 @@ class Crew:
             self.drain(idle[: len(takers) - count])
 
     def _executor(self, holder: str, page: Page, code: str, queues: Sequence[str]) -> Callable[[], int]:
-        return lambda: Executor(self._server, holder, page, code, queues, self._tracer).run()
+        def wake() -> None:
+            os.kill(os.getppid(), signal.SIGCHLD)
+
+        return lambda: Executor(self._server, holder, page, code, queues, self._tracer, wake).run()
 
     def run_hook(self, body: Callable[[Executor], int]) -> Child:
         """Fork a child beside the executors that runs one hook."""
@@ -210,7 +213,7 @@ class Crew:
 
     def next_deadline(self) -> float | None:
         """Seconds until something may become overdue, or None."""
-        if any(child.page.ahead and child.patience == PATIENCE_SECONDS for child in self.children.values()):
+        if any(child.looks_ahead and not child.unsaid for child in self.children.values()):
             return _LOOK_SECONDS
         if any(child.page.current or child.ended for child in self.children.values()):
             return float(min(0.1, self._lease / 20))
@@ -303,14 +306,18 @@ class Crew:
         Raises:
             BrokerUnavailable: Redis did not say that it was done: until it has, the child begins nothing more.
         """
-        child.page.renew()
-        self._member.give(child.holder, child.page.may_have_run)
-        child.page.renewed()
+        page = child.page
+        page.renew()
+        begun, unsent = page.begun, page.unsent.numbers
+        _, held = self._member.give(child.holder, page.generation, (*begun, *unsent))
+        page.renewed()
+        child.unsaid = any(number in held for number in unsent)
 
-    def hand_back_late(self) -> None:
-        """Hand back what executors have claimed ahead, where what they run takes longer; and what was not done before.
+    def look_at_late(self) -> None:
+        """Look at executors whose process takes long: hand back what they have claimed ahead, and what is still to be.
 
-        Done a second time where it goes on: a claim that was long under way was not there to be handed back.
+        It is done a second time, since a claim that was long under way was not there to be handed back. An executor
+        that has ended something of which Redis does not know says it then, while its process runs.
 
         Raises:
             BrokerUnavailable: as `hand_back`.
@@ -319,11 +326,21 @@ class Crew:
         for child in self.children.values():
             page = child.page
             if page.runs != child.runs_seen:
-                child.runs_seen, child.patience = page.runs, PATIENCE_SECONDS
-            late = page.ahead and page.current and now - page.run_began > child.patience[0]
-            if page.is_renewing or late:
-                child.patience = child.patience[1:] or child.patience
+                child.runs_seen, child.patience, child.unsaid = page.runs, PATIENCE_SECONDS, False
+            ran = now - page.run_began
+            late = page.current and ran > child.patience
+            if page.is_renewing or (late and page.ahead):
                 self.hand_back(child)
+            if late:
+                self._have_it_said(child, ran)
+
+    def _have_it_said(self, child: Child, ran: float) -> None:
+        """Of a batch at once; of a trip ahead, which is under way, at the second look."""
+        batch = child.role == "executor" and not child.page.ahead and bool(child.page.unsent.numbers)
+        if batch or (child.unsaid and child.patience != PATIENCE_SECONDS):
+            os.kill(child.pid, signal.SIGUSR2)
+        again = ran + _ONCE_MORE_SECONDS if child.unsaid or batch else inf
+        child.patience = _AGAIN_SECONDS if child.patience == PATIENCE_SECONDS else again
 
     def bury(self) -> None:
         """Bury the dead in Redis: what they held is claimed again by others."""

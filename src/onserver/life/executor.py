@@ -6,7 +6,7 @@ import faulthandler
 import os
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import sleep
 from types import FrameType
 from typing import Protocol
@@ -70,10 +70,18 @@ class Executor:
         code: digest of what this program can run.
         queues: where to claim from, first one first.
         tracer: runs what is no lean call of a procedure.
+        wake: has the supervisor look at the page.
     """
 
     def __init__(
-        self, server: Server, holder: str, page: Page, code: str, queues: Sequence[str], tracer: Tracer | None = None
+        self,
+        server: Server,
+        holder: str,
+        page: Page,
+        code: str,
+        queues: Sequence[str],
+        tracer: Tracer | None = None,
+        wake: Callable[[], object] = lambda: None,
     ) -> None:
         self.server = server
         self.holder = holder
@@ -81,7 +89,7 @@ class Executor:
         self._tracer = tracer
         #: Whether Celery's tracer runs procedures too.
         self._traced = False
-        self._trips = Trips(server, holder, page, code, queues)
+        self._trips = Trips(server, holder, page, code, queues, wake)
         #: How many processes in a row were short and did not have to be waited for.
         self._short = 0
         #: Whether the next one was claimed ahead.
@@ -98,12 +106,15 @@ class Executor:
         self._heeding.begin()
         in_place.limit_by(self.page)
         self._traced = self._tracer is not None and self._tracer.begin()
+        before = signal.signal(signal.SIGUSR2, lambda _number, _frame: self._trips.catch_up())
         try:
             while not self.page.draining:
                 self._perform_all(self._next())
             self._trips.step(0)
         except MemberFenced:
             return FENCED_STATUS
+        finally:
+            signal.signal(signal.SIGUSR2, before)
         return 0
 
     def run_one(self, claim: Claim) -> int:
@@ -160,7 +171,7 @@ class Executor:
             return False
         crash_point("after_claim")
         self._batching = "B" in claim.flags
-        if alone and self._short >= SHORT_RUNS and not self._batching:
+        if alone and self._short >= SHORT_RUNS and not (self._batching or "R" in claim.flags):  # see `_is_urgent`
             self._ahead = self._trips.look_ahead()
         if self._trips.unsent and (not self._batching or self._is_urgent(claim)):
             self._trips.step(0)
@@ -221,7 +232,7 @@ class Executor:
             witness.begins(claim, self.holder)
         registry = self.server.registry
         ours = not self._traced and registry.find(claim.procedure, PROCEDURE) is not None
-        if claim.lean and (claim.hook or claim.side or ours):
+        if claim.lean and (ours or claim.hook or claim.side):
             ended = run(claim, self.server, self.holder)
             self.settle(*(out_of_time(claim, self.server) if self.page.is_out_of_time else ended))
         elif self._tracer is not None:
@@ -233,7 +244,7 @@ class Executor:
     def _halt(self, halted: bool) -> None:
         """What runs begins, or ceases, to wait at a checkpoint: its executor takes no work meanwhile."""
         if threading.current_thread() is threading.main_thread():
-            if halted and self._trips.unsent:
+            if halted and (self._trips.unsent or self._trips.under_way):
                 self._trips.step(0)  # before what it has not begun is handed back
             self.page.halt(halted=halted)
 

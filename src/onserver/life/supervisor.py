@@ -151,7 +151,7 @@ class Supervisor:
             self.crew.end_overdue()
             if self._heard:
                 self._asks.follow()
-                self.crew.hand_back_late()
+                self.crew.look_at_late()
             if self.crew.reap():
                 self._phases.look = True
             if self._heard:

@@ -7,18 +7,20 @@ new.
 
 Where processes are short and more of them wait, the trip is made *ahead*: it is sent before the process begins that was
 claimed last, and heard when that has ended. So neither side waits for the other. What it claims has not begun until
-then; if the process before it turns out to be long, the supervisor hands it back (`Crew.hand_back_late`).
+then; if the process before it turns out to be long, the supervisor hands it back (`Crew.look_at_late`), and where the
+trip has not even reached Redis by then it has the executor make it again (`catch_up`).
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any
 
 from onserver.crash import crash_point
-from onserver.interrupt import shielded
+from onserver.interrupt import is_shielded, shielded
 from onserver.life.page import Page
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.recent import Recent
@@ -29,6 +31,8 @@ from onserver.server import Server
 
 #: Seconds after which an idle executor asks for its hand-off list again.
 WAIT_SECONDS = 5
+#: How often at most a supervisor is woken because trips are made ahead, in seconds.
+_WAKE_SECONDS = 0.05
 #: What a step is told besides: nothing, to say what is held first, or that whoever asks is not idle.
 _PLAIN, _RESUME, _AHEAD = 0, 1, 2
 
@@ -42,9 +46,12 @@ class Trips:
         page: shared with the supervisor.
         code: digest of what this program can run.
         queues: where to claim from, first one first.
+        wake: has the supervisor look at the page.
     """
 
-    def __init__(self, server: Server, holder: str, page: Page, code: str, queues: Sequence[str]) -> None:
+    def __init__(
+        self, server: Server, holder: str, page: Page, code: str, queues: Sequence[str], wake: Callable[[], object]
+    ) -> None:
         self._server = server
         self._holder = holder
         self._page = page
@@ -61,8 +68,12 @@ class Trips:
         #: The script as it is run for a trip ahead, and the words before what is said.
         self._form: Script | None = None
         self._head: tuple[Word, ...] = ()
-        #: Whether the supervisor knows that trips are made ahead.
-        self._looks_ahead = False
+        #: Whether the supervisor knows that trips are made ahead, and when it was woken for that.
+        self._looks_ahead, self._wake, self._woken = False, wake, 0.0
+        #: Whether a trip is being made or prepared: a signal must not make another in the middle of it.
+        self._busy = False
+        #: What a trip that a signal asked for has met with: raised by the next.
+        self._error: Exception | None = None
         #: What is said with the trip ahead; None where none is under way.
         self._ahead: list[Settlement] | None = None
         #: What it claimed, where it had to be heard before its time.
@@ -74,15 +85,22 @@ class Trips:
 
     def settle(self, settlement: Settlement) -> None:
         """Keep what is to be said with the next trip."""
+        self._busy = True
         if not self._settlements:
             self._unsent_since = monotonic()
         self._settlements.append(settlement)
         self._page.unsent.add(settlement[0])
+        self._busy = False
 
     @property
     def unsent(self) -> bool:
         """Whether there is something to say."""
         return bool(self._settlements)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a trip ahead is."""
+        return self._ahead is not None
 
     @property
     def unsent_seconds(self) -> float:
@@ -110,59 +128,102 @@ class Trips:
             MemberFenced: ONS-2401, the holder was declared dead.
         """
         pause = 0.02
+        if self._error is not None:
+            raise self._error
         if self._doubtful_until and monotonic() > self._doubtful_until:
             self._resume, self._doubtful_until = True, 0.0
         if self._looks_ahead and claim:
             self._looks_ahead = self._page.ahead = False
-        while True:
-            try:
-                if self._ahead is not None:
-                    with shielded():
-                        self._hear()
-                how = _RESUME if self._resume and claim else _PLAIN
-                answer = self._link.run(
-                    self._script, self._prefix, self._holder, claim, how, *self._words, *self._said()
-                )
-            except LinkError:
-                self._resume = True
-                sleep(pause)
-                pause = min(2 * pause, 0.5)
-                continue
-            settled, self._settlements = self._settlements, []
-            if how == _RESUME:
-                self._resume = False
-                self._found.clear()  # it is among what is held
-            claims = self._take(answer, settled)
-            if claims or not (answer[2] and claim):
-                return claims
+        self._busy = True
+        try:
+            while True:
+                try:
+                    if self._ahead is not None:
+                        with shielded():
+                            self._hear()
+                    how = _RESUME if self._resume and claim else _PLAIN
+                    answer = self._ask(claim, how)
+                except LinkError:
+                    self._lost()
+                    sleep(pause)
+                    pause = min(2 * pause, 0.5)
+                    continue
+                settled, self._settlements = self._settlements, []
+                if how == _RESUME:
+                    self._resume = False
+                    self._found.clear()  # it is among what is held
+                claims = self._take(answer, settled)
+                if len(claims) > claim == 1:  # of what was in doubt: all but one wait for it
+                    self._say_ahead()
+                if claims or not (answer[2] and claim):
+                    return claims
+        finally:
+            self._busy = False
+
+    def _ask(self, claim: int, how: int) -> Any:
+        return self._link.run(self._script, self._prefix, self._holder, claim, how, *self._words, *self._said())
 
     def look_ahead(self) -> bool:
-        """Send the trip that claims one, and do not wait for its answer. False where it has to be made in its turn."""
+        """Send the trip that claims one, and do not wait for its answer. False where it has to be made in its turn.
+
+        That is so also where it could claim anew what it settles: what the supervisor reads as ended, and not said yet,
+        must be nothing that is held to be begun.
+        """
         if self._resume or self._link.replicas:
             return False
+        for _, kind, _, _, extra in self._settlements:
+            if kind != "end" or extra:
+                return False
         form = self._link.form(self._script)
         if form is not self._form:
             self._form = form
             self._head = (form.command, form.sha, 1, self._prefix, self._holder, 1, _AHEAD, *self._words)
         if not self._looks_ahead:
-            self._looks_ahead = self._page.ahead = True
+            self._say_ahead()
         try:
             self._link.send(*self._head, *self._said())
         except LinkError:
-            self._resume = True
+            self._lost()
             return False
         self._ahead, self._settlements = self._settlements, []
         return True
 
     def collect(self) -> list[Claim]:
         """What the trip ahead has claimed; nothing where there was none, or where it is in doubt by now."""
+        if self._error is not None:
+            raise self._error
         if self._ahead is not None:
             try:
                 self._hear()
             except LinkError:
-                self._resume = True
+                self._lost()
         found, self._found = self._found, []
         return [] if self._resume else found
+
+    def catch_up(self) -> None:
+        """Hear the trip ahead while something runs, and say once more what did not get through.
+
+        For the handler of a signal, in the thread that makes the trips: nothing of this is raised in what runs there,
+        nor is anything touched that it may be in the middle of. While it talks to Redis it is left alone.
+        """
+        if self._busy or is_shielded() or not self._page.current or not (self._ahead or self._settlements):
+            return
+        self._busy = True
+        try:
+            with shielded():
+                if self._ahead is not None:
+                    with suppress(LinkError):  # it is said below, then
+                        self._hear(report=False)
+                if self._settlements:
+                    answer = self._ask(0, _PLAIN)
+                    settled, self._settlements = self._settlements, []
+                    self._take(answer, settled, report=False)
+        except LinkError:
+            self._lost()  # the supervisor asks again
+        except Exception as error:  # noqa: BLE001  # raised by the next trip, where nobody else's code runs
+            self._error = error
+        finally:
+            self._busy = False
 
     def wait(self) -> list[Claim]:
         """Wait for a hand-off, without asking. Returns nothing when there may be something to claim."""
@@ -172,9 +233,7 @@ class Trips:
                 answer = self._link.receive(WAIT_SECONDS + self._link.command_seconds)
             except LinkError:
                 self._link.close()
-                self._resume = True
-                # Redis may not know yet that the old connection is gone, and hand something to its wait
-                self._doubtful_until = monotonic() + WAIT_SECONDS + 1
+                self._lost()
                 sleep(0.05)
                 return []
             if answer is None and self._doubtful_until:
@@ -188,12 +247,28 @@ class Trips:
                 return [Claim.read(message)]
         return []
 
+    def _say_ahead(self) -> None:
+        self._looks_ahead = self._page.ahead = True
+        now = monotonic()
+        if now - self._woken > _WAKE_SECONDS:
+            self._woken = now
+            self._wake()
+
+    def _lost(self) -> None:
+        """The connection was lost: what is held is in doubt, and is so once more a while later.
+
+        Redis may not know yet that the old connection is gone: it may carry out what came through it, and hand
+        something to whoever waits there.
+        """
+        self._resume = True
+        self._doubtful_until = monotonic() + WAIT_SECONDS + 1
+
     def _said(self) -> Sequence[Word]:
         if len(self._settlements) == 1:
             return self._settlements[0]
         return [word for settlement in self._settlements for word in settlement]
 
-    def _hear(self) -> None:
+    def _hear(self, *, report: bool = True) -> None:
         """Hear what the trip ahead has brought. In a run it has to be shielded."""
         settled, self._ahead = self._ahead or [], None
         try:
@@ -203,16 +278,17 @@ class Trips:
             return
         except BaseException:
             self._settlements[:0] = settled
-            self._resume = True
+            self._lost()
             self._link.close()  # what comes late is no answer to what is asked next
             raise
-        self._found += self._take(answer, settled)
+        self._found += self._take(answer, settled, report=report)
 
-    def _take(self, answer: Sequence[Any], settled: Sequence[Settlement]) -> list[Claim]:
+    def _take(self, answer: Sequence[Any], settled: Sequence[Settlement], *, report: bool = True) -> list[Claim]:
         refused, change, _again, *messages = answer
         if settled:
             crash_point("after_settle")
-            self._recent.report()
+            if report:
+                self._recent.report()
             for settlement in settled:
                 self._recent.note(settlement[0])
             self._page.unsent.keep(self._settlements)
