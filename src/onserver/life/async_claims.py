@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final
 
 from onserver.crash import crash_point
+from onserver.life.async_page import AsyncPage
 from onserver.life.hand_offs import HandOffs
 from onserver.life.witness import Witness, witnesses
 from onserver.process.claim import Claim, Settlement
@@ -42,7 +43,7 @@ class Claims:
         queues: where to claim from, first one first.
         free: how many places are free, 0 when nothing may begin.
         begin: takes what was claimed, or answers False when it must not begin now: it is asked for again later.
-        said: told of each process of whose end Redis knows by now.
+        page: told of what is to be said of each process, and what Redis knows.
     """
 
     def __init__(
@@ -53,10 +54,10 @@ class Claims:
         queues: Sequence[str],
         free: Callable[[], int],
         begin: Callable[[Claim], bool],
-        said: Callable[[int], None],
+        page: AsyncPage,
     ) -> None:
         self._server, self._holder = server, holder
-        self._free, self._begin, self._said = free, begin, said
+        self._free, self._begin, self._page = free, begin, page
         self._link = server.store.link()
         self._script = server.store.script("step")
         process = server.settings.process
@@ -81,6 +82,8 @@ class Claims:
     def settle(self, number: int, kind: str, state: str, payload: bytes, extra: str = "") -> None:
         """Say how a process stands, with the next trip, which begins at once if none is under way."""
         self._settlements.append((number, kind, state, payload, extra))
+        if kind in _LAST:
+            self._page.says(number)
         self.tell(lambda witness: witness.settled(number, kind, state, payload))
         self.ring()
 
@@ -144,7 +147,7 @@ class Claims:
         refused, change, again, *messages = answer
         for number, kind, *_ in sent:
             if kind in _LAST:
-                self._said(number)
+                self._page.said(number)
         for number in refused:
             sys.stderr.write(f"#{number} was given to another meanwhile: what it did here is not accepted\n")
         self._server.storage.cache.require(int(change))

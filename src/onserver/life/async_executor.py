@@ -101,9 +101,7 @@ class AsyncExecutor:
         loop.set_task_factory(self._driver.make_task)
         loop.set_default_executor(ThreadPoolExecutor(THREADS, "onserver-threads"))
         coroutines.serve(loop)
-        self._claims = Claims(
-            self.server, self.holder, self._code, self._queues, self._free, self._begin, self.page.said
-        )
+        self._claims = Claims(self.server, self.holder, self._code, self._queues, self._free, self._begin, self.page)
         self._orders = AsyncOrders(self.server, self.holder, self.page.board, self._runs, self._claims.ring)
         self._orders.begin()
         loop.add_signal_handler(signal.SIGUSR1, self._interrupted)

@@ -87,6 +87,10 @@ class AsyncPage(Page):
         elif number in self._unsaid:
             self._clear(self._unsaid.pop(number))
 
+    def says(self, number: int) -> None:
+        """Say that the end of a process is still to be said: what Redis knew so far was not the last of it."""
+        self._said_early.discard(number)
+
     def _clear(self, place: int) -> None:
         _ENTRY.pack_into(self._memory, _TABLE_AT + place * _ENTRY.size, 0, 0.0)
         self._free.append(place)

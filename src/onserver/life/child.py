@@ -67,6 +67,8 @@ class Child:
         #: How many runs it had ended when it was looked at; how long the next may take before something is done about
         #: what it claimed ahead, and whether something that it has ended was found not to be known to Redis.
         self.runs_seen, self.patience, self.unsaid = -1, inf, False
+        #: It has run something lately: until then it is looked at as if it did now.
+        self.busy_until = 0.0
         #: Told of what it says, and in which stream.
         self.told: Callable[[Sequence[Spoken], Source], None] | None = None
         self._emit_out = self._emitter(writer(sys.stdout), "out")

@@ -34,10 +34,11 @@ INTERRUPT_SHARE = 0.7
 KILL_AFTER_SECONDS = 2.0
 #: Seconds that one executor too many is kept after a pause: the next pause may come soon.
 SURPLUS_SECONDS = 3.0
-#: Seconds after which that is looked at again, and, where something was found, once more and so on.
-_AGAIN_SECONDS, _ONCE_MORE_SECONDS = 1.0, 10.0
-#: How often executors that claim ahead are looked at.
-_LOOK_SECONDS = 0.02
+#: Seconds after which that is looked at again, since a claim that was long under way was not there to be handed back;
+#: and how often from then on where something is still to be said.
+_AGAIN_SECONDS, _ONCE_MORE_SECONDS = (1.0, 10.0), 10.0
+#: How often executors that claim ahead are looked at, and how long those that have run something.
+_LOOK_SECONDS, _BUSY_SECONDS = 0.02, 0.1
 _LONGEST_PAUSE = 5.0
 
 
@@ -215,7 +216,8 @@ class Crew:
         """Seconds until something may become overdue, or None."""
         if any(child.looks_ahead and not child.unsaid for child in self.children.values()):
             return _LOOK_SECONDS
-        if any(child.page.current or child.ended for child in self.children.values()):
+        now = monotonic()
+        if any(child.page.current or child.ended or now < child.busy_until for child in self.children.values()):
             return float(min(0.1, self._lease / 20))
         return None
 
@@ -316,8 +318,7 @@ class Crew:
     def look_at_late(self) -> None:
         """Look at executors whose process takes long: hand back what they have claimed ahead, and what is still to be.
 
-        It is done a second time, since a claim that was long under way was not there to be handed back. An executor
-        that has ended something of which Redis does not know says it then, while its process runs.
+        An executor that has ended something of which Redis does not know says it then, while its process runs.
 
         Raises:
             BrokerUnavailable: as `hand_back`.
@@ -327,6 +328,7 @@ class Crew:
             page = child.page
             if page.runs != child.runs_seen:
                 child.runs_seen, child.patience, child.unsaid = page.runs, PATIENCE_SECONDS, False
+                child.busy_until = now + _BUSY_SECONDS
             ran = now - page.run_began
             late = page.current and ran > child.patience
             if page.is_renewing or (late and page.ahead):
@@ -340,7 +342,7 @@ class Crew:
         if batch or (child.unsaid and child.patience != PATIENCE_SECONDS):
             os.kill(child.pid, signal.SIGUSR2)
         again = ran + _ONCE_MORE_SECONDS if child.unsaid or batch else inf
-        child.patience = _AGAIN_SECONDS if child.patience == PATIENCE_SECONDS else again
+        child.patience = next((seconds for seconds in _AGAIN_SECONDS if seconds > child.patience), again)
 
     def bury(self) -> None:
         """Bury the dead in Redis: what they held is claimed again by others."""

@@ -173,6 +173,7 @@ class Executor:
         self._batching = "B" in claim.flags
         if alone and self._short >= SHORT_RUNS and not (self._batching or "R" in claim.flags):  # see `_is_urgent`
             self._ahead = self._trips.look_ahead()
+            self._short = self._short if self._ahead else 0
         if self._trips.unsent and (not self._batching or self._is_urgent(claim)):
             self._trips.step(0)
         by_checkpoint = "P" in claim.flags or self._trips.unsent  # what is unsent must not be stopped with it

@@ -31,6 +31,8 @@ from onserver.server import Server
 
 #: Seconds after which an idle executor asks for its hand-off list again.
 WAIT_SECONDS = 5
+#: How long what a signal asks for may hold up what runs.
+_CATCH_UP_SECONDS = 0.5
 #: How often at most a supervisor is woken because trips are made ahead, in seconds.
 _WAKE_SECONDS = 0.05
 #: What a step is told besides: nothing, to say what is held first, or that whoever asks is not idle.
@@ -78,6 +80,8 @@ class Trips:
         self._ahead: list[Settlement] | None = None
         #: What it claimed, where it had to be heard before its time.
         self._found: list[Claim] = []
+        #: What was refused and is still to be told.
+        self._refused: list[int] = []
         self._resume = False
         self._doubtful_until = 0.0
 
@@ -141,7 +145,7 @@ class Trips:
                     if self._ahead is not None:
                         with shielded():
                             self._hear()
-                    how = _RESUME if self._resume and claim else _PLAIN
+                    how = _RESUME if claim and (self._resume or self._doubtful_until) else _PLAIN
                     answer = self._ask(claim, how)
                 except LinkError:
                     self._lost()
@@ -153,15 +157,16 @@ class Trips:
                     self._resume = False
                     self._found.clear()  # it is among what is held
                 claims = self._take(answer, settled)
-                if len(claims) > claim == 1:  # of what was in doubt: all but one wait for it
-                    self._say_ahead()
+                if claims and claim and (self._doubtful_until or len(claims) > claim == 1):
+                    self._say_ahead()  # what is found to be held, or may be yet, waits for the first of them
                 if claims or not (answer[2] and claim):
                     return claims
         finally:
             self._busy = False
 
-    def _ask(self, claim: int, how: int) -> Any:
-        return self._link.run(self._script, self._prefix, self._holder, claim, how, *self._words, *self._said())
+    def _ask(self, claim: int, how: int, timeout: float | None = None) -> Any:
+        words = (self._holder, claim, how, *self._words, *self._said())
+        return self._link.run(self._script, self._prefix, *words, timeout=timeout)
 
     def look_ahead(self) -> bool:
         """Send the trip that claims one, and do not wait for its answer. False where it has to be made in its turn.
@@ -169,10 +174,10 @@ class Trips:
         That is so also where it could claim anew what it settles: what the supervisor reads as ended, and not said yet,
         must be nothing that is held to be begun.
         """
-        if self._resume or self._link.replicas:
+        if self._resume or self._doubtful_until or self._link.replicas:
             return False
         for _, kind, _, _, extra in self._settlements:
-            if kind != "end" or extra:
+            if kind != "end" or extra[:1] == "#":  # of a mailbox, this was one call
                 return False
         form = self._link.form(self._script)
         if form is not self._form:
@@ -213,9 +218,9 @@ class Trips:
             with shielded():
                 if self._ahead is not None:
                     with suppress(LinkError):  # it is said below, then
-                        self._hear(report=False)
+                        self._hear(_CATCH_UP_SECONDS, report=False)
                 if self._settlements:
-                    answer = self._ask(0, _PLAIN)
+                    answer = self._ask(0, _PLAIN, _CATCH_UP_SECONDS)
                     settled, self._settlements = self._settlements, []
                     self._take(answer, settled, report=False)
         except LinkError:
@@ -236,7 +241,7 @@ class Trips:
                 self._lost()
                 sleep(0.05)
                 return []
-            if answer is None and self._doubtful_until:
+            if self._doubtful_until:
                 self._resume = True
                 return []
             if answer is not None:
@@ -268,11 +273,11 @@ class Trips:
             return self._settlements[0]
         return [word for settlement in self._settlements for word in settlement]
 
-    def _hear(self, *, report: bool = True) -> None:
+    def _hear(self, seconds: float | None = None, *, report: bool = True) -> None:
         """Hear what the trip ahead has brought. In a run it has to be shielded."""
         settled, self._ahead = self._ahead or [], None
         try:
-            answer = self._link.receive(self._link.command_seconds)
+            answer = self._link.receive(self._link.command_seconds if seconds is None else seconds)
         except NoScript:
             self._settlements[:0] = settled  # it has not run
             return
@@ -283,6 +288,12 @@ class Trips:
             raise
         self._found += self._take(answer, settled, report=report)
 
+    def _tell_refused(self, report: bool) -> None:
+        if report:
+            for number in self._refused:
+                sys.stderr.write(f"#{number} was given to another meanwhile: what it did here is not accepted\n")
+            self._refused.clear()
+
     def _take(self, answer: Sequence[Any], settled: Sequence[Settlement], *, report: bool = True) -> list[Claim]:
         refused, change, _again, *messages = answer
         if settled:
@@ -292,7 +303,8 @@ class Trips:
             for settlement in settled:
                 self._recent.note(settlement[0])
             self._page.unsent.keep(self._settlements)
-        for number in refused:
-            sys.stderr.write(f"#{number} was given to another meanwhile: what it did here is not accepted\n")
+        if refused or self._refused:
+            self._refused += refused
+            self._tell_refused(report)
         self._server.storage.cache.require(change)
         return [Claim.read(message) for message in messages]
