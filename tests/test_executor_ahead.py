@@ -81,6 +81,10 @@ class Driven:
         held = self.floor.store.command("LRANGE", self.floor.store.key(f"held:{self.holder}"), 0, -1)
         return [self.numbers.index(int(number)) for number in held]
 
+    def wait_claimed(self, number: int) -> None:
+        """While this one runs: wait until the next one is claimed."""
+        wait_for(lambda: self.held() == [number, number + 1], what="the next one to be claimed")
+
     def states(self) -> list[str]:
         return [self.floor.state(number) for number in self.numbers]
 
@@ -130,7 +134,7 @@ def test_after_eight_short_ones_in_a_row_the_next_is_claimed_ahead(
 
     def look(number: int) -> None:
         if 8 <= number < MANY - 1:
-            wait_for(lambda: one.held() == [number, number + 1], what="the next one to be claimed")
+            one.wait_claimed(number)
         seen.append(one.held())
 
     one.happens = {number: lambda number=number: look(number) for number in range(MANY)}  # type: ignore[misc]
@@ -202,7 +206,7 @@ def test_what_was_claimed_ahead_is_handed_back_and_run_by_whoever_comes_first(fl
     other = floor.executor()
 
     def handed_back() -> None:
-        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        one.wait_claimed(5)
         assert one.hand_back() == 1
         assert floor.state(one.numbers[6]) == "queued"
         assert other.claim() == one.numbers[6]
@@ -219,7 +223,7 @@ def test_what_was_handed_back_and_nobody_took_runs_here_once(floor: Floor) -> No
     one = Driven(floor)
 
     def handed_back() -> None:
-        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        one.wait_claimed(5)
         assert one.hand_back() == 1
 
     one.happens[5] = handed_back
@@ -236,7 +240,7 @@ def test_nothing_begins_until_redis_has_said_that_it_was_handed_back(
     waits: list[list[int]] = []
 
     def begun_to_hand_back() -> None:
-        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        one.wait_claimed(5)
         one.page.renew()
 
     def sleep(_seconds: float) -> None:
@@ -301,7 +305,7 @@ def test_who_was_declared_dead_while_it_was_frozen_begins_nothing_more(
     one = Driven(floor)
 
     def frozen() -> None:
-        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        one.wait_claimed(5)
         floor.member.bury(one.holder, one.numbers[5])
         one.page.stamp(monotonic() - 3600)
 
@@ -319,7 +323,7 @@ def test_what_one_that_is_dead_began_all_the_same_is_not_accepted(floor: Floor) 
     one = Driven(floor)
 
     def buried() -> None:
-        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        one.wait_claimed(5)
         floor.member.bury(one.holder, one.numbers[5])
 
     one.happens[5] = buried
@@ -333,7 +337,7 @@ def test_one_that_is_told_to_leave_gives_back_what_it_claimed_ahead(floor: Floor
     one = Driven(floor)
 
     def drained() -> None:
-        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        one.wait_claimed(5)
         one.page.drain()
         assert one.hand_back() == 1
 
@@ -349,7 +353,7 @@ def test_an_order_for_one_that_was_claimed_ahead_is_obeyed_before_it_begins(floo
     one = Driven(floor)
 
     def aborted() -> None:
-        wait_for(lambda: one.held() == [5, 6], what="the next one to be claimed")
+        one.wait_claimed(5)
         words = (floor.store.nonce(), one.numbers[6], "somebody", "", "", 60)
         assert floor.store.run("abort", *words)[0] == b"asked"
         one.page.board.write({one.numbers[6]: 1})
@@ -413,7 +417,7 @@ class StoresFirst:
             holding.settle(claim.number, "end", "done", b"\xc0")
             return
         if number < MANY - 1:
-            wait_for(lambda: driven.held() == [number, number + 1], what="the next one to be claimed")
+            driven.wait_claimed(number)
         holding.settle(claim.number, "store", "done", b"\xc0")
         assert driven.states()[number] == "done"
         happen(number)
