@@ -286,6 +286,25 @@ def test_a_connection_that_breaks_between_a_trip_ahead_and_its_answer_doubles_an
 
 
 @pytest.mark.usefixtures("always")
+def test_what_redis_claims_late_for_a_connection_that_was_lost_is_found(redis_address: Address, tmp_path: Path) -> None:
+    """Nothing is claimed ahead meanwhile: what is held and unknown would stand before it."""
+    with Proxy(redis_address, tmp_path / "proxy") as proxy, open_floor(proxy.address) as floor:
+        one = Driven(floor)
+        process = floor.server.settings.process
+        keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
+
+        def claim_late() -> None:
+            assert one.held() == [6]
+            floor.store.run("step", one.holder, 1, 0, *keep, floor.code.digest, 1, "default")
+            assert one.held() == [6, 7]
+
+        one.happens[4] = proxy.reset
+        one.happens[6] = claim_late
+        assert one.run() == 0
+        once_each(one)
+
+
+@pytest.mark.usefixtures("always")
 def test_scripts_that_redis_forgot_are_loaded_again(floor: Floor) -> None:
     one = Driven(floor)
 
