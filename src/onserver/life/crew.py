@@ -11,13 +11,13 @@ import signal
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from math import inf
 from time import monotonic
 from typing import Literal
 
 from onserver.cluster.member import Member
 from onserver.crash import crash_point
-from onserver.life.child import PATIENCE_SECONDS, Child, Role, fork
+from onserver.life import late
+from onserver.life.child import Child, Role, fork
 from onserver.life.executor import CUT_SHARE, CUT_STATUS, FENCED_STATUS, Executor, Tracer
 from onserver.life.hook_records import end_late
 from onserver.life.kinship import kill_orphans
@@ -34,11 +34,6 @@ INTERRUPT_SHARE = 0.7
 KILL_AFTER_SECONDS = 2.0
 #: Seconds that one executor too many is kept after a pause: the next pause may come soon.
 SURPLUS_SECONDS = 3.0
-#: Seconds after which that is looked at again, since a claim that was long under way was not there to be handed back;
-#: and how often from then on where something is still to be said.
-_AGAIN_SECONDS, _ONCE_MORE_SECONDS = (1.0, 10.0), 10.0
-#: How often executors that claim ahead are looked at, and how long those that have run something.
-_LOOK_SECONDS, _BUSY_SECONDS = 0.02, 0.1
 _LONGEST_PAUSE = 5.0
 
 
@@ -190,6 +185,14 @@ class Crew:
             child.page.stamp(sent)
             child.goes_on()
 
+    def look_at_late(self) -> None:
+        """See to executors whose process takes long: see `late`.
+
+        Raises:
+            BrokerUnavailable: as `hand_back`.
+        """
+        late.look(self.children.values(), self.hand_back)
+
     def end_overdue(self) -> None:
         """End what may not run on: Redis silent for too long, time limits, interruptions that were not heeded."""
         now = monotonic()
@@ -214,9 +217,9 @@ class Crew:
 
     def next_deadline(self) -> float | None:
         """Seconds until something may become overdue, or None."""
-        if any(child.looks_ahead and not child.unsaid for child in self.children.values()):
-            return _LOOK_SECONDS
-        now = monotonic()
+        soon, now = late.due_seconds(self.children.values()), monotonic()
+        if soon is not None:
+            return soon
         if any(child.page.current or child.ended or now < child.busy_until for child in self.children.values()):
             return float(min(0.1, self._lease / 20))
         return None
@@ -314,35 +317,6 @@ class Crew:
         _, held = self._member.give(child.holder, page.generation, (*begun, *unsent))
         page.renewed()
         child.unsaid = any(number in held for number in unsent)
-
-    def look_at_late(self) -> None:
-        """Look at executors whose process takes long: hand back what they have claimed ahead, and what is still to be.
-
-        An executor that has ended something of which Redis does not know says it then, while its process runs.
-
-        Raises:
-            BrokerUnavailable: as `hand_back`.
-        """
-        now = monotonic()
-        for child in self.children.values():
-            page = child.page
-            if page.runs != child.runs_seen:
-                child.runs_seen, child.patience, child.unsaid = page.runs, PATIENCE_SECONDS, False
-                child.busy_until = now + _BUSY_SECONDS
-            ran = now - page.run_began
-            late = page.current and ran > child.patience
-            if page.is_renewing or (late and page.ahead):
-                self.hand_back(child)
-            if late:
-                self._have_it_said(child, ran)
-
-    def _have_it_said(self, child: Child, ran: float) -> None:
-        """Of a batch at once; of a trip ahead, which is under way, at the second look."""
-        batch = child.role == "executor" and not child.page.ahead and bool(child.page.unsent.numbers)
-        if batch or (child.unsaid and child.patience != PATIENCE_SECONDS):
-            os.kill(child.pid, signal.SIGUSR2)
-        again = ran + _ONCE_MORE_SECONDS if child.unsaid or batch else inf
-        child.patience = next((seconds for seconds in _AGAIN_SECONDS if seconds > child.patience), again)
 
     def bury(self) -> None:
         """Bury the dead in Redis: what they held is claimed again by others."""

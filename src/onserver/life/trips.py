@@ -7,7 +7,7 @@ new.
 
 Where processes are short and more of them wait, the trip is made *ahead*: it is sent before the process begins that was
 claimed last, and heard when that has ended. So neither side waits for the other. What it claims has not begun until
-then; if the process before it turns out to be long, the supervisor hands it back (`Crew.look_at_late`), and where the
+then; if the process before it turns out to be long, the supervisor hands it back (see `late`), and where the
 trip has not even reached Redis by then it has the executor make it again (`catch_up`).
 """
 
