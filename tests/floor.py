@@ -57,6 +57,11 @@ class Floor:
         self.store.command("INCRBY", self.store.key("clock"), int(seconds * 1000))
         self.due()
 
+    def restoring(self, who: str = "somebody") -> None:
+        """As while a restore puts keys in their place: until the key `cut` is deleted."""
+        self.store.command("SET", self.store.key("cut"), f"restore:{who}")
+        self.store.command("HSET", self.store.key("server"), "rare", 1)
+
     def due(self) -> float | None:
         return release_due(self.member)
 

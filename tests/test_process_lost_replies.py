@@ -165,7 +165,7 @@ def deserted(floor: Floor, holder: str) -> None:
 
 
 def restored(floor: Floor, _holder: str) -> None:
-    floor.store.command("SET", floor.store.key("cut"), "restore:somebody")
+    floor.restoring()
 
 
 def unchanged(_floor: Floor, _holder: str) -> None:
@@ -201,7 +201,7 @@ def test_what_was_refused_is_answered_as_refused_and_may_be_sent_again(redis_add
         store = floor.store
         words: list[Any] = [store.nonce(), "", store.now_ms(), "default", 5, 0, named, "", "", "", 0]
         words += ["t", note.name, "b", b""]
-        store.command("SET", store.key("cut"), "restore:somebody")  # who restores lets nobody else write
+        floor.restoring()  # who restores lets nobody else write
         for _ in range(2):
             with pytest.raises(MaintenanceMode, match="being restored"):
                 store.run("put", *words)

@@ -18,10 +18,10 @@ def _own_lines(name: str) -> list[str]:
 
 
 def test_fragments_are_joined_once_and_in_order() -> None:
-    texts = {"a": "-- a", "b": "-- b", "prefix": "-- prefix", "now": "-- now", "now_testing": "-- then"}
-    joined = assemble("x", "-- include: prefix a b a\nreturn 1", fragment=texts.__getitem__)
-    assert joined.source == b"-- prefix\n-- now\n-- a\n-- b\n-- include: prefix a b a\nreturn 1"
-    testing = assemble("x", "-- include: prefix a b a\nreturn 1", testing=True, fragment=texts.__getitem__)
+    texts = {"a": "-- a", "b": "-- b", "ground": "-- ground", "now": "-- now", "now_testing": "-- then"}
+    joined = assemble("x", "-- include: ground a b a\nreturn 1", fragment=texts.__getitem__)
+    assert joined.source == b"-- ground\n-- now\n-- a\n-- b\n-- include: ground a b a\nreturn 1"
+    testing = assemble("x", "-- include: ground a b a\nreturn 1", testing=True, fragment=texts.__getitem__)
     assert b"-- then" in testing.source
     assert testing.sha != joined.sha
 
@@ -47,13 +47,13 @@ def test_flags_become_the_shebang() -> None:
 
 
 _TEXTS = {
-    "prefix": "local function plain() return redis end\n"
+    "ground": "local function plain() return redis end\n"
     "-- each run:\nlocal T = KEYS[1]\nlocal redis = plain()\n-- once:",
     "now": "local NOW\nlocal function now()\n  NOW = (NOW or 0) + 1\n  return NOW\nend",
     "more": "local function twice(x)\n  now()\n  return T .. x .. now()\nend",
 }
 _OWN = (
-    "-- include: prefix\n-- flags: function\n-- late: twice more\nreturn {twice(ARGV[1]), now(), redis.call('ECHO', T)}"
+    "-- include: ground\n-- flags: function\n-- late: twice more\nreturn {twice(ARGV[1]), now(), redis.call('ECHO', T)}"
 )
 
 

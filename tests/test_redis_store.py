@@ -269,7 +269,7 @@ def test_a_link_of_ones_own_is_greeted(store: Store) -> None:
 
 
 def test_a_fragment_says_how_it_is_used() -> None:
-    assert "local no = guard(holder) if no then return no end" in read_fragment("prefix")
+    assert "local no = guard(holder) if no then return no end" in read_fragment("ground")
 
 
 def test_a_script_is_named_or_given(store: Store) -> None:

@@ -113,7 +113,7 @@ def test_sessions_stay_where_only_another_part_is_restored(floor: Floor) -> None
 
 def test_nobody_changes_a_session_while_keys_go_to_their_place(floor: Floor) -> None:
     session = floor.server.sessions.open("web")
-    floor.store.command("SET", floor.store.key("cut"), "restore:another")
+    floor.restoring("another")
     with pytest.raises(MaintenanceMode):
         floor.server.sessions.records.write(session.id, user="ann")
     with pytest.raises(MaintenanceMode):

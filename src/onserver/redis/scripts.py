@@ -9,7 +9,7 @@ keys, its arguments and its answer:
     -- What it does …
 
 `include` lists files of `lua/fragments/`, each put in front once, in that order; what a fragment includes itself stands
-before it, and `prefix` brings `now` along. `late` names a function and the fragment that has it: its text, and what
+before it, and `ground` brings `now` along. `late` names a function and the fragment that has it: its text, and what
 that includes, is joined within a function of that name. To make a function costs each run of a script about as much as
 a tenth of a command, so what a hot script seldom calls should be made only then. `flags` become the script's shebang
 (`#!lua flags=…`): `no-writes` for one that only reads (it waits for no replica), `allow-oom` for one that frees or ends
@@ -173,7 +173,7 @@ def _joined(
             yield from _joined(header(text, "late")[1::2], there, text_of)
         there[word] = None
         yield text
-        if word == "prefix":
+        if word == "ground":
             yield from _joined(["now"], there, text_of, late=late)
 
 

@@ -7,6 +7,7 @@ if redis.restoring then return 0 end
 for _, key in ipairs(redis.call('HKEYS', T .. 'cut:copies')) do redis.call('UNLINK', T .. 'cut:c:' .. key) end
 redis.call('UNLINK', T .. 'cut:copies', T .. 'cut:dirty')
 redis.call('SET', T .. 'cut', ARGV[1], 'PX', ARGV[2])
+redis.call('HSET', T .. 'server', 'rare', '1')
 redis.call('SADD', T .. 'cut:dirty', '')   -- it is never empty, so that its lifetime stays
 redis.call('PEXPIRE', T .. 'cut:dirty', 10 * ARGV[2])
 return 1

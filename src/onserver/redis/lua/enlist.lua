@@ -9,7 +9,7 @@ if kept then return kept end
 if not redis.call('ZSCORE', T .. 'members', ARGV[2]) then return redis.error_reply('FENCED ' .. ARGV[2]) end
 local e = ARGV[2] .. '.' .. redis.call('HINCRBY', T .. 'numbers', 'incarnation', 1)
 local code = ARGV[3]
-redis.call('SADD', T .. 'live', e)
+join_living(e)
 redis.call('SADD', T .. 'm:' .. ARGV[2], e)
 redis.call('HSET', T .. 'h:' .. e, 'member', ARGV[2], 'code', code, 'queues', table.concat(ARGV, ' ', 5))
 if ARGV[4] ~= '1' then redis.call('HSET', T .. 'h:' .. e, 'places', ARGV[4]) end

@@ -18,6 +18,7 @@ for _, e in ipairs(redis.call('SMEMBERS', T .. 'live')) do
 end
 go_to('clearing')
 redis.call('SET', T .. 'cut', 'restore:' .. token)
+redis.call('HSET', s, 'rare', '1')
 redis.call('DEL', T .. 'cut:dirty')
 local function further(here, there, fields, jump)
   for _, field in ipairs(fields) do

@@ -1,4 +1,4 @@
--- include: prefix once claim
+-- include: prefix once claim served
 -- flags: allow-oom
 -- take_side: a worker takes one side run, in the name of a new holder for the child that it forks. One that leaves while
 -- others stay takes only what no other can run: it would have to cut the rest off.
@@ -17,7 +17,7 @@ local leaves = staying > 0 and redis.call('SISMEMBER', T .. 'leaving', m) == 1
 local n = next_of('!' .. m, code) or not leaves and next_of('!once', code)
 if not n then return {} end
 local e = m .. '.' .. redis.call('HINCRBY', T .. 'numbers', 'incarnation', 1)
-redis.call('SADD', T .. 'live', e)
+join_living(e)
 redis.call('SADD', T .. 'm:' .. m, e)
 redis.call('HSET', T .. 'h:' .. e, 'member', m, 'code', '', 'queues', '')
 return answer(ARGV[1], {e, unpack(take(n, e))})

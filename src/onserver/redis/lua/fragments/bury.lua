@@ -6,6 +6,7 @@
 local CHUNK = 100
 local function bury_holder(e, begun, counted, limit, keep_failed, where)
   if redis.call('SREM', T .. 'live', e) == 1 then
+    redis.call('HDEL', T .. 'server', 'e:' .. e)
     if begun == 'first' then
       local places = tonumber(redis.call('HGET', T .. 'h:' .. e, 'places') or 1)
       begun = table.concat(redis.call('LRANGE', T .. 'held:' .. e, 0, places == 1 and 0 or -1), ',')

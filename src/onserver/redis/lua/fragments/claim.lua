@@ -4,7 +4,8 @@
 -- late: paused gates
 -- Claiming: the one decision what may begin, on a holder whose code is `code`. Made wherever a process may begin.
 local LOOKS = 100
-local CLOSED
+-- ROOTS: false where side r of the queue is said to be empty: it is looked at when there is nothing on the other
+local CLOSED, ROOTS
 local function open_to_all(q)
   return server_state() == 'running' and not redis.restoring and not (PAUSES and (paused('all') or paused('q:' .. q)))
 end
@@ -47,11 +48,13 @@ end
 -- the number to begin next in q: lowest score first
 local function next_of(q, code)
   if LIMITED and queue_full(q) then return nil end
-  local side, z, t, key = 'r', first_of('r', q, code, true)
+  local side, z, t, key = 'r', nil, nil, nil
+  if ROOTS ~= false then z, t, key = first_of('r', q, code, true) end
   if open_to_all(q) then
     local its, procedure, its_key = first_of('q', q, code, z)
     if its and not (z and z < its) then side, t, key = 'q', procedure, its_key end
   end
+  if not t and ROOTS == false then z, t, key = first_of('r', q, code, true) end
   if not t then return nil end
   local n = redis.call('ZPOPMIN', T .. 'line:' .. side .. ' ' .. q .. ' ' .. t .. (key ~= '' and ' ' .. key or ''))[1]
   if n then return n end

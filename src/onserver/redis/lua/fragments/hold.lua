@@ -10,18 +10,13 @@ local AT = {
 }
 local HAND = 20
 -- what is looked up once a script; LATER: queues to be served at its end, where the one who asks claims first
-local CODES, STATE, CHANGE, LIMITED, PAUSES, SPECS, GATES, LATER, ALIVE, SERVED, MAINTAINED
+local CODES, STATE, CHANGE, LIMITED, PAUSES, SPECS, GATES, LATER, ALIVE, SERVED
 -- what the server is doing, the number of the newest change of its storage, whether there are any limits and pauses, which
--- codes are alive, and with a queue whether anybody serves that and whether there is maintenance: one look a script
-local function look(q)
-  local v
-  if q then
-    v = redis.call('HMGET', T .. 'server', 'state', 'change', 'limits', 'pauses', 'codes', 'mu', 'q:' .. q)
-    MAINTAINED, SERVED = v[6], v[7] and q
-  else
-    v = redis.call('HMGET', T .. 'server', 'state', 'change', 'limits', 'pauses', 'codes')
-  end
+-- codes are alive: one look a script. Answers further fields of `server`.
+local function look(...)
+  local v = redis.call('HMGET', T .. 'server', 'state', 'change', 'limits', 'pauses', 'codes', ...)
   STATE, CHANGE, LIMITED, PAUSES, ALIVE = v[1] or 'none', v[2] or '0', v[3], v[4], v[5]
+  return unpack(v, 6)
 end
 local function newest_change()
   if not CHANGE then look() end

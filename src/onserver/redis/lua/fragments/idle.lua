@@ -1,5 +1,6 @@
 -- include: hold
--- Holders that wait for a hand-off.
+-- Holders that wait for a hand-off. Fields of `server` say for whoever looks there anyway what may be: idle:QUEUE, that
+-- somebody waits there; r:QUEUE, that anything stands on its side r. Where one is missing, nobody and nothing does.
 -- The codes that are alive. Their names stand in `server` too, joined, for who looks there anyway; the last text that was
 -- read is kept taken apart.
 local read_text, read_codes
@@ -16,6 +17,13 @@ local function codes()
   end
   CODES = read_codes
   return CODES
+end
+-- nobody was found waiting on q: whoever puts next need not look
+local function nobody_waits(q)
+  for _, code in ipairs(codes()) do
+    if redis.call('EXISTS', T .. 'idle:' .. q .. ':' .. code) == 1 then return end
+  end
+  redis.call('HDEL', T .. 'server', 'idle:' .. q)
 end
 local function hand(e, m)
   m[HAND] = newest_change()

@@ -9,14 +9,15 @@ local function place(n, q, z, t, x, limited)
   join_line(n, z, x ~= '' and 'r' or 'q', q, t, key, limited)
 end
 -- Answers the holder or nil, and whether any worker has the procedure. What is limited stands in line first: somebody
--- may be before it. record: its fields, where they were just written.
+-- may be before it. record: its fields, where they were just written. IDLE: false where nobody waits on q.
+local IDLE
 local function offer(n, q, z, t, x, record)
   if not STATE then look() end
   local open, known, own = (x ~= '' or STATE == 'running') and not redis.restoring, false, nil
   if PAUSES and x == '' then open = open and not (paused('all') or paused('q:' .. q) or paused('p:' .. t)) end
   if LIMITED then own = spec_of('p:' .. t) end
   local limited = own or LIMITED and spec_of('q:' .. q)
-  open = open and not limited
+  open = open and not limited and IDLE ~= false
   for _, code in ipairs(codes()) do
     if has(code, t) then
       known = true

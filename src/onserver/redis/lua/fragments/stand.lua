@@ -12,7 +12,10 @@ local function join_line(n, z, side, q, t, key, limited)
     redis.call('ZADD', T .. 'keys:' .. name, 'LT', z, key)
     member = t .. ' *'
   end
-  if redis.call('ZADD', top, 'LT', z, member) == 1 then redis.call('SADD', T .. 'queues', q) end
+  if redis.call('ZADD', top, 'LT', z, member) == 1 then
+    redis.call('SADD', T .. 'queues', q)
+    if side == 'r' and string.byte(q) ~= 33 then redis.call('HSET', T .. 'server', 'r:' .. q, '1') end
+  end
 end
 local function close_line(side, q, t, key)
   if key == '' then
