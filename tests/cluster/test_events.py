@@ -206,7 +206,8 @@ def test_clocks_that_are_changed_are_told_once_for_each_machine_and_work_goes_on
             cluster.wait_for(lambda count=count: len(heard(cluster, "here", "clock.jumped")) == count)  # type: ignore[misc]
             assert execute_on_server("jobs.work", seconds).result(timeout=60) == seconds
         jumps = [event.payload["seconds"] for event in events(cluster, "clock.jumped")]
-        assert [round(jump, -1) for jump in jumps] == [3600, -3660]
+        # of three workers one may have slept from before the first to after the second: it tells what is left of both
+        assert [round(jump, -1) for jump in jumps] in ([3600, -3660], [3600, -60])
         assert not events(cluster, "redis.clock_jumped")
 
         cluster.advance(100)  # the clock of Redis
