@@ -100,6 +100,17 @@ def test_what_a_hook_started_is_found_without_its_hint(floor: Floor) -> None:
     assert executor.end(ordinary, claim=True) == rooted
 
 
+def test_what_a_hook_started_and_comes_back_is_before_what_came_later(floor: Floor) -> None:
+    executor, another = floor.executors(2)
+    rooted, first, ordinary = put_rooted(floor), floor.put(plain), floor.put(plain)
+    assert executor.claim() == rooted
+    assert another.claim() == first
+    assert not hint(floor, "r:default")
+    claims = executor.step(1, rooted, "back", "", b"", "")
+    assert [claim.number for claim in claims] == [rooted]
+    assert executor.end(rooted, claim=True) == ordinary
+
+
 def test_the_living_have_a_field_and_the_dead_are_refused(floor: Floor) -> None:
     executor, heir = floor.executor(), floor.executor()
     number = floor.put(plain)

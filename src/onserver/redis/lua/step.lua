@@ -19,7 +19,7 @@ local rare, alive, roots, idle = look('rare', 'e:' .. e, 'r:' .. first, 'idle:' 
 heed(rare)
 local no = not alive and guard(e) if no then return no end
 local refused, out, again = {}, {}, 0
-LATER = {}
+LATER, ROOTS = {}, roots
 for i = 9 + queues, #ARGV, 5 do
   if not settle(e, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], limits) then
     refused[#refused + 1] = tonumber(ARGV[i])
@@ -32,7 +32,7 @@ if resume == '1' then
 end
 if k > 0 and #out < k then
   for i = 9, 8 + queues do
-    ROOTS = roots or i > 9
+    if i > 9 then ROOTS = nil end
     if not claim(e, ARGV[i], code, k, out, loop) then again = 1 end
     if #out >= k then break end
   end
@@ -43,6 +43,7 @@ if k > 0 and #out < k then
     end
   end
 end
+ROOTS = nil
 if roots and redis.call('EXISTS', T .. 'r:' .. first) == 0 then redis.call('HDEL', server, 'r:' .. first) end
 if rare and not RARE then redis.call('HDEL', server, 'rare') end
 for q in pairs(LATER) do refill(q) end   -- what its settlements let begin, and it did not take itself

@@ -4,8 +4,7 @@
 -- late: paused gates
 -- Claiming: the one decision what may begin, on a holder whose code is `code`. Made wherever a process may begin.
 local LOOKS = 100
--- ROOTS: false where side r of the queue is said to be empty: it is looked at when there is nothing on the other
-local CLOSED, ROOTS
+local CLOSED
 local function open_to_all(q)
   return server_state() == 'running' and not redis.restoring and not (PAUSES and (paused('all') or paused('q:' .. q)))
 end

@@ -9,8 +9,9 @@ local AT = {
   tr = 18, lk = 19,
 }
 local HAND = 20
--- what is looked up once a script; LATER: queues to be served at its end, where the one who asks claims first
-local CODES, STATE, CHANGE, LIMITED, PAUSES, SPECS, GATES, LATER, ALIVE, SERVED
+-- what is looked up once a script; LATER: queues to be served at its end, where the one who asks claims first; ROOTS: false
+-- where side r of the queue is said to be empty, which is then looked at when there is nothing on the other
+local CODES, STATE, CHANGE, LIMITED, PAUSES, SPECS, GATES, LATER, ALIVE, SERVED, ROOTS
 -- what the server is doing, the number of the newest change of its storage, whether there are any limits and pauses, which
 -- codes are alive: one look a script. Answers further fields of `server`.
 local function look(...)

@@ -1,4 +1,4 @@
--- include: lines
+-- include: hold lines
 -- Standing in line.
 -- n stands in line; one that is closed stays closed
 local function join_line(n, z, side, q, t, key, limited)
@@ -14,7 +14,10 @@ local function join_line(n, z, side, q, t, key, limited)
   end
   if redis.call('ZADD', top, 'LT', z, member) == 1 then
     redis.call('SADD', T .. 'queues', q)
-    if side == 'r' and string.byte(q) ~= 33 then redis.call('HSET', T .. 'server', 'r:' .. q, '1') end
+    if side == 'r' then
+      ROOTS = nil
+      if string.byte(q) ~= 33 then redis.call('HSET', T .. 'server', 'r:' .. q, '1') end
+    end
   end
 end
 local function close_line(side, q, t, key)
