@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -57,12 +58,18 @@ def again(number: int) -> int:
 class Driven:
     """An executor whose processes, numbered from 0, do what `happens` says; the last one drains it."""
 
-    def __init__(self, floor: Floor, tracer: Any = None, what: Procedure[[int], int] = body) -> None:
+    def __init__(
+        self,
+        floor: Floor,
+        tracer: Any = None,
+        what: Procedure[[int], int] = body,
+        but: Mapping[int, Procedure[[int], int]] = MappingProxyType({}),
+    ) -> None:
         self.floor, self.page = floor, Page()
         self.wakes: list[int] = []
         self.happens: dict[int, Callable[[], object]] = {}
         self.ran: list[int] = []
-        self.numbers = floor.many(what, [(number,) for number in range(MANY)])
+        self.numbers = [floor.put(but.get(number, what), number) for number in range(MANY)]
         self.holder = floor.member.enlist(floor.code.digest, ["default"])
         self._executor = executor.Executor(
             floor.server, self.holder, self.page, floor.code.digest, ["default"], tracer, self._wake
@@ -82,8 +89,13 @@ class Driven:
         return [self.numbers.index(int(number)) for number in held]
 
     def wait_claimed(self, number: int) -> None:
+        """While this one runs: wait until as many as may be are claimed behind it."""
+        claimed = list(range(number, min(number + executor.MOST_AHEAD, MANY - 1) + 1))
+        wait_for(lambda: self.held() == claimed, what="the next ones to be claimed")
+
+    def wait_claimed_next(self, number: int) -> None:
         """While this one runs: wait until the next one is claimed."""
-        wait_for(lambda: self.held() == [number, number + 1], what="the next one to be claimed")
+        wait_for(lambda: self.held()[:2] == [number, number + 1], what="the next one to be claimed")
 
     def states(self) -> list[str]:
         return [self.floor.state(number) for number in self.numbers]
@@ -108,10 +120,13 @@ def floor(redis_address: Address) -> Iterator[Floor]:
 pytestmark = pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
 
 
-@pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the first process on, the next one is claimed ahead."""
+@pytest.fixture(params=[1, 4])
+def always(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """From the first process on, the next one is claimed ahead; and with each run one more, up to so many."""
     monkeypatch.setattr(executor, "SHORT_RUNS", 0)
+    monkeypatch.setattr(executor, "MORE_RUNS", 1)
+    monkeypatch.setattr(executor, "MOST_AHEAD", request.param)
+    monkeypatch.setattr(executor, "_ALL_AHEAD", request.param - 1)
 
 
 def once_each(one: Driven) -> None:
@@ -134,13 +149,57 @@ def test_after_eight_short_ones_in_a_row_the_next_is_claimed_ahead(
 
     def look(number: int) -> None:
         if 8 <= number < MANY - 1:
-            one.wait_claimed(number)
+            one.wait_claimed_next(number)
         seen.append(one.held())
 
     one.happens = {number: lambda number=number: look(number) for number in range(MANY)}  # type: ignore[misc]
     assert one.run() == 0
     assert seen == [*([number] for number in range(8)), *([number, number + 1] for number in range(8, 11)), [11]]
     assert one.wakes == [8]  # the supervisor looks at it from then on
+    once_each(one)
+
+
+def test_after_as_many_again_one_more_is_claimed_ahead_and_fewer_once_nothing_is_left(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "_SHORT_SECONDS", inf)
+    monkeypatch.setattr(executor, "SHORT_RUNS", 2)
+    monkeypatch.setattr(executor, "MORE_RUNS", 2)
+    monkeypatch.setattr(executor, "MOST_AHEAD", 3)
+    monkeypatch.setattr(executor, "_ALL_AHEAD", 6)
+    one = Driven(floor)
+    seen: list[int] = []
+
+    def look(number: int) -> None:
+        ahead = min(max(0, number // 2), 3, MANY - 1 - number)
+        wait_for(lambda: len(one.held()) == 1 + ahead, what="as many to be claimed")
+        seen.append(len(one.held()) - 1)
+
+    one.happens = {number: lambda number=number: look(number) for number in range(MANY)}  # type: ignore[misc]
+    assert one.run() == 0
+    assert seen == [0, 0, 1, 1, 2, 2, 3, 3, 3, 2, 1, 0]
+    once_each(one)
+
+
+def test_one_that_takes_longer_lets_the_next_begin_with_nothing_claimed_ahead(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "_SHORT_SECONDS", inf)
+    monkeypatch.setattr(executor, "SHORT_RUNS", 2)
+    monkeypatch.setattr(executor, "MORE_RUNS", 1)
+    monkeypatch.setattr(executor, "MOST_AHEAD", 3)
+    monkeypatch.setattr(executor, "_ALL_AHEAD", 4)
+    one = Driven(floor)
+    seen: list[int] = []
+
+    def long() -> None:
+        one.wait_claimed(5)
+        monkeypatch.setattr(page, "_SHORT_SECONDS", -1.0)
+
+    one.happens = {number: lambda: seen.append(len(one.held()) - 1) for number in range(6, MANY)}
+    one.happens[5] = long
+    assert one.run() == 0
+    assert seen == [2, 1, 0, 0, 0, 0]  # what it had claimed runs first
     once_each(one)
 
 
@@ -164,6 +223,16 @@ def test_what_must_not_run_twice_begins_when_all_before_it_is_known_to_have_ende
     one.happens = dict.fromkeys(range(MANY), lambda: seen.append((one.held(), one.page.unsent.numbers)))
     assert one.run() == 0
     assert seen == [([number], ()) for number in range(MANY)]
+    once_each(one)
+
+
+@pytest.mark.usefixtures("always")
+def test_what_must_not_run_twice_begins_so_behind_what_may(floor: Floor) -> None:
+    one = Driven(floor, but={7: once})
+    seen: list[tuple[int, Sequence[int]]] = []
+    one.happens[7] = lambda: seen.append((one.held()[0], one.page.unsent.numbers))
+    assert one.run() == 0
+    assert seen == [(7, ())]
     once_each(one)
 
 
@@ -207,7 +276,7 @@ def test_what_was_claimed_ahead_is_handed_back_and_run_by_whoever_comes_first(fl
 
     def handed_back() -> None:
         one.wait_claimed(5)
-        assert one.hand_back() == 1
+        assert one.hand_back() == executor.MOST_AHEAD
         assert floor.state(one.numbers[6]) == "queued"
         assert other.claim() == one.numbers[6]
         other.end(one.numbers[6])
@@ -224,7 +293,7 @@ def test_what_was_handed_back_and_nobody_took_runs_here_once(floor: Floor) -> No
 
     def handed_back() -> None:
         one.wait_claimed(5)
-        assert one.hand_back() == 1
+        assert one.hand_back() == executor.MOST_AHEAD
 
     one.happens[5] = handed_back
     assert one.run() == 0
@@ -245,8 +314,9 @@ def test_nothing_begins_until_redis_has_said_that_it_was_handed_back(
 
     def sleep(_seconds: float) -> None:
         waits.append(list(one.ran))
-        wait_for(lambda: one.held() == [6, 7], what="the trip that was under way")
-        assert floor.member.give(one.holder, one.page.generation, one.page.may_have_run) == (2, [])
+        one.wait_claimed(6)
+        back = executor.MOST_AHEAD + 1
+        assert floor.member.give(one.holder, one.page.generation, one.page.may_have_run) == (back, [])
         one.page.renewed()
 
     one.happens[5] = begun_to_hand_back
@@ -347,7 +417,7 @@ def test_what_one_that_is_dead_began_all_the_same_is_not_accepted(floor: Floor) 
 
     one.happens[5] = buried
     assert one.run() == FENCED_STATUS
-    assert one.ran == list(range(7))
+    assert one.ran == list(range(6 + executor.MOST_AHEAD))  # what it had been told was its own
     assert one.states() == [*["done"] * 5, *["queued"] * 7]
 
 
@@ -358,7 +428,7 @@ def test_one_that_is_told_to_leave_gives_back_what_it_claimed_ahead(floor: Floor
     def drained() -> None:
         one.wait_claimed(5)
         one.page.drain()
-        assert one.hand_back() == 1
+        assert one.hand_back() == executor.MOST_AHEAD
 
     one.happens[5] = drained
     assert one.run() == 0
@@ -436,7 +506,7 @@ class StoresFirst:
             holding.settle(claim.number, "end", "done", b"\xc0")
             return
         if number < MANY - 1:
-            driven.wait_claimed(number)
+            driven.wait_claimed_next(number)
         holding.settle(claim.number, "store", "done", b"\xc0")
         assert driven.states()[number] == "done"
         happen(number)
@@ -463,5 +533,6 @@ def test_what_is_under_way_stands_among_what_was_not_said_yet(floor: Floor) -> N
 
     one.happens[5] = look
     assert one.run() == 0
-    assert seen == {5: (one.numbers[4],)}
+    before = one.numbers[5 - min(executor.MOST_AHEAD, 3) : 5]  # of what was before, the answer that brought it told
+    assert seen == {5: tuple(before)}
     assert one.page.unsent.numbers == ()

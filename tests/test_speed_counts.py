@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from onserver import execute_many, execute_on_server, registry, wait_all
-from onserver.life.executor import SHORT_RUNS
+from onserver.life.executor import MOST_AHEAD, SHORT_RUNS
 from onserver.process.declare import procedure
 from onserver.redis.address import Address, parse
 from onserver.redis.embedded import Embedded
@@ -109,10 +109,10 @@ def test_a_busy_executor_makes_one_round_trip_for_a_process(onserver_redis: str,
         wait_all(execute_many("jobs.work", range(MANY)), timeout=60)
         wait_for(lambda: waits(of_workers))
         assert said(of_client.commands, client) == {"put_many": 1}
-        # the first one is handed over; each step settles one and claims the next; one more at the end, where the one
-        # that was sent ahead found nothing, and after each run that was long in a row of short ones
+        # the first one is handed over; each step settles one and claims the next; some more at the end, where those
+        # that were sent ahead found nothing, and one after each run that was long in a row of short ones
         sent = said(of_workers.commands, workers)
-        assert MANY <= sent["step"] <= MANY + 1 + MANY // (SHORT_RUNS + 1)
+        assert MANY <= sent["step"] <= MANY + 1 + MOST_AHEAD + MANY // (SHORT_RUNS + 1)
         assert sent == {"step": sent["step"], "BLMPOP": 1}
 
 
@@ -233,4 +233,4 @@ def test_the_way_of_a_process_through_an_executor_is_few_instructions(redis_addr
         assert calls["call"] <= 125, calls
         assert calls["c_call"] <= 95, calls
         if sys.version_info[:2] == (3, 11):  # each version of Python has instructions of its own
-            assert sum(instructions.values()) <= 2450, sorted(instructions.items(), key=lambda pair: -pair[1])
+            assert sum(instructions.values()) <= 2500, sorted(instructions.items(), key=lambda pair: -pair[1])

@@ -28,8 +28,10 @@ from onserver.server import Server
 
 #: How many processes of `batch=True` are claimed at once, and how long their settlements may wait.
 BATCH, FLUSH_SECONDS = 16, 0.005
-#: After how many short processes in a row, each claimed without waiting for it, the next is claimed ahead.
-SHORT_RUNS = 8
+#: After how many short processes in a row, each claimed without waiting for it, the next is claimed ahead; after how
+#: many more of them one more, and how many at most.
+SHORT_RUNS, MORE_RUNS, MOST_AHEAD = 8, 8, 8
+_ALL_AHEAD = SHORT_RUNS + MORE_RUNS * (MOST_AHEAD - 1)
 #: Share of the lease without a good beat after which nothing may run any more.
 CUT_SHARE = 0.8
 #: Exit status of an executor that was declared dead, and of one that ended itself for want of a beat.
@@ -92,8 +94,6 @@ class Executor:
         self._trips = Trips(server, holder, page, code, queues, wake)
         #: How many processes in a row were short and did not have to be waited for.
         self._short = 0
-        #: Whether the next one was claimed ahead.
-        self._ahead = False
         self._batching: bool = False
         self._generation = page.generation
         self._heeding = Heeding(server, page.board, self._halt, page.hold, page.wait)
@@ -140,9 +140,11 @@ class Executor:
 
     def _next(self) -> list[Claim]:
         """What comes next; nothing where it has to be asked for once more."""
-        if self._ahead:
-            self._ahead = False
+        if self._trips.is_ahead:
             claims = self._trips.collect()
+            if self._trips.in_vain:
+                self._trips.in_vain = False
+                self._short = min(self._short, (self._short + SHORT_RUNS) // 2)  # half as many ahead
             if claims:
                 return claims
             self._short = 0
@@ -172,8 +174,9 @@ class Executor:
         crash_point("after_claim")
         self._batching = "B" in claim.flags
         if alone and self._short >= SHORT_RUNS and not (self._batching or "R" in claim.flags):  # see `_is_urgent`
-            self._ahead = self._trips.look_ahead()
-            self._short = self._short if self._ahead else 0
+            self._short = min(self._short, _ALL_AHEAD)
+            if not self._trips.look_ahead(1 + (self._short - SHORT_RUNS) // MORE_RUNS):
+                self._short = 0
         if self._trips.unsent and (not self._batching or self._is_urgent(claim)):
             self._trips.step(0)
         by_checkpoint = "P" in claim.flags or self._trips.unsent  # what is unsent must not be stopped with it

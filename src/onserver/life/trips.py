@@ -5,17 +5,20 @@ as idle by that same script and waits on its hand-off list, where *put* leaves t
 reply it sends its settlements again, which are recognised, and asks what it holds (`resume`) before it claims anything
 new.
 
-Where processes are short and more of them wait, the trip is made *ahead*: it is sent before the process begins that was
-claimed last, and heard when that has ended. So neither side waits for the other. What it claims has not begun until
-then; if the process before it turns out to be long, the supervisor hands it back (see `late`), and where the
-trip has not even reached Redis by then it has the executor make it again (`catch_up`).
+Where processes are short and more of them wait, trips are made *ahead*: one is sent before a process begins, and heard
+when those before it have ended. So neither side waits for the other, and where both are busy several are read and
+answered at once. What they claim has not begun until then; if the process before it turns out to be long, the
+supervisor hands it back (see `late`), and where a trip has not even reached Redis by then it has the executor make
+it again (`catch_up`).
 """
 
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import chain
 from time import monotonic, sleep
 from typing import Any
 
@@ -24,7 +27,7 @@ from onserver.interrupt import is_shielded, shielded
 from onserver.life.page import Page
 from onserver.process.claim import WIDTH, Claim, Settlement
 from onserver.process.recent import Recent
-from onserver.redis.answers import LinkError, NoScript
+from onserver.redis.answers import LinkError, Lost, NoScript
 from onserver.redis.resp import Word
 from onserver.redis.scripts import Script
 from onserver.server import Server
@@ -67,19 +70,21 @@ class Trips:
         self._recent = server.part(Recent)
         self._settlements: list[Settlement] = []
         self._unsent_since = 0.0
-        #: The script as it is run for a trip ahead, and the words before what is said.
+        #: The script as it is run for a trip ahead, and the words before what is said: to claim nothing, or one.
         self._form: Script | None = None
-        self._head: tuple[Word, ...] = ()
+        self._heads: tuple[tuple[Word, ...], tuple[Word, ...]] = ((), ())
         #: Whether the supervisor knows that trips are made ahead, and when it was woken for that.
         self._looks_ahead, self._wake, self._woken = False, wake, 0.0
         #: Whether a trip is being made or prepared: a signal must not make another in the middle of it.
         self._busy = False
         #: What a trip that a signal asked for has met with: raised by the next.
         self._error: Exception | None = None
-        #: What is said with the trip ahead; None where none is under way.
-        self._ahead: list[Settlement] | None = None
-        #: What it claimed, where it had to be heard before its time.
-        self._found: list[Claim] = []
+        #: What is said with each of the trips ahead that are under way, the first one first.
+        self._ahead: deque[list[Settlement]] = deque()
+        #: What they claimed and has not begun.
+        self._found: deque[Claim] = deque()
+        #: Whether one of them found nothing; whoever heeds it says that it did.
+        self.in_vain = False
         #: What was refused and is still to be told.
         self._refused: list[int] = []
         self._resume = False
@@ -103,8 +108,13 @@ class Trips:
 
     @property
     def under_way(self) -> bool:
-        """Whether a trip ahead is."""
-        return self._ahead is not None
+        """Whether trips ahead are."""
+        return bool(self._ahead)
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether something was claimed ahead, or may have been."""
+        return bool(self._ahead or self._found)
 
     @property
     def unsent_seconds(self) -> float:
@@ -142,9 +152,9 @@ class Trips:
         try:
             while True:
                 try:
-                    if self._ahead is not None:
+                    if self._ahead:
                         with shielded():
-                            self._hear()
+                            self._hear_all()
                     how = _RESUME if claim and (self._resume or self._doubtful_until) else _PLAIN
                     answer = self._ask(claim, how)
                 except LinkError:
@@ -168,11 +178,14 @@ class Trips:
         words = (self._holder, claim, how, *self._words, *self._said())
         return self._link.run(self._script, self._prefix, *words, timeout=timeout)
 
-    def look_ahead(self) -> bool:
-        """Send the trip that claims one, and do not wait for its answer. False where it has to be made in its turn.
+    def look_ahead(self, most: int) -> bool:
+        """Send trips that claim one each, and do not wait for the answers. False where one has to be made in its turn.
 
         That is so also where it could claim anew what it settles: what the supervisor reads as ended, and not said yet,
         must be nothing that is held to be begun.
+
+        Args:
+            most: how many may then be under way, and claimed and not begun, together; 1 at least.
         """
         if self._resume or self._doubtful_until or self._link.replicas:
             return False
@@ -182,31 +195,41 @@ class Trips:
         form = self._link.form(self._script)
         if form is not self._form:
             self._form = form
-            self._head = (form.command, form.sha, 1, self._prefix, self._holder, 1, _AHEAD, *self._words)
+            start, rest = (form.command, form.sha, 1, self._prefix, self._holder), (_AHEAD, *self._words)
+            self._heads = ((*start, 0, *rest), (*start, 1, *rest))
         if not self._looks_ahead:
             self._say_ahead()
+        missing = most - len(self._ahead) - len(self._found)
         try:
-            self._link.send(*self._head, *self._said())
+            if missing > 0 or self._settlements:
+                self._send_ahead(claim=missing > 0)
+            for _ in range(1, missing):
+                self._send_ahead(claim=True)
         except LinkError:
-            self._lost()
+            self._lost_ahead()
             return False
-        self._ahead, self._settlements = self._settlements, []
         return True
 
+    def _send_ahead(self, *, claim: bool) -> None:
+        if self._ahead and not self._link.connected:  # a new one would have no answers to those
+            raise Lost(self._link.address.describe(), 1, 0.0, "closed the connection")
+        self._link.send(*self._heads[claim], *self._said())
+        self._ahead.append(self._settlements)
+        self._settlements = []
+
     def collect(self) -> list[Claim]:
-        """What the trip ahead has claimed; nothing where there was none, or where it is in doubt by now."""
+        """What comes first of what was claimed ahead; nothing where there was none, or where it is in doubt by now."""
         if self._error is not None:
             raise self._error
-        if self._ahead is not None:
-            try:
+        try:
+            while self._ahead and not self._found:
                 self._hear()
-            except LinkError:
-                self._lost()
-        found, self._found = self._found, []
-        return [] if self._resume else found
+        except LinkError:
+            self._lost()
+        return [self._found.popleft()] if self._found and not self._resume else []
 
     def catch_up(self) -> None:
-        """Hear the trip ahead while something runs, and say once more what did not get through.
+        """Hear the trips ahead while something runs, and say once more what did not get through.
 
         For the handler of a signal, in the thread that makes the trips: nothing of this is raised in what runs there,
         nor is anything touched that it may be in the middle of. While it talks to Redis it is left alone.
@@ -216,9 +239,9 @@ class Trips:
         self._busy = True
         try:
             with shielded():
-                if self._ahead is not None:
+                if self._ahead:
                     with suppress(LinkError):  # it is said below, then
-                        self._hear(_CATCH_UP_SECONDS, report=False)
+                        self._hear_all(_CATCH_UP_SECONDS, report=False)
                 if self._settlements:
                     answer = self._ask(0, _PLAIN, _CATCH_UP_SECONDS)
                     settled, self._settlements = self._settlements, []
@@ -273,20 +296,34 @@ class Trips:
             return self._settlements[0]
         return [word for settlement in self._settlements for word in settlement]
 
+    def _lost_ahead(self) -> None:
+        """The connection was lost, and with it the answers to all that are under way."""
+        self._settlements[:0] = chain.from_iterable(self._ahead)
+        self._ahead.clear()
+        self._lost()
+
+    def _hear_all(self, seconds: float | None = None, *, report: bool = True) -> None:
+        """Hear all trips ahead; for so many seconds together."""
+        until = None if seconds is None else monotonic() + seconds
+        while self._ahead:
+            self._hear(None if until is None else max(0.0, until - monotonic()), report=report)
+
     def _hear(self, seconds: float | None = None, *, report: bool = True) -> None:
-        """Hear what the trip ahead has brought. In a run it has to be shielded."""
-        settled, self._ahead = self._ahead or [], None
+        """Hear what the first of the trips ahead has brought. In a run it has to be shielded."""
         try:
             answer = self._link.receive(self._link.command_seconds if seconds is None else seconds)
         except NoScript:
-            self._settlements[:0] = settled  # it has not run
+            self._settlements[:0] = self._ahead.popleft()  # it has not run
             return
         except BaseException:
-            self._settlements[:0] = settled
-            self._lost()
+            self._lost_ahead()
             self._link.close()  # what comes late is no answer to what is asked next
             raise
-        self._found += self._take(answer, settled, report=report)
+        claims = self._take(answer, self._ahead.popleft(), report=report)
+        if claims:
+            self._found += claims
+        else:
+            self.in_vain = True
 
     def _tell_refused(self, report: bool) -> None:
         if report:
@@ -302,7 +339,7 @@ class Trips:
                 self._recent.report()
             for settlement in settled:
                 self._recent.note(settlement[0])
-            self._page.unsent.keep(self._settlements)
+            self._page.unsent.keep([*chain.from_iterable(self._ahead), *self._settlements])
         if refused or self._refused:
             self._refused += refused
             self._tell_refused(report)
