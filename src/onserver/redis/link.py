@@ -39,6 +39,7 @@ from onserver.redis.answers import (
 from onserver.redis.locate import candidates, master
 from onserver.redis.resp import ErrorReply, Word, pack
 from onserver.redis.scripts import Script
+from onserver.redis.streak import Streak, pays
 from onserver.redis.wire import Wire, dial
 
 _HOPS = 5
@@ -57,6 +58,7 @@ class Link:
         command_seconds: deadline of a command for which no other is given.
         on_connect: runs on each new connection, before anything else is sent. If it raises, the connection is closed.
         replicas: how many replicas must confirm what a script wrote before `run` answers; else `Unconfirmed`.
+        eager: look for answers instead of sleeping where one exchange follows another (see `streak`).
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Link:
         command_seconds: float = 5.0,
         on_connect: Callable[[Link], object] | None = None,
         replicas: int = 0,
+        *,
+        eager: bool = False,
     ) -> None:
         self.address = address
         self.connect_seconds = connect_seconds
@@ -78,6 +82,7 @@ class Link:
         self._sentinel, self._ask_at = 0, 0.0
         self._wire: Wire | None = None
         self._functions = True
+        self._streak = Streak() if eager and pays() else None
         _links.add(self)
 
     # -- one command, one answer
@@ -172,10 +177,14 @@ class Link:
 
     def _exchange(self, packed: bytes, replies: int, deadline: float) -> Any:
         started = monotonic()
+        streak = self._streak
+        until = 0.0 if streak is None else streak.begins(started)
         try:
             with shielded():
                 wire = self._open_wire()
                 wire.send(packed, deadline)
+                if until:
+                    wire.look(min(until, deadline))
                 if replies == 1:
                     answer = wire.reply(deadline, (deadline - started) * 1000)
                 else:
@@ -188,6 +197,8 @@ class Link:
         except BaseException:
             self.close()
             raise
+        if streak is not None:
+            streak.ends(monotonic())
         if isinstance(answer, ErrorReply):
             self._refused(answer)
         if replies > 1:

@@ -166,7 +166,11 @@ class Store:
 
     def link(self) -> Link:
         """A new link of the caller's own, greeted when it connects: for blocking reads and subscriptions."""
-        return Link(self.address, self.connect_seconds, self.command_seconds, self._greet, self.wait_for_replicas)
+        return self._new_link(eager=False)
+
+    def _new_link(self, *, eager: bool) -> Link:
+        deadlines = (self.connect_seconds, self.command_seconds)
+        return Link(self.address, *deadlines, self._greet, self.wait_for_replicas, eager=eager)
 
     def close(self) -> None:
         """Close all links that `run` and `command` have made in this process, in whatever thread."""
@@ -183,7 +187,7 @@ class Store:
     def _link(self) -> Link:
         link: Link | None = getattr(self._local, "link", None)
         if link is None:
-            link = self._local.link = self.link()
+            link = self._local.link = self._new_link(eager=True)
             self._open.add(link)
         return link
 

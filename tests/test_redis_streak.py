@@ -1,0 +1,116 @@
+"""When a connection looks for its answers instead of sleeping: in a row of exchanges, and not otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from onserver.redis import streak, wire
+from onserver.redis.address import Address
+from onserver.redis.answers import Silent
+from onserver.redis.link import Link
+from onserver.redis.store import Store
+from onserver.redis.streak import GAP_SECONDS, LOOK_SECONDS, PAUSE, RUNS, Streak
+from onserver.testing.proxy import Proxy
+
+_QUICK = 0.0001
+
+
+def exchanges(row: Streak, count: int, start: float, *, took: float = _QUICK, gap: float = _QUICK) -> list[float]:
+    """Make so many; until when each of their answers was looked for, counted from its begin."""
+    found = []
+    for number in range(count):
+        now = start + number * (took + gap)
+        until = row.begins(now)
+        found.append(until and until - now)
+        row.ends(now + took)
+    return found
+
+
+def test_after_some_in_a_row_answers_are_looked_for() -> None:
+    found = exchanges(Streak(), RUNS + 3, 100.0)
+    assert found == [*[0.0] * RUNS, *[pytest.approx(LOOK_SECONDS)] * 3]
+
+
+def test_a_pause_ends_the_row() -> None:
+    row = Streak()
+    exchanges(row, RUNS + 3, 100.0)
+    assert exchanges(row, RUNS, 100.1) == [0.0] * RUNS
+    assert not any(exchanges(row, 100, 200.0, gap=2 * GAP_SECONDS))
+
+
+def test_an_answer_that_does_not_come_in_time_is_slept_for_and_so_are_many_after_it() -> None:
+    row = Streak()
+    exchanges(row, RUNS, 100.0)
+    slow = exchanges(row, 1, 100.0 + RUNS * 2 * _QUICK, took=2 * LOOK_SECONDS)
+    assert slow == [pytest.approx(LOOK_SECONDS)]
+    after = exchanges(row, PAUSE + RUNS + 2, 100.0 + RUNS * 2 * _QUICK + 2 * LOOK_SECONDS + _QUICK)
+    assert [bool(until) for until in after] == [*[False] * (PAUSE + RUNS), True, True]
+
+
+def test_where_answers_take_long_nothing_is_looked_for() -> None:
+    assert not any(exchanges(Streak(), 100, 100.0, took=2 * LOOK_SECONDS))
+
+
+def test_one_processor_is_left_to_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0}, raising=False)
+    assert not streak.pays()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+    assert streak.pays()
+
+
+# ---- on a connection
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    """Each look of any connection, on a machine of two processors and without a hurry."""
+    found: list[float] = []
+    look = wire.Wire.look
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1}, raising=False)
+    monkeypatch.setattr(streak, "GAP_SECONDS", 60.0)
+    monkeypatch.setattr(streak, "LOOK_SECONDS", 60.0)
+
+    def noted(self: wire.Wire, until: float) -> None:
+        found.append(until)
+        look(self, until)
+
+    monkeypatch.setattr(wire.Wire, "look", noted)
+    yield found
+    assert all(before <= after for before, after in pairwise(found))
+
+
+def test_who_asks_one_thing_after_the_other_looks_for_answers(redis_address: Address, looks: list[float]) -> None:
+    with Link(redis_address, connect_seconds=20, command_seconds=20, eager=True) as link:
+        assert [link.command("ECHO", n) for n in range(RUNS + 5)] == [str(n).encode() for n in range(RUNS + 5)]
+        assert len(looks) == 5
+        assert link.pipeline([("ECHO", "a"), ("ECHO", "b")]) == [b"a", b"b"]
+        assert len(looks) == 6
+
+
+def test_a_connection_of_ones_own_sleeps(redis_address: Address, looks: list[float]) -> None:
+    with Store(redis_address, "streak") as store, store.link() as link:
+        for n in range(2 * RUNS):
+            link.command("ECHO", n)
+        assert looks == []
+        for n in range(2 * RUNS):
+            store.command("ECHO", n)
+        assert len(looks) >= RUNS - 1
+
+
+def test_silence_ends_at_the_deadline_as_ever(redis_address: Address, tmp_path: Path, looks: list[float]) -> None:
+    with (
+        Proxy(redis_address, tmp_path / "proxy") as proxy,
+        Link(proxy.address, connect_seconds=20, command_seconds=20, eager=True) as link,
+    ):
+        for n in range(RUNS):
+            link.command("ECHO", n)
+        proxy.black_hole()
+        with pytest.raises(Silent):
+            link.command("PING", timeout=0.2)
+        assert len(looks) == 1
+        assert not link.connected
