@@ -1,8 +1,8 @@
 """What each step costs as more is stored: `python -m benchmarks.curves`, a table and a chart.
 
 Three things grow, one at a time, while the other two stay small: processes queued, sessions, members. Each point has a
-Redis of its own, and each is measured in each repetition; what is shown is the least, since whatever else the machine
-does can only add to CPU time.
+Redis of its own, and all are there at the same time and measured in turn; what is shown is the least, since whatever
+else the machine does can only add to CPU time.
 """
 
 import argparse
@@ -10,10 +10,12 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
-from benchmarks import charts, counter
+from benchmarks import charts, counter, growth
 from benchmarks.measures import FULL, Bench
 from benchmarks.programs import Failed
 from benchmarks.report import aligned, machine, number
@@ -27,8 +29,7 @@ AXES = {
 }
 QUICK_AXES = {title: (place, sizes[:2]) for title, (place, sizes) in AXES.items()}
 _SMALL = (1_000, 1_000, 1)
-_STEPS, _QUICK_STEPS = 300, 20
-_SECONDS = 900.0
+_STEPS, _QUICK_STEPS = 100, 10
 STEPS = {
     "claim_us": "claim",
     "keyed_us": "claim with a limit for each key",
@@ -52,14 +53,13 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-", dir=counter.folder()) as folder:
         bench = Bench(Path(folder), "ours", FULL)
         for _ in range(options.reps):
-            for point in sorted(points):
-                try:
-                    found = _measured(bench, point, steps)
-                except Failed as failure:
-                    print(f"failed: {failure}")
-                    return 1
-                before = costs.setdefault(point, found)
-                costs[point] = {name: min(before[name], found[name]) for name in found}
+            try:
+                for point, found in _measured(bench, sorted(points), steps).items():
+                    before = costs.setdefault(point, found)
+                    costs[point] = {name: min(before[name], found[name]) for name in found}
+            except Failed as failure:
+                print(f"failed: {failure}")
+                return 1
     curves = {
         title: {
             "sizes": sizes,
@@ -95,12 +95,12 @@ def _point(place: int, size: int) -> Point:
     return queued, sessions, members
 
 
-def _measured(bench: Bench, point: Point, steps: int) -> dict[str, float]:
+def _measured(bench: Bench, points: Sequence[Point], steps: int) -> dict[Point, dict[str, float]]:
     began = time.monotonic()
-    with bench.open() as (_, place):
-        found = place.client("growth", *point, steps, seconds=_SECONDS)
-    print(f"{point}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
-    return found
+    with ExitStack() as running:
+        found = growth.measured([(running.enter_context(bench.open())[1], point) for point in points], steps)
+    print(f"{len(points)} sizes: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+    return dict(zip(points, found, strict=True))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

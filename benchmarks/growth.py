@@ -2,7 +2,8 @@
 
 Two queues are filled with copies of one record, as *put* writes it: one in one line, and one in the lines of a thousand
 keys of a limit, of which a hundred are full. There are sessions as `benchmarks.many_sessions` opens them, and members
-that are workers of two executors each: they beat, and that is all they do. Then these steps are made, so many times:
+that are workers of two executors each: they beat, and that is all they do. Then it says `{}`, and for each line that it
+is told it makes these steps, so many times each, and says what they cost:
 
 | figure | step |
 |---|---|
@@ -13,22 +14,26 @@ that are workers of two executors each: they beat, and that is all they do. Then
 | `beat_us` | a member renews its lease |
 | `ps_ms` | the first page of `onserver ps` |
 
-The cost is CPU time, which is the same whatever else the machine does: of Redis, and for `session_us` and `ps_ms` of
-this program as well. Nothing is written to the disk, so that filling the queues takes seconds.
+The cost is CPU time: of Redis, and for `session_us` and `ps_ms` of this program as well. What else the machine does can
+double it, for as long as it does so. So programs with different sizes run at the same time and are told one after the
+other (`measured`), and of each the least counts. Nothing is written to the disk, so that filling takes seconds.
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 from benchmarks.many_sessions import Requests, fill, opened
 from benchmarks.ours import procedure, redis_seconds
+from benchmarks.programs import Place
 from onserver import Limit, Server
 from onserver.cluster.member import Member
+from onserver.errors import NoWorker
 from onserver.process.limits import rule
 from onserver.process.put import Order, Sender
 from onserver.redis.scripts import assemble
@@ -38,6 +43,8 @@ from onserver.views.processes import Seen
 
 _KEYS, _FULL = 1000, 100
 _TURNS = 15
+#: A million records are written first.
+_SECONDS = 900.0
 _CHUNK = 1000
 _EXECUTORS = 2
 #: Redis moves its large tables a little at a time; for so long it may.
@@ -68,17 +75,22 @@ class Queue:
     """One queue and an executor, which is moved from here, one step at a time."""
 
     def __init__(self, server: Server, member: Member, order: Order, queued: int, keys: int) -> None:
-        self._store, self._name = server.store, order.queue
+        self._store, self._name, self._keys = server.store, order.queue, keys
         self._step = self._store.script("step")
-        model = Sender(server).put(order, [1], {}).number
-        while queued > 0:
-            self._store.run(_FILL, model, min(queued, _CHUNK), keys)
-            queued -= _CHUNK
+        with catch_warnings():
+            simplefilter("ignore", NoWorker)
+            self._model = Sender(server).put(order, [1], {}).number
+        self.fill(queued)
         self._holder = member.enlist(_CODE, [self._name])
         self._held: list[bytes] = []
         if keys:
             self.claim(_FULL)
             self._held.clear()
+
+    def fill(self, count: int) -> None:
+        """Put so many more."""
+        for done in range(0, count, _CHUNK):
+            self._store.run(_FILL, self._model, min(count - done, _CHUNK), self._keys)
 
     def claim(self, steps: int) -> None:
         """Claim so many, and hold them."""
@@ -140,26 +152,8 @@ def page(store: Store) -> None:
         raise SystemExit("the page is not full")
 
 
-class Costs:
-    """Measures steps: microseconds for each, the least of some turns."""
-
-    def __init__(self, store: Store, steps: int) -> None:
-        self._store, self._steps = store, steps
-
-    def of(self, *phases: Callable[[int], None], both: bool = False) -> Iterator[float]:
-        """Yield what each phase costs, which follow one another in each turn; `both`: this program's time too."""
-        turns = [[self._once(phase, both=both) for phase in phases] for _ in range(_TURNS)]
-        return (min(turn[index] for turn in turns) * 1e6 for index in range(len(phases)))
-
-    def _once(self, phase: Callable[[int], None], *, both: bool) -> float:
-        steps = max(1, self._steps // _TURNS)
-        before = redis_seconds(self._store) + (time.process_time() if both else 0.0)
-        phase(steps)
-        return (redis_seconds(self._store) + (time.process_time() if both else 0.0) - before) / steps
-
-
-def main(queued: int, sessions: int, members: int, steps: int) -> dict[str, float]:
-    """Measure one size."""
+def turns(queued: int, sessions: int, members: int, steps: int) -> Iterator[dict[str, float]]:
+    """Store so much, and yield what steps cost, as often as that is asked; the first time there is nothing to say."""
     server = Server.current()
     store, order = server.store, procedure("noop").order
     store.command("CONFIG", "SET", "appendonly", "no")
@@ -172,22 +166,55 @@ def main(queued: int, sessions: int, members: int, steps: int) -> dict[str, floa
     plain = Queue(server, member, replace(order, procedure="growth.plain", queue="plain"), queued // 2, 0)
     keyed = Queue(server, member, replace(order, procedure="growth.keyed", queue="keyed"), queued // 2, _KEYS)
     time.sleep(_SETTLE_SECONDS)
-    crowd.beat()
-    costs, entries = Costs(store, steps), Entries(server)
-    requests = Requests(store, opened(server), sessions, max(1, steps // _TURNS))
-    claim, settle = costs.of(plain.claim, plain.settle)
-    crowd.beat()
-    (by_key, _) = costs.of(keyed.claim, keyed.settle)
-    lock, commit = costs.of(entries.lock, entries.commit)
-    (taken,) = costs.of(lambda _: requests.take(), both=True)
+    entries, requests = Entries(server), Requests(store, opened(server), sessions, steps)
     rounds = max(1, steps // members)
-    (beat,) = Costs(store, rounds * _TURNS).of(crowd.beat)
-    (shown,) = Costs(store, _TURNS).of(lambda _: page(store), both=True)
-    return {
-        "claim_us": claim, "keyed_us": by_key, "settle_us": settle, "lock_us": lock, "commit_us": commit,
-        "session_us": taken, "beat_us": beat / members, "ps_ms": shown / 1e3,
-    }  # fmt: skip
+
+    def cost(phase: Callable[[int], None], times: int = steps, *, both: bool = False) -> float:
+        before = redis_seconds(store) + (time.process_time() if both else 0.0)
+        phase(times)
+        return (redis_seconds(store) + (time.process_time() if both else 0.0) - before) / times * 1e6
+
+    yield {}
+    while True:
+        crowd.beat()
+        yield {
+            "claim_us": cost(plain.claim),
+            "settle_us": cost(plain.settle),
+            "keyed_us": cost(keyed.claim),
+            "lock_us": cost(entries.lock),
+            "commit_us": cost(entries.commit),
+            "session_us": cost(lambda _: requests.take(), both=True),
+            "beat_us": cost(crowd.beat, rounds) / members,
+            "ps_ms": cost(lambda _: page(store), 1, both=True) / 1e3,
+        }
+        keyed.settle(steps)
+        for queue in (plain, keyed):
+            queue.fill(steps)
+
+
+def measured(sizes: Sequence[tuple[Place, tuple[int, int, int]]], steps: int) -> list[dict[str, float]]:
+    """What steps cost in places with so much stored, which are asked in turn: the least for each.
+
+    Raises:
+        Failed: one of the programs has ended, or said nothing for a long time.
+    """
+    found: list[dict[str, float]] = [{} for _ in sizes]
+    with ExitStack() as running:
+        programs = [
+            running.enter_context(place.talk("growth", *size, steps, seconds=_SECONDS)) for place, size in sizes
+        ]
+        for program in programs:
+            program.hear()  # it is ready
+        for _ in range(_TURNS):
+            for least, program in zip(found, programs, strict=True):
+                least |= {name: min(cost, least.get(name, cost)) for name, cost in program.ask("go").items()}
+    return found
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main(*map(int, sys.argv[1:]))) + "\n")
+    costs = turns(*map(int, sys.argv[1:]))
+    for said in costs:
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
+        if not sys.stdin.readline():
+            break

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -70,6 +71,52 @@ class Place:
         if ended.returncode or not lines:
             raise Failed(f"{' '.join(command[2:])}: {(ended.stderr or ended.stdout)[-2000:]}")
         report: dict[str, Any] = json.loads(lines[-1])
+        return report
+
+    def talk(self, module: str, *words: object, seconds: float = _CLIENT_SECONDS) -> "Talk":
+        """Start a client program that is asked again and again; each of its answers comes within so many seconds."""
+        return Talk(self, [self.python, "-m", f"benchmarks.{module}", *map(str, words)], seconds)
+
+
+class Talk:
+    """A client program that answers each line with a line of JSON; it is killed with the block."""
+
+    def __init__(self, place: Place, command: Sequence[str], seconds: float) -> None:
+        self._name, self._seconds = " ".join(command[2:]), seconds
+        self._log = place.folder / "talk.log"
+        with self._log.open("wb") as log:
+            self._program = subprocess.Popen(
+                command, cwd=place.folder, env=place.environment(), text=True, stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=log,
+            )  # fmt: skip
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._program.kill()
+        self._program.communicate()
+
+    def ask(self, line: str) -> dict[str, Any]:
+        """Say a line, and return what is answered."""
+        if self._program.stdin is not None and self._program.poll() is None:
+            self._program.stdin.write(line + "\n")
+            self._program.stdin.flush()
+        return self.hear()
+
+    def hear(self) -> dict[str, Any]:
+        """Return what it says next.
+
+        Raises:
+            Failed: it has ended, or says nothing.
+        """
+        said = self._program.stdout
+        if said is None or not select.select([said], [], [], self._seconds)[0]:
+            raise Failed(f"{self._name}: nothing within {self._seconds:.0f} s")
+        line = said.readline()
+        if not line.startswith("{"):
+            raise Failed(f"{self._name}: {line}{self._log.read_text(errors='replace')[-2000:]}")
+        report: dict[str, Any] = json.loads(line)
         return report
 
 
