@@ -51,14 +51,13 @@ def find(
     """
     of_name = matching(pattern)
     asked = numbers_in(pattern)
-    pages = (
-        [asked] if asked else _pages(seen.store, states, ended=ended or bool(states & ENDED), page=max(page, limit + 1))
-    )
+    at_once = max(page, limit + 1)  # where all fit, no more are read than there are to be
+    pages = [asked] if asked else _pages(seen.store, states, ended=ended or bool(states & ENDED), page=at_once)
 
     def fits(row: Row) -> bool:
         return of_name(row) and (not states or row.state in states) and row.session.startswith(session)
 
-    rows = (row for numbers in pages for row in seen.rows(numbers) if fits(row))
+    rows = (row for numbers in pages for row in seen.rows(numbers, at_once) if fits(row))
     return sorted(itertools.islice(rows, limit + 1), key=lambda row: row.number)
 
 

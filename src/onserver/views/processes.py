@@ -68,10 +68,10 @@ class Seen:
         self.limit = cache(self._limit)
         self.gates = cache(lambda: paused_on(store))
 
-    def rows(self, numbers: Sequence[int]) -> Iterable[Row]:
-        """Read these processes; those whose record has expired are left out."""
-        for start in range(0, len(numbers), 500):
-            chunk = numbers[start : start + 500]
+    def rows(self, numbers: Sequence[int], at_once: int = 500) -> Iterable[Row]:
+        """Read these processes, so many in one trip; those whose record has expired are left out."""
+        for start in range(0, len(numbers), at_once):
+            chunk = numbers[start : start + at_once]
             commands: list[Sequence[Word]] = [("ZSCORE", self.store.key("due"), number) for number in chunk]
             commands += [reading(self.store, number) for number in chunk]
             answers = self.store.pipeline(commands)
