@@ -5,6 +5,7 @@ The real loop of an executor runs in this program, on a real Redis; what happens
 
 from __future__ import annotations
 
+import mmap
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,12 +17,15 @@ from typing import Any
 
 import pytest
 
-from onserver import Procedure, Retry, procedure
+from onserver import Limit, Procedure, Retry, procedure
 from onserver.life import executor, page
 from onserver.life.executor import FENCED_STATUS, Settles
 from onserver.life.page import Page
-from onserver.process.claim import Claim
+from onserver.life.unsent import Unsent
+from onserver.process.claim import Claim, Settlement
+from onserver.process.limits import rule
 from onserver.redis.address import Address
+from onserver.redis.answers import Lost
 from onserver.testing.proxy import RUNS, Proxy, Words
 from onserver.testing.wait import wait_for
 from tests.floor import Floor, open_floor
@@ -38,7 +42,7 @@ def body(number: int) -> int:
 def happen(number: int) -> int:
     driven.ran.append(number)
     driven.happens.get(number, lambda: None)()
-    if number == MANY - 1:
+    if number == len(driven.numbers) - 1:
         driven.page.drain()
     return number
 
@@ -64,16 +68,21 @@ class Driven:
         tracer: Any = None,
         what: Procedure[[int], int] = body,
         but: Mapping[int, Procedure[[int], int]] = MappingProxyType({}),
+        many: int = MANY,
     ) -> None:
         self.floor, self.page = floor, Page()
         self.wakes: list[int] = []
         self.happens: dict[int, Callable[[], object]] = {}
         self.ran: list[int] = []
-        self.numbers = [floor.put(but.get(number, what), number) for number in range(MANY)]
+        self.numbers = [floor.put(but.get(number, what), number) for number in range(many)]
         self.holder = floor.member.enlist(floor.code.digest, ["default"])
         self._executor = executor.Executor(
             floor.server, self.holder, self.page, floor.code.digest, ["default"], tracer, self._wake
         )
+
+    def put(self, more: int) -> None:
+        """Put so many more, of `body`."""
+        self.numbers += [self.floor.put(body, len(self.numbers) + number) for number in range(more)]
 
     def run(self) -> int:
         global driven
@@ -122,7 +131,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
 
 @pytest.fixture(params=[1, 4])
 def always(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """From the first process on, the next one is claimed ahead; and with each run one more, up to so many."""
+    """From the first process on, the next one is claimed ahead; and with each run, all of them short, one more."""
+    monkeypatch.setattr(page, "_SHORT_SECONDS", inf)
     monkeypatch.setattr(executor, "SHORT_RUNS", 0)
     monkeypatch.setattr(executor, "MORE_RUNS", 1)
     monkeypatch.setattr(executor, "MOST_AHEAD", request.param)
@@ -199,8 +209,32 @@ def test_one_that_takes_longer_lets_the_next_begin_with_nothing_claimed_ahead(
     one.happens = {number: lambda: seen.append(len(one.held()) - 1) for number in range(6, MANY)}
     one.happens[5] = long
     assert one.run() == 0
-    assert seen == [2, 1, 0, 0, 0, 0]  # what it had claimed runs first
+    assert seen == [2, 0, 0, 0, 0, 0]  # after the second one it hands back what is left
     once_each(one)
+
+
+def test_where_a_claim_finds_nothing_there_are_half_as_many_and_not_none(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "_SHORT_SECONDS", inf)
+    monkeypatch.setattr(executor, "SHORT_RUNS", 4)
+    monkeypatch.setattr(executor, "MORE_RUNS", 4)
+    monkeypatch.setattr(executor, "_ALL_AHEAD", 32)
+    one = Driven(floor, many=49)
+    seen: dict[int, int] = {}
+
+    def told(number: int) -> None:
+        wait_for(lambda: floor.state(one.numbers[number - 1]) == "done", what="what was sent with the end before")
+        seen[number] = len(one.held()) - 1
+        if number == 41:
+            one.put(40)  # while nobody knows yet that the claim sent before this one has found nothing
+
+    one.happens = {number: lambda number=number: told(number) for number in range(1, 89)}  # type: ignore[misc]
+    assert one.run() == 0
+    assert [seen[number] for number in (39, 40, 41)] == [8, 8, 7]
+    assert min(seen[number] for number in range(42, 81)) == 5  # four may be ahead, and one more when that is so
+    assert seen[75] == 8
+    assert one.ran == list(range(89))
 
 
 def test_where_they_are_long_nothing_is_claimed_that_does_not_begin(
@@ -364,9 +398,10 @@ def test_what_redis_claims_late_for_a_connection_that_was_lost_is_found(redis_ad
         keep = (int(process.keep_seconds), int(process.keep_failed_seconds), process.deliveries)
 
         def claim_late() -> None:
-            assert one.held() == [6]
+            held = one.held()  # what has got through, and nothing after that
             floor.store.run("step", one.holder, 1, 0, *keep, floor.code.digest, 1, "default")
-            assert one.held() == [6, 7]
+            assert one.held() == [*held, held[-1] + 1]
+            assert held[0] == 6
 
         one.happens[4] = proxy.reset
         one.happens[6] = claim_late
@@ -536,3 +571,92 @@ def test_what_is_under_way_stands_among_what_was_not_said_yet(floor: Floor) -> N
     before = one.numbers[5 - min(executor.MOST_AHEAD, 3) : 5]  # of what was before, the answer that brought it told
     assert seen == {5: tuple(before)}
     assert one.page.unsent.numbers == ()
+
+
+class Torn:
+    """Words of memory that somebody else writes when the first of a slice of them has been read."""
+
+    def __init__(self, words: Any, between: Callable[[], object]) -> None:
+        self._words, self._between = words, between
+
+    def __getitem__(self, at: Any) -> Any:
+        if not isinstance(at, slice):
+            return self._words[at]
+        return self._read(range(*at.indices(len(self._words))))
+
+    def _read(self, places: range) -> Iterator[int]:
+        for count, at in enumerate(places):
+            yield self._words[at]
+            if not count:
+                self._between()
+
+
+def test_what_was_not_said_yet_is_read_although_an_answer_is_heard_meanwhile() -> None:
+    memory = mmap.mmap(-1, mmap.PAGESIZE)
+    writes, reads = Unsent(memory, 0), Unsent(memory, 0)
+    for number in (1, 2, 3):
+        writes.add(number)
+    left: list[Settlement] = [(2, "end", "", b"", ""), (3, "end", "", b"", "")]
+    torn: Any = Torn(reads._words, lambda: writes.keep(left))
+    reads._words = torn
+    assert {2, 3} <= set(reads.numbers)
+
+
+# ---- what Redis does not know any more
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("how", ["lost", "another master"])
+def test_what_another_has_by_now_does_not_begin(floor: Floor, how: str) -> None:
+    """A Redis that has lost its last second, or one that has taken over: it knows nothing of what was claimed ahead."""
+    one, other = Driven(floor, but={7: once}), floor.executor()
+    link = one._executor._trips._link
+    connect, taken = link._connect, list[int]()
+
+    def another(deadline: float) -> None:
+        if one.ran and one.ran[-1] == 6 and not taken:
+            assert floor.member.give(one.holder, 1, [one.numbers[6]])[0] >= 1
+            taken.append(other.claim())
+            other.end(taken[0])
+            link.close()
+            if how == "lost":
+                raise Lost("it", 1, 0.0, "closed the connection")
+        connect(deadline)
+
+    link._connect = another  # type: ignore[method-assign]
+    assert one.run() == 0
+    assert taken == [one.numbers[7]]
+    assert one.ran == [number for number in range(MANY) if number != 7]
+    assert one.states() == ["done"] * MANY
+
+
+# ---- what a claim took
+
+
+@procedure(name="ahead.rated", limit=Limit(rate=MANY, per=3600))
+def rated(number: int) -> int:
+    """One of so many in an hour."""
+    return happen(number)
+
+
+@pytest.mark.usefixtures("always")
+def test_tokens_of_what_is_handed_back_are_given_back(floor: Floor) -> None:
+    floor.member.set_limits({"p:ahead.rated": rule(Limit(rate=MANY, per=3600), "ahead.rated")})
+    one = Driven(floor, what=rated)
+
+    def tokens() -> int:
+        return int(floor.store.command("LLEN", floor.store.key("rate:p:ahead.rated")))
+
+    def handed_back() -> None:
+        one.wait_claimed(5)
+        assert tokens() == 6 + executor.MOST_AHEAD
+        assert one.hand_back() == executor.MOST_AHEAD
+        assert tokens() == 6
+
+    one.happens[5] = handed_back
+    assert one.run() == 0
+    once_each(one)
+    assert tokens() == MANY
+    again = floor.put(rated, 0)
+    assert floor.executor().claim() == 0
+    assert floor.state(again) == "queued"

@@ -92,8 +92,8 @@ class Executor:
         #: Whether Celery's tracer runs procedures too.
         self._traced = False
         self._trips = Trips(server, holder, page, code, queues, wake)
-        #: How many processes in a row were short and did not have to be waited for.
-        self._short = 0
+        #: How many processes in a row were short and did not have to be waited for; how many were not, since some were.
+        self._short = self._long = 0
         self._batching: bool = False
         self._generation = page.generation
         self._heeding = Heeding(server, page.board, self._halt, page.hold, page.wait)
@@ -140,7 +140,10 @@ class Executor:
 
     def _next(self) -> list[Claim]:
         """What comes next; nothing where it has to be asked for once more."""
-        if self._trips.is_ahead:
+        if self._trips.is_ahead and self._long > 1:
+            for left in self._trips.rest():  # each of them may be one that takes as long
+                self.settle(left.number, "back", "", b"")
+        elif self._trips.is_ahead:
             claims = self._trips.collect()
             if self._trips.in_vain:
                 self._trips.in_vain = False
@@ -174,11 +177,13 @@ class Executor:
         crash_point("after_claim")
         self._batching = "B" in claim.flags
         if alone and self._short >= SHORT_RUNS and not (self._batching or "R" in claim.flags):  # see `_is_urgent`
-            self._short = min(self._short, _ALL_AHEAD)
+            self._short, self._long = min(self._short, _ALL_AHEAD), 0
             if not self._trips.look_ahead(1 + (self._short - SHORT_RUNS) // MORE_RUNS):
                 self._short = 0
         if self._trips.unsent and (not self._batching or self._is_urgent(claim)):
             self._trips.step(0)
+        if self._trips.in_doubt:
+            return False
         by_checkpoint = "P" in claim.flags or self._trips.unsent  # what is unsent must not be stopped with it
         self.page.voice.begins(claim.number)
         self.page.begin(
@@ -204,7 +209,10 @@ class Executor:
             else:
                 self.settle(claim.number, "back", "", b"", "begun")
         finally:
-            self._short = self._short + 1 if self.page.end() else 0
+            if self.page.end():
+                self._short += 1
+            else:
+                self._short, self._long = 0, self._long + 1
             self.page.voice.pauses()
             forget()
         return True
@@ -222,7 +230,7 @@ class Executor:
         renewed = self.page.generation != self._generation
         if renewed:
             self._generation = self.page.generation
-            self._trips.doubt()
+            self._trips.in_doubt = True
         return renewed
 
     def _await_renewal(self) -> None:
@@ -256,7 +264,7 @@ class Executor:
         """Wait until the supervisor has a good beat again; what is ours then is asked for."""
         while self.page.beat_age > self._cut_seconds and not self.page.draining:
             sleep(0.02)
-        self._trips.doubt()
+        self._trips.in_doubt = True
 
 
 def watch(page: Page, lease_seconds: float, parent: int) -> None:

@@ -18,7 +18,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import chain
 from time import monotonic, sleep
 from typing import Any
 
@@ -79,15 +78,18 @@ class Trips:
         self._busy = False
         #: What a trip that a signal asked for has met with: raised by the next.
         self._error: Exception | None = None
-        #: What is said with each of the trips ahead that are under way, the first one first.
-        self._ahead: deque[list[Settlement]] = deque()
+        #: What is said with each of the trips ahead that are under way, the first one first, and how many it claims.
+        self._ahead: deque[tuple[list[Settlement], int]] = deque()
+        #: How many all of them claim.
+        self._asked = 0
         #: What they claimed and has not begun.
         self._found: deque[Claim] = deque()
         #: Whether one of them found nothing; whoever heeds it says that it did.
         self.in_vain = False
         #: What was refused and is still to be told.
         self._refused: list[int] = []
-        self._resume = False
+        #: What is held may be another's by now: the next trip asks, and until then nothing of it may begin.
+        self.in_doubt = False
         self._doubtful_until = 0.0
 
     # -- what there is to say
@@ -121,15 +123,6 @@ class Trips:
         """How long the first of it has waited."""
         return monotonic() - self._unsent_since
 
-    def doubt(self) -> None:
-        """What is held may be another's by now: the next trip asks, and until then nothing of it may begin."""
-        self._resume = True
-
-    @property
-    def in_doubt(self) -> bool:
-        """Whether the next trip asks what is held."""
-        return self._resume
-
     # -- trips
 
     def step(self, claim: int) -> list[Claim]:
@@ -145,7 +138,7 @@ class Trips:
         if self._error is not None:
             raise self._error
         if self._doubtful_until and monotonic() > self._doubtful_until:
-            self._resume, self._doubtful_until = True, 0.0
+            self.in_doubt, self._doubtful_until = True, 0.0
         if self._looks_ahead and claim:
             self._looks_ahead = self._page.ahead = False
         self._busy = True
@@ -155,7 +148,7 @@ class Trips:
                     if self._ahead:
                         with shielded():
                             self._hear_all()
-                    how = _RESUME if claim and (self._resume or self._doubtful_until) else _PLAIN
+                    how = _RESUME if claim and (self.in_doubt or self._doubtful_until) else _PLAIN
                     answer = self._ask(claim, how)
                 except LinkError:
                     self._lost()
@@ -164,7 +157,7 @@ class Trips:
                     continue
                 settled, self._settlements = self._settlements, []
                 if how == _RESUME:
-                    self._resume = False
+                    self.in_doubt = False
                     self._found.clear()  # it is among what is held
                 claims = self._take(answer, settled)
                 if claims and claim and (self._doubtful_until or len(claims) > claim == 1):
@@ -176,7 +169,11 @@ class Trips:
 
     def _ask(self, claim: int, how: int, timeout: float | None = None) -> Any:
         words = (self._holder, claim, how, *self._words, *self._said())
-        return self._link.run(self._script, self._prefix, *words, timeout=timeout)
+        before = self._link.connections
+        answer = self._link.run(self._script, self._prefix, *words, timeout=timeout)
+        if before not in (0, self._link.connections):  # the master is another now: it may not know what was claimed
+            self._lost()
+        return answer
 
     def look_ahead(self, most: int) -> bool:
         """Send trips that claim one each, and do not wait for the answers. False where one has to be made in its turn.
@@ -187,7 +184,7 @@ class Trips:
         Args:
             most: how many may then be under way, and claimed and not begun, together; 1 at least.
         """
-        if self._resume or self._doubtful_until or self._link.replicas:
+        if self.in_doubt or self._doubtful_until or self._link.replicas:
             return False
         for _, kind, _, _, extra in self._settlements:
             if kind != "end" or extra[:1] == "#":  # of a mailbox, this was one call
@@ -198,23 +195,25 @@ class Trips:
             start, rest = (form.command, form.sha, 1, self._prefix, self._holder), (_AHEAD, *self._words)
             self._heads = ((*start, 0, *rest), (*start, 1, *rest))
         if not self._looks_ahead:
+            self.in_vain = False
             self._say_ahead()
-        missing = most - len(self._ahead) - len(self._found)
+        missing = most - self._asked - len(self._found)
         try:
             if missing > 0 or self._settlements:
-                self._send_ahead(claim=missing > 0)
+                self._send_ahead(1 if missing > 0 else 0)
             for _ in range(1, missing):
-                self._send_ahead(claim=True)
+                self._send_ahead(1)
         except LinkError:
             self._lost_ahead()
             return False
         return True
 
-    def _send_ahead(self, *, claim: bool) -> None:
+    def _send_ahead(self, claim: int) -> None:
         if self._ahead and not self._link.connected:  # a new one would have no answers to those
             raise Lost(self._link.address.describe(), 1, 0.0, "closed the connection")
         self._link.send(*self._heads[claim], *self._said())
-        self._ahead.append(self._settlements)
+        self._ahead.append((self._settlements, claim))
+        self._asked += claim
         self._settlements = []
 
     def collect(self) -> list[Claim]:
@@ -226,7 +225,17 @@ class Trips:
                 self._hear()
         except LinkError:
             self._lost()
-        return [self._found.popleft()] if self._found and not self._resume else []
+        return [self._found.popleft()] if self._found and not self.in_doubt else []
+
+    def rest(self) -> list[Claim]:
+        """Hear all trips ahead. Answers what was claimed and is not to begin here any more."""
+        try:
+            self._hear_all()
+        except LinkError:
+            self._lost()
+        rest = [] if self.in_doubt else list(self._found)  # of what is in doubt the next trip says what is ours
+        self._found.clear()
+        return rest
 
     def catch_up(self) -> None:
         """Hear the trips ahead while something runs, and say once more what did not get through.
@@ -265,7 +274,7 @@ class Trips:
                 sleep(0.05)
                 return []
             if self._doubtful_until:
-                self._resume = True
+                self.in_doubt = True
                 return []
             if answer is not None:
                 *message, change = answer[1]
@@ -288,8 +297,11 @@ class Trips:
         Redis may not know yet that the old connection is gone: it may carry out what came through it, and hand
         something to whoever waits there.
         """
-        self._resume = True
+        self.in_doubt = True
         self._doubtful_until = monotonic() + WAIT_SECONDS + 1
+
+    def _under_way(self) -> list[Settlement]:
+        return [settlement for said, _ in self._ahead for settlement in said]
 
     def _said(self) -> Sequence[Word]:
         if len(self._settlements) == 1:
@@ -298,8 +310,9 @@ class Trips:
 
     def _lost_ahead(self) -> None:
         """The connection was lost, and with it the answers to all that are under way."""
-        self._settlements[:0] = chain.from_iterable(self._ahead)
+        self._settlements[:0] = self._under_way()
         self._ahead.clear()
+        self._asked = 0
         self._lost()
 
     def _hear_all(self, seconds: float | None = None, *, report: bool = True) -> None:
@@ -313,16 +326,20 @@ class Trips:
         try:
             answer = self._link.receive(self._link.command_seconds if seconds is None else seconds)
         except NoScript:
-            self._settlements[:0] = self._ahead.popleft()  # it has not run
+            said, claim = self._ahead.popleft()
+            self._asked -= claim
+            self._settlements[:0] = said  # it has not run
             return
         except BaseException:
             self._lost_ahead()
             self._link.close()  # what comes late is no answer to what is asked next
             raise
-        claims = self._take(answer, self._ahead.popleft(), report=report)
+        said, claim = self._ahead.popleft()
+        self._asked -= claim
+        claims = self._take(answer, said, report=report)
         if claims:
             self._found += claims
-        else:
+        elif claim:
             self.in_vain = True
 
     def _tell_refused(self, report: bool) -> None:
@@ -339,7 +356,7 @@ class Trips:
                 self._recent.report()
             for settlement in settled:
                 self._recent.note(settlement[0])
-            self._page.unsent.keep([*chain.from_iterable(self._ahead), *self._settlements])
+            self._page.unsent.keep([*self._under_way(), *self._settlements] if self._ahead else self._settlements)
         if refused or self._refused:
             self._refused += refused
             self._tell_refused(report)

@@ -54,4 +54,5 @@ class Unsent:
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers (supervisor)."""
-        return tuple(self._words[1 : 1 + self._words[0]])
+        # from the last to the first: `keep` moves numbers to the front meanwhile, and none is passed over so
+        return tuple(self._words[self._words[0] : 0 : -1])[::-1]

@@ -81,6 +81,8 @@ class Link:
         self._failed = 0
         self._sentinel, self._ask_at = 0, 0.0
         self._wire: Wire | None = None
+        #: How many connections it has made: after another one, Redis may be another that knows less.
+        self.connections = 0
         self._functions = True
         self._streak = Streak() if eager and pays() else None
         _links.add(self)
@@ -364,7 +366,7 @@ class Link:
             raise Refused(self._name, 1, monotonic() - started, "refused the connection") from error
         except OSError as error:
             raise Unreachable(self._name, 1, monotonic() - started, f"cannot be reached: {error}") from error
-        self._wire = wire
+        self._wire, self.connections = wire, self.connections + 1
         if self.address.kind == "cluster":
             self._target = node
         self._log_in(deadline)

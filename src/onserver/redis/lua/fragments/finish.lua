@@ -2,6 +2,7 @@
 -- late: note_cut hook_runs
 -- late: leave_box box
 -- late: answer_call twin
+-- late: uncount limits
 -- late: vacate limits
 -- late: pass_slots serving
 -- The end of a process and the way back to its queue.
@@ -63,10 +64,12 @@ local function send_back(n, begun, counted, limit, keep_failed, where)
   end
   wait_again(n, v[3], keep_failed)   -- where its run had asked to be run again at a time, then
 end
--- the same, and the slots that it had in limits go to the next
+-- the same, and what it had in limits goes to the next: its slots, and its tokens where it has not begun
 local function requeue(n, begun, counted, limit, keep_failed, where)
-  local slots = redis.call('HGET', T .. 'p:' .. n, 'ls')
+  if not STATE then look() end
+  local slots, tokens = redis.call('HGET', T .. 'p:' .. n, 'ls'), LIMITED and not begun and uncount(n) or ''
   if slots then vacate(n, slots) end
   send_back(n, begun, counted, limit, keep_failed, where)
   if slots then pass_slots(slots) end
+  if tokens ~= '' then pass_slots(tokens) end
 end

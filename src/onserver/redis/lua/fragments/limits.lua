@@ -78,6 +78,17 @@ local function count_running(n)
   count('q:' .. v[2], spec_of('q:' .. v[2]))
   if slots ~= '' then redis.call('HSET', T .. 'p:' .. n, 'ls', slots) end
 end
+-- n was claimed and has not begun: its rates do not count it. Answers the limits that have a token more, like `occupy`
+local function uncount(n)
+  local v, names = redis.call('HMGET', T .. 'p:' .. n, 't', 'q', 'lk', 'g'), ''
+  local function give(name, s)
+    if s and s.rate > 0 and redis.call('LREM', T .. 'rate:' .. name, '-1', v[4]) == 1 then names = names .. name .. '\n' end
+  end
+  if not v[4] or (v[2] or '') == '' then return names end
+  give(limit_of(v[1], v[3] or ''))
+  give('q:' .. v[2], spec_of('q:' .. v[2]))
+  return names
+end
 -- n runs no more. Its slots are passed on by `pass_slots`, after n was placed where it waits
 local function vacate(n, slots)
   redis.call('HDEL', T .. 'p:' .. n, 'ls')
