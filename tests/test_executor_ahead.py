@@ -25,7 +25,7 @@ from onserver.life.unsent import Unsent
 from onserver.process.claim import Claim, Settlement
 from onserver.process.limits import rule
 from onserver.redis.address import Address
-from onserver.redis.answers import Lost
+from onserver.redis.answers import Lost, Silent
 from onserver.testing.proxy import RUNS, Proxy, Words
 from onserver.testing.wait import wait_for
 from tests.floor import Floor, open_floor
@@ -503,6 +503,29 @@ def test_an_end_that_did_not_get_through_is_said_while_the_next_one_runs(
         one.happens[5] = asked
         assert one.run() == 0
         once_each(one)
+
+
+@pytest.mark.usefixtures("always")
+def test_for_what_is_under_way_a_run_is_held_up_for_half_a_second_and_it_is_said_once_more(floor: Floor) -> None:
+    one = Driven(floor)
+    link = one._executor._trips._link
+    receive, waited = link.receive, list[float]()
+
+    def silent(timeout: float) -> Any:
+        waited.append(timeout)
+        raise Silent("it", 1, timeout, "gave no answer")
+
+    def asked() -> None:
+        link.receive = silent  # type: ignore[method-assign]
+        signal.raise_signal(signal.SIGUSR2)
+        link.receive = receive  # type: ignore[method-assign]
+        assert one.page.unsent.numbers == ()
+        assert floor.state(one.numbers[4]) == "done"
+
+    one.happens[5] = asked
+    assert one.run() == 0
+    once_each(one)
+    assert waited == [pytest.approx(0.5, abs=0.1)]
 
 
 def test_a_late_copy_of_a_handing_back_does_nothing(floor: Floor) -> None:
