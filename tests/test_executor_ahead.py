@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from onserver import Limit, Procedure, Retry, procedure
-from onserver.life import executor, page
+from onserver.life import executor, page, trips
 from onserver.life.executor import FENCED_STATUS, Settles
 from onserver.life.page import Page
 from onserver.life.unsent import Unsent
@@ -28,6 +28,7 @@ from onserver.redis.address import Address
 from onserver.redis.answers import Lost, Silent
 from onserver.testing.proxy import RUNS, Proxy, Words
 from onserver.testing.wait import wait_for
+from onserver.values import encode_call
 from tests.floor import Floor, open_floor
 
 MANY = 12
@@ -129,14 +130,19 @@ def floor(redis_address: Address) -> Iterator[Floor]:
 pytestmark = pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
 
 
+def all_short(monkeypatch: pytest.MonkeyPatch, *, after: int, more: int, most: int) -> None:
+    """Every run is short; after so many the next one is claimed ahead, after so many more another one, up to `most`."""
+    monkeypatch.setattr(page, "_SHORT_SECONDS", inf)
+    monkeypatch.setattr(executor, "SHORT_RUNS", after)
+    monkeypatch.setattr(executor, "MORE_RUNS", more)
+    monkeypatch.setattr(executor, "MOST_AHEAD", most)
+    monkeypatch.setattr(executor, "_ALL_AHEAD", after + more * (most - 1))
+
+
 @pytest.fixture(params=[1, 4])
 def always(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """From the first process on, the next one is claimed ahead; and with each run, all of them short, one more."""
-    monkeypatch.setattr(page, "_SHORT_SECONDS", inf)
-    monkeypatch.setattr(executor, "SHORT_RUNS", 0)
-    monkeypatch.setattr(executor, "MORE_RUNS", 1)
-    monkeypatch.setattr(executor, "MOST_AHEAD", request.param)
-    monkeypatch.setattr(executor, "_ALL_AHEAD", request.param - 1)
+    all_short(monkeypatch, after=0, more=1, most=request.param)
 
 
 def once_each(one: Driven) -> None:
@@ -172,11 +178,7 @@ def test_after_eight_short_ones_in_a_row_the_next_is_claimed_ahead(
 def test_after_as_many_again_one_more_is_claimed_ahead_and_fewer_once_nothing_is_left(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "_SHORT_SECONDS", inf)
-    monkeypatch.setattr(executor, "SHORT_RUNS", 2)
-    monkeypatch.setattr(executor, "MORE_RUNS", 2)
-    monkeypatch.setattr(executor, "MOST_AHEAD", 3)
-    monkeypatch.setattr(executor, "_ALL_AHEAD", 6)
+    all_short(monkeypatch, after=2, more=2, most=3)
     one = Driven(floor)
     seen: list[int] = []
 
@@ -194,11 +196,7 @@ def test_after_as_many_again_one_more_is_claimed_ahead_and_fewer_once_nothing_is
 def test_one_that_takes_longer_lets_the_next_begin_with_nothing_claimed_ahead(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "_SHORT_SECONDS", inf)
-    monkeypatch.setattr(executor, "SHORT_RUNS", 2)
-    monkeypatch.setattr(executor, "MORE_RUNS", 1)
-    monkeypatch.setattr(executor, "MOST_AHEAD", 3)
-    monkeypatch.setattr(executor, "_ALL_AHEAD", 4)
+    all_short(monkeypatch, after=2, more=1, most=3)
     one = Driven(floor)
     seen: list[int] = []
 
@@ -216,10 +214,7 @@ def test_one_that_takes_longer_lets_the_next_begin_with_nothing_claimed_ahead(
 def test_where_a_claim_finds_nothing_there_are_half_as_many_and_not_none(
     floor: Floor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "_SHORT_SECONDS", inf)
-    monkeypatch.setattr(executor, "SHORT_RUNS", 4)
-    monkeypatch.setattr(executor, "MORE_RUNS", 4)
-    monkeypatch.setattr(executor, "_ALL_AHEAD", 32)
+    all_short(monkeypatch, after=4, more=4, most=8)
     one = Driven(floor, many=49)
     seen: dict[int, int] = {}
 
@@ -653,33 +648,85 @@ def test_what_another_has_by_now_does_not_begin(floor: Floor, how: str) -> None:
     assert one.states() == ["done"] * MANY
 
 
+# ---- a Redis that refuses
+
+
+@pytest.mark.usefixtures("always")
+def test_a_redis_that_takes_no_writes_for_a_while_doubles_and_loses_nothing(floor: Floor) -> None:
+    """As with a full disk: of the trips that are under way some are carried out, and the others are refused."""
+    one = Driven(floor)
+    refused = "min-replicas-to-write"
+
+    def refuses() -> None:
+        one.wait_claimed(5)
+        floor.store.command("CONFIG", "SET", refused, 1)
+
+    def writes_again(_seconds: float) -> None:
+        tries.append(list(one.ran))
+        floor.store.command("CONFIG", "SET", refused, 0)
+
+    tries: list[list[int]] = []
+    one.happens[5] = refuses
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(trips, "sleep", writes_again)
+            assert one.run() == 0
+    finally:
+        floor.store.command("CONFIG", "SET", refused, 0)
+    assert tries[0] == list(range(6 + executor.MOST_AHEAD))  # what was claimed before runs
+    once_each(one)
+
+
+@pytest.mark.usefixtures("always")
+def test_a_forged_process_among_those_that_were_claimed_ahead_does_not_run(floor: Floor) -> None:
+    one = Driven(floor)
+
+    def forged() -> None:
+        one.wait_claimed_next(4)
+        floor.store.command("HSET", floor.store.key(f"p:{one.numbers[10]}"), "b", encode_call((3,), {}))
+
+    one.happens[4] = forged
+    assert one.run() == 0
+    assert one.ran == [number for number in range(MANY) if number != 10]
+    assert one.states()[10] == "failed"
+    assert [state for number, state in enumerate(one.states()) if number != 10] == ["done"] * (MANY - 1)
+
+
 # ---- what a claim took
 
 
-@procedure(name="ahead.rated", limit=Limit(rate=MANY, per=3600))
+@procedure(name="ahead.rated", limit=Limit(rate=10, per=3600))
 def rated(number: int) -> int:
-    """One of so many in an hour."""
+    """One of ten in an hour."""
     return happen(number)
 
 
 @pytest.mark.usefixtures("always")
-def test_tokens_of_what_is_handed_back_are_given_back(floor: Floor) -> None:
-    floor.member.set_limits({"p:ahead.rated": rule(Limit(rate=MANY, per=3600), "ahead.rated")})
-    one = Driven(floor, what=rated)
+@pytest.mark.parametrize("limit", ["p:ahead.rated", "q:default"])
+def test_tokens_of_what_is_handed_back_are_given_back_and_who_is_idle_has_one(floor: Floor, limit: str) -> None:
+    floor.member.set_limits({limit: rule(Limit(rate=10, per=3600), "ahead.rated")})
+    one, other = Driven(floor, what=rated), floor.executor()
 
     def tokens() -> int:
-        return int(floor.store.command("LLEN", floor.store.key("rate:p:ahead.rated")))
+        return int(floor.store.command("LLEN", floor.store.key(f"rate:{limit}")))
 
     def handed_back() -> None:
-        one.wait_claimed(5)
-        assert tokens() == 6 + executor.MOST_AHEAD
-        assert one.hand_back() == executor.MOST_AHEAD
-        assert tokens() == 6
+        claimed = min(10, 6 + executor.MOST_AHEAD)
+        wait_for(lambda: one.held() == list(range(5, claimed)), what="all that may be claimed")
+        assert tokens() == claimed
+        if claimed == 10:
+            assert other.claim() == 0  # it waits
+        assert one.hand_back() == claimed - 6
+        if claimed == 10:
+            assert other.given() == one.numbers[6]
+        else:
+            assert other.claim() == one.numbers[6]
+        assert tokens() == 7
+        other.end(one.numbers[6])
+        one.happens[9] = one.page.drain
 
     one.happens[5] = handed_back
     assert one.run() == 0
-    once_each(one)
-    assert tokens() == MANY
-    again = floor.put(rated, 0)
-    assert floor.executor().claim() == 0
-    assert floor.state(again) == "queued"
+    assert one.ran == [0, 1, 2, 3, 4, 5, 7, 8, 9]
+    assert one.states() == [*["done"] * 10, *["queued"] * 2]
+    assert tokens() == 10
