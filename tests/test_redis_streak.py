@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
+from onserver.process.inbox import Awaited, End, Inbox, Watch
 from onserver.redis import streak, wire
 from onserver.redis.address import Address
 from onserver.redis.answers import Silent
@@ -16,6 +18,7 @@ from onserver.redis.link import Link
 from onserver.redis.store import Store
 from onserver.redis.streak import GAP_SECONDS, LOOK_SECONDS, PAUSE, RUNS, Streak
 from onserver.testing.proxy import Proxy
+from tests.inline_worker import make_server
 
 _QUICK = 0.0001
 
@@ -114,3 +117,64 @@ def test_silence_ends_at_the_deadline_as_ever(redis_address: Address, tmp_path: 
             link.command("PING", timeout=0.2)
         assert len(looks) == 1
         assert not link.connected
+
+
+# ---- while results are waited for
+
+
+def subscribed(address: Address) -> Link:
+    link = Link(address, connect_seconds=20, command_seconds=20, eager=True)
+    link.command("SUBSCRIBE", "news")
+    return link
+
+
+def test_who_alone_waits_for_messages_in_a_row_looks_for_them(redis_address: Address, looks: list[float]) -> None:
+    with subscribed(redis_address) as link, Link(redis_address) as other:
+        for n in range(2 * RUNS):
+            other.command("PUBLISH", "news", n)
+            assert link.receive(20)[2] == str(n).encode()
+        assert looks == []
+        for n in range(RUNS + 5):
+            other.command("PUBLISH", "news", n)
+            assert link.hear(20)[2] == str(n).encode()
+        assert len(looks) == 6  # what was not waited for alone is no part of the row; the subscription is
+
+
+def test_a_message_that_has_arrived_with_another_is_not_looked_for(redis_address: Address, looks: list[float]) -> None:
+    with subscribed(redis_address) as link, Link(redis_address) as other:
+        for n in range(RUNS):
+            other.command("PUBLISH", "news", n)
+            link.hear(20)
+        other.pipeline([("MULTI",), *[("PUBLISH", "news", n) for n in range(5)], ("EXEC",)])
+        for _ in range(5):
+            link.hear(20)
+            assert monotonic() < looks[-1]
+
+
+class Told(Awaited):
+    """Something whose end is told, and cannot be looked up."""
+
+    def look(self, address: str) -> End | None:
+        raise AssertionError(address)
+
+
+@pytest.mark.parametrize(("eager", "others", "looked"), [(True, 0, True), (True, 1, False), (False, 0, False)])
+def test_one_caller_looks_for_results_and_several_or_the_thread_of_coroutines_do_not(
+    onserver_redis: str, looks: list[float], eager: bool, others: int, looked: bool
+) -> None:
+    server = make_server("streak", onserver_redis)
+    with server.store.link() as link:
+        inbox = server.part(Inbox)
+        inbox.attach(Told(), Watch())
+        inbox.connect()
+        inbox._waiting.update({Watch(): None for _ in range(others)})
+        looks.clear()
+        for _ in range(2 * RUNS - 1):
+            one, watch = Told(), Watch(eager=eager)
+            client, token = inbox.early_address(one).split()
+            link.command("PUBLISH", server.store.key(f"c:{client}"), f"{token} 1 done x")
+            inbox.attach(one, watch)
+            inbox.wait(watch, 20)
+            assert watch.ended.popleft() is one
+            assert one.end == End("done", b"x")
+        assert bool(looks) == looked

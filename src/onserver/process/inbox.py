@@ -83,7 +83,9 @@ class Awaited:
 class Watch:
     """One who waits, for one or several: what has ended of them, and a bell."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, eager: bool = False) -> None:
+        #: Who waits has nothing else to do: where it reads for itself alone, it may look instead of sleeping.
+        self.eager = eager
         self.ended: deque[Awaited] = deque()
         self._bell = threading.Lock()
         self._bell.acquire()
@@ -160,7 +162,7 @@ class Inbox:
             BrokerUnavailable: Redis could not be reached for `PATIENCE_SECONDS`, or until the timeout.
         """
         deadline = None if timeout is None else monotonic() + timeout
-        watch, pending, looked = Watch(), dict.fromkeys(awaited), False
+        watch, pending, looked = Watch(eager=True), dict.fromkeys(awaited), False
         for one in pending:
             self.attach(one, watch)
             if timeout == 0:
@@ -286,7 +288,7 @@ class Inbox:
 
     def _subscribed(self) -> Link:
         if self._link is None:
-            link = self._store.link()
+            link = self._store.link(eager=True)
             link.command("SUBSCRIBE", self._store.key(f"c:{self._client}"))
             self._link, self._connected_at = link, monotonic()
             for watch in tuple(self._waiting):
@@ -296,14 +298,14 @@ class Inbox:
     def _read(self, watch: Watch, until: float) -> None:
         """Read messages until the watch has something, or the time is over."""
         while not watch.ended:
-            if not self._receive(max(until - monotonic(), 0.0)):
+            if not self._receive(max(until - monotonic(), 0.0), alone=watch.eager and len(self._waiting) == 1):
                 return
 
-    def _receive(self, seconds: float) -> bool:
+    def _receive(self, seconds: float, *, alone: bool = False) -> bool:
         """Read one message; False when none came, or the connection was lost and is a new one now."""
         link = self._link or self._subscribed()
         try:
-            _, _, message = link.receive(seconds)
+            _, _, message = (link.hear if alone else link.receive)(seconds)
         except Silent:
             return False
         except LinkError:

@@ -226,6 +226,18 @@ class Link:
             self.close()
             raise
 
+    def hear(self, timeout: float) -> Any:
+        """`receive` for who waits alone: an eager link looks for what comes, where one follows another (`streak`)."""
+        streak = self._streak
+        if streak is None:
+            return self.receive(timeout)
+        started = monotonic()
+        if until := streak.begins(started):
+            self._open_wire().look(min(until, started + timeout))
+        heard = self.receive(timeout)
+        streak.ends(monotonic())
+        return heard
+
     def receive(self, timeout: float) -> Any:
         """The next answer or message. `Silent` after `timeout` seconds without one; the link stays open."""
         try:

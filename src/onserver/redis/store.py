@@ -164,11 +164,11 @@ class Store:
 
     # -- connections
 
-    def link(self) -> Link:
-        """A new link of the caller's own, greeted when it connects: for blocking reads and subscriptions."""
-        return self._new_link(eager=False)
+    def link(self, *, eager: bool = False) -> Link:
+        """A new link of the caller's own, greeted when it connects: for blocking reads and subscriptions.
 
-    def _new_link(self, *, eager: bool) -> Link:
+        `eager`: it may look for its answers instead of sleeping (see `streak`).
+        """
         deadlines = (self.connect_seconds, self.command_seconds)
         return Link(self.address, *deadlines, self._greet, self.wait_for_replicas, eager=eager)
 
@@ -187,7 +187,7 @@ class Store:
     def _link(self) -> Link:
         link: Link | None = getattr(self._local, "link", None)
         if link is None:
-            link = self._local.link = self._new_link(eager=True)
+            link = self._local.link = self.link(eager=True)
             self._open.add(link)
         return link
 

@@ -7,7 +7,8 @@ again and again for `LOOK_SECONDS`, and whoever wants the processor gets it betw
 that time (Redis is far away, the processors have more to do, another thread keeps the interpreter's lock) the next
 `PAUSE` exchanges are slept for.
 
-What a program does seldom, or many threads of it by turns, is no such run: nothing is looked for.
+So does who alone waits for results, one after the other (`Link.hear`). What a program does seldom, or many threads of
+it by turns, is no such run: nothing is looked for.
 """
 
 from __future__ import annotations

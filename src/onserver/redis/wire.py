@@ -71,6 +71,8 @@ class Wire:
 
     def look(self, until: float) -> None:
         """Look for a reply until then (monotonic) without going to sleep; who wants the processor has it meanwhile."""
+        if self._replies.has_data():
+            return
         poll = self._readable.poll
         while not poll(0) and monotonic() < until:
             _give_way()
