@@ -462,7 +462,7 @@ async ([module, before, after]) => {
 def test_a_button_never_becomes_that_of_another_action_and_one_that_stays_keeps_the_focus(
     ann: Page, before: list[list[str]], after: list[list[str]]
 ) -> None:
-    module = ann.eval_on_selector('script[type="module"]', "one => one.src").replace("/admin.js", "/morph.js")
+    module = ann.locator('script[type="module"]').evaluate("one => one.src").replace("/admin.js", "/morph.js")
     told, focused, connected = ann.evaluate(REGIONS, [module, before, after])
     assert told == after
     assert focused == "stays"
