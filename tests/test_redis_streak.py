@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic
@@ -178,3 +178,67 @@ def test_one_caller_looks_for_results_and_several_or_the_thread_of_coroutines_do
             assert watch.ended.popleft() is one
             assert one.end == End("done", b"x")
         assert bool(looks) == looked
+
+
+def test_silence_while_a_message_is_looked_for_ends_in_time_and_leaves_the_connection(
+    redis_address: Address, tmp_path: Path, looks: list[float]
+) -> None:
+    with Proxy(redis_address, tmp_path / "proxy") as proxy, subscribed(proxy.address) as link:
+        with Link(redis_address) as other:
+            for n in range(RUNS):
+                other.command("PUBLISH", "news", n)
+                link.hear(1)
+            before = len(looks)
+            proxy.black_hole()
+            with pytest.raises(Silent):
+                link.hear(1)
+        assert len(looks) == before + 1
+        assert link.connected
+
+
+class Looked(Awaited):
+    """Something of whose end nobody is told: it has to be looked up."""
+
+    def look(self, address: str) -> End | None:
+        return End("done", address.encode())
+
+
+def interrupted() -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("interrupt", [False, True])
+def test_a_result_that_is_looked_for_is_found_after_a_broken_connection_and_after_ctrl_c(
+    redis_address: Address, tmp_path: Path, looks: list[float], monkeypatch: pytest.MonkeyPatch, interrupt: bool
+) -> None:
+    with Proxy(redis_address, tmp_path / "proxy") as proxy:
+        server = make_server("streak", f"unix://{proxy.address.path}")
+        inbox = server.part(Inbox)
+        inbox.attach(Told(), Watch())
+        inbox.connect()
+        with server.store.link() as link:
+            for _ in range(RUNS):
+                one = Told()
+                client, token = inbox.early_address(one).split()
+                link.command("PUBLISH", server.store.key(f"c:{client}"), f"{token} 1 done x")
+                assert list(inbox.ends((one,), 20)) == [one]
+        assert looks
+        happens: Callable[[], None] = interrupted if interrupt else proxy.reset
+        look = wire.Wire.look
+
+        def broken(self: wire.Wire, until: float) -> None:
+            monkeypatch.setattr(wire.Wire, "look", look)
+            happens()
+            look(self, until)
+
+        monkeypatch.setattr(wire.Wire, "look", broken)
+        lost = Looked()
+        inbox.early_address(lost)
+        if interrupt:
+            with pytest.raises(KeyboardInterrupt):
+                list(inbox.ends((lost,), 20))
+            assert not inbox._reading.locked()
+            assert not inbox._waiting
+        assert list(inbox.ends((lost,), 20)) == [lost]
+        assert lost.end is not None
+        assert lost.end.state == "done"

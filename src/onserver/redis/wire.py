@@ -71,7 +71,7 @@ class Wire:
 
     def look(self, until: float) -> None:
         """Look for a reply until then (monotonic) without going to sleep; who wants the processor has it meanwhile."""
-        if self._replies.has_data():
+        if self._replies.has_data():  # it came along with the one before: the socket may stay empty
             return
         poll = self._readable.poll
         while not poll(0) and monotonic() < until:
