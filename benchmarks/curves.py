@@ -1,8 +1,7 @@
 """What each step costs as more is stored: `python -m benchmarks.curves`, a table and a chart.
 
 Three things grow, one at a time, while the other two stay small: processes queued, sessions, members. Each point has a
-Redis of its own, and all are there at the same time and measured in turn; what is shown is the least, since whatever
-else the machine does can only add to CPU time.
+Redis of its own, and all are there at the same time and measured in turn; what is shown is the median (`growth`).
 """
 
 import argparse
@@ -14,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 
 from benchmarks import charts, counter, growth
 from benchmarks.measures import FULL, Bench
@@ -48,18 +48,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = _options(arguments)
     axes, steps = (QUICK_AXES, _QUICK_STEPS) if options.quick else (AXES, _STEPS)
     points = {_point(place, size) for place, sizes in axes.values() for size in sizes}
-    costs: dict[Point, dict[str, float]] = {}
+    runs: list[dict[Point, dict[str, float]]] = []
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=counter.folder()) as folder:
         bench = Bench(Path(folder), "ours", FULL)
         for _ in range(options.reps):
             try:
-                for point, found in _measured(bench, sorted(points), steps).items():
-                    before = costs.setdefault(point, found)
-                    costs[point] = {name: min(before[name], found[name]) for name in found}
+                runs.append(_measured(bench, sorted(points), steps))
             except Failed as failure:
                 print(f"failed: {failure}")
                 return 1
+    costs = {point: {name: median(run[point][name] for run in runs) for name in STEPS} for point in points}
     curves = {
         title: {
             "sizes": sizes,

@@ -16,7 +16,9 @@ is told it makes these steps, so many times each, and says what they cost:
 
 The cost is CPU time: of Redis, and for `session_us` and `ps_ms` of this program as well. What else the machine does can
 double it, for as long as it does so. So programs with different sizes run at the same time and are told one after the
-other (`measured`), and of each the least counts. Nothing is written to the disk, so that filling takes seconds.
+other (`measured`), and the median of each counts. The least would be steadier if each had as good a chance of a moment
+in which all that it needs is in the processor's caches; with much stored it never has. Nothing is written to the disk,
+so that filling takes seconds.
 """
 
 import json
@@ -25,6 +27,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from statistics import median
 from typing import Any
 from warnings import catch_warnings, simplefilter
 
@@ -42,7 +45,7 @@ from onserver.views.finding import PAGE, find
 from onserver.views.processes import Seen
 
 _KEYS, _FULL = 1000, 100
-_TURNS = 15
+_TURNS = 40
 #: A million records are written first.
 _SECONDS = 900.0
 _CHUNK = 1000
@@ -51,18 +54,20 @@ _EXECUTORS = 2
 _SETTLE_SECONDS = 2.0
 _CODE, _KEEP = "c0de", (86_400, 604_800, 3)
 
-#: ARGV: number to copy, how many copies, how many keys (0: no limit).
+#: ARGV: number to copy, how many copies, the first key of a limit, how many of them (0: no limit), which of them is next.
 _FILL = assemble(
     "fill",
     """-- include: prefix accept stand
-local model, count, keys = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local model, count, first = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local keys, following = tonumber(ARGV[4]), tonumber(ARGV[5])
 local record, place = redis.call('HGETALL', T .. 'p:' .. model), {}
 for i = 1, #record, 2 do place[record[i]] = i + 1 end
 record[#record + 1] = 'lk'
 local q, t, z_at, key_at = record[place.q], record[place.t], place.z, #record + 1
 local last = redis.call('HINCRBY', T .. 'numbers', 'process', count)
 for n = last - count + 1, last do
-  local z, key = score(5, n), keys > 0 and 'number=' .. n % keys or ''
+  local z, key = score(5, n), keys > 0 and 'number=' .. first + following % keys or ''
+  following = following + 1
   record[z_at], record[key_at] = z, key
   redis.call('HSET', T .. 'p:' .. n, unpack(record))
   join_line(n, z, 'q', q, t, key, keys > 0)
@@ -75,7 +80,7 @@ class Queue:
     """One queue and an executor, which is moved from here, one step at a time."""
 
     def __init__(self, server: Server, member: Member, order: Order, queued: int, keys: int) -> None:
-        self._store, self._name, self._keys = server.store, order.queue, keys
+        self._store, self._name, self._keys, self._filled = server.store, order.queue, range(keys), 0
         self._step = self._store.script("step")
         with catch_warnings():
             simplefilter("ignore", NoWorker)
@@ -86,11 +91,14 @@ class Queue:
         if keys:
             self.claim(_FULL)
             self._held.clear()
+            self._keys = range(_FULL, keys)  # so that as many may begin as are put from here on
 
     def fill(self, count: int) -> None:
         """Put so many more."""
         for done in range(0, count, _CHUNK):
-            self._store.run(_FILL, self._model, min(count - done, _CHUNK), self._keys)
+            some, keys = min(count - done, _CHUNK), self._keys
+            self._store.run(_FILL, self._model, some, keys.start, len(keys), self._filled)
+            self._filled += some
 
     def claim(self, steps: int) -> None:
         """Claim so many, and hold them."""
@@ -193,12 +201,12 @@ def turns(queued: int, sessions: int, members: int, steps: int) -> Iterator[dict
 
 
 def measured(sizes: Sequence[tuple[Place, tuple[int, int, int]]], steps: int) -> list[dict[str, float]]:
-    """What steps cost in places with so much stored, which are asked in turn: the least for each.
+    """What steps cost in places with so much stored, which are asked in turn: the median for each.
 
     Raises:
         Failed: one of the programs has ended, or said nothing for a long time.
     """
-    found: list[dict[str, float]] = [{} for _ in sizes]
+    found: list[list[dict[str, float]]] = [[] for _ in sizes]
     with ExitStack() as running:
         programs = [
             running.enter_context(place.talk("growth", *size, steps, seconds=_SECONDS)) for place, size in sizes
@@ -206,9 +214,9 @@ def measured(sizes: Sequence[tuple[Place, tuple[int, int, int]]], steps: int) ->
         for program in programs:
             program.hear()  # it is ready
         for _ in range(_TURNS):
-            for least, program in zip(found, programs, strict=True):
-                least |= {name: min(cost, least.get(name, cost)) for name, cost in program.ask("go").items()}
-    return found
+            for costs, program in zip(found, programs, strict=True):
+                costs.append(program.ask("go"))
+    return [{name: median(turn[name] for turn in costs) for name in costs[0]} for costs in found]
 
 
 if __name__ == "__main__":

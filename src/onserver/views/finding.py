@@ -144,8 +144,8 @@ def _fits(part: str, row: Row) -> bool:
 
 def held(store: Store) -> list[int]:
     """Return the numbers of what runs, and of what its holders have claimed."""
-    holders = store.command("SMEMBERS", store.key("live"))
-    keys = [store.key(f"held:{holder.decode()}") for holder in holders]
+    begin = store.key("held:").encode()
+    keys = [begin + holder for holder in store.command("SMEMBERS", store.key("live"))]
     groups = [keys[start : start + _GROUP] for start in range(0, len(keys), _GROUP)]
     if len(groups) > 1:  # of a thousand members, most hold nothing
         some = store.pipeline([("EXISTS", *group) for group in groups])
