@@ -54,7 +54,7 @@ _EXECUTORS = 2
 _SETTLE_SECONDS = 2.0
 _CODE, _KEEP = "c0de", (86_400, 604_800, 3)
 
-#: ARGV: number to copy, how many copies, the first key of a limit, how many of them (0: no limit), which of them is next.
+#: ARGV: number to copy, how many copies, the first key of a limit, how many of these (0: no limit), which is next.
 _FILL = assemble(
     "fill",
     """-- include: prefix accept stand
