@@ -6,12 +6,14 @@ is worth what it costs, its figure is raised here, and `docs/performance.md` say
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -22,10 +24,12 @@ import pytest
 from onserver import execute_many, execute_on_server, registry, wait_all
 from onserver.life.executor import MOST_AHEAD, SHORT_RUNS
 from onserver.process.declare import procedure
+from onserver.process.pump import Pump
 from onserver.redis.address import Address, parse
 from onserver.redis.embedded import Embedded
 from onserver.redis.scripts import names, script
 from onserver.redis.store import Store
+from onserver.server import Server
 from onserver.testing.cluster import Cluster, open_cluster
 from onserver.testing.proxy import RUNS, Proxy
 from onserver.testing.wait import wait_for
@@ -98,6 +102,37 @@ def test_a_call_and_its_result_are_three_round_trips(onserver_redis: str, tmp_pa
         wait_for(lambda: waits(of_workers))
         assert said(of_client.commands, client) == {"put": MANY}
         assert said(of_workers.commands, workers) == {"step": MANY, "BLMPOP": MANY}
+
+
+def test_an_awaited_call_asks_no_more_and_goes_through_no_other_thread(
+    onserver_redis: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hops: list[object] = []
+
+    async def call(n: int) -> None:
+        assert await asyncio.wait_for(execute_on_server("jobs.work", n), 60) == n
+
+    async def calls() -> None:
+        for n in range(MANY):
+            await call(n)
+
+    with watched(onserver_redis, tmp_path, SILENT) as (cluster, of_client, of_workers):
+        cluster.start(1, executors=1)
+        pump = Server.current().part(Pump)
+        submit = pump._looker.submit
+
+        def counted(*words: Any) -> Future[Any]:
+            hops.append(words)
+            return submit(*words)
+
+        monkeypatch.setattr(pump._looker, "submit", counted)
+        asyncio.run(call(0))  # all are connected
+        wait_for(lambda: waits(of_workers))
+        assert len(hops) == 1
+        client = len(of_client.commands)
+        asyncio.run(calls())
+        assert said(of_client.commands, client) == {"put": MANY}
+        assert len(hops) == 1
 
 
 def test_a_busy_executor_makes_one_round_trip_for_a_process(onserver_redis: str, tmp_path: Path) -> None:

@@ -232,9 +232,13 @@ class Inbox:
                 if looks >= _LOOKS:
                     return
 
+    def will_hear(self, one: Awaited) -> bool:
+        """Whether this one is known by a token here: it was put with it, or looked up."""
+        return one._inbox is self
+
     def first_look(self, one: Awaited) -> None:
-        """Look this one up now, unless `put` carried its token."""
-        if one._inbox is not self:
+        """Look this one up now, unless its token is known."""
+        if not self.will_hear(one):
             if self._link is None:
                 self.connect()
             self.look_up((one,))

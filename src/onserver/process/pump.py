@@ -3,8 +3,8 @@
 A loop must not block on the inbox, and it cannot watch its socket, since threads read there too and there may be
 several loops. So the first `await` starts a thread that takes part in the inbox like any waiting thread; what has ended
 is told to its loop by `call_soon_threadsafe`. Looking a process up is a trip to Redis, and done in a second thread, so
-that a coroutine never waits for the reader to come back. Both need no loop and make none; the reader ends after some
-seconds in which nobody awaits.
+that a coroutine never waits for the reader to come back; one that was put with its token need not be looked up. Both
+threads need no loop and make none; the reader ends after some seconds in which nobody awaits.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ class Pump:
         call = _Call(awaited, loop)
         self._inbox.attach(awaited, call)
         try:
-            if awaited.end is None:
+            if awaited.end is None and not self._inbox.will_hear(awaited):  # a hop to a thread is half of an await
                 await loop.run_in_executor(self._looker, self._inbox.first_look, awaited)
             with self._mutex:
                 self._calls[call] = None
