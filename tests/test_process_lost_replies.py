@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from onserver import Server, execute_many, execute_on_server, procedure
-from onserver.errors import MaintenanceMode
+from onserver.errors import BrokerUnavailable, MaintenanceMode, ProcessTimeout
 from onserver.process.maintenance import begin_maintenance
 from onserver.redis.address import Address
 from onserver.redis.answers import ScriptRefused
@@ -91,6 +92,26 @@ def test_a_lost_reply(client: Server, proxy: Proxy, name: str, nth: int, scene: 
     proxy.swallow_reply(nth, matching=is_it)
     scene(client)
     assert proxy.broken == 1
+
+
+@pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
+def test_a_wait_that_is_over_asks_a_silent_redis_for_no_longer_than_a_second(
+    redis_address: Address, proxy: Proxy
+) -> None:
+    with make_server(f"t{uuid4().hex[:8]}", f"unix://{proxy.address.path}") as client, client.as_current():
+        waits = execute_on_server(note, 1)
+        with pytest.raises(ProcessTimeout) as timeout:
+            waits.result(timeout=0.01)  # it is connected, and registered to be told
+        assert timeout.value.state == "queued"
+        client.store.command_seconds = 300.0
+        proxy.black_hole()
+        began = monotonic()
+        with pytest.raises(BrokerUnavailable, match="no answer"):
+            waits.result(timeout=0.2)
+        assert monotonic() - began < 60
+        proxy.heal()
+        with pytest.raises(ProcessTimeout):
+            waits.result(timeout=0.01)
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3, 5, 8])

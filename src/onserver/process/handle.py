@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Generator
 from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from onserver.errors import ProcessNotFound, ProcessTimeout
 from onserver.process.failure import value_of
@@ -23,6 +23,9 @@ from onserver.session.context import current_run
 from onserver.session.steps import refuse_in_loop
 
 R_co = TypeVar("R_co", covariant=True)
+
+#: How long a wait that is over goes on, to say what the process does, in seconds.
+_SAY_SECONDS: Final = 1.0
 
 
 class Process(Ordered, Awaited, Generic[R_co]):
@@ -92,10 +95,7 @@ class Process(Ordered, Awaited, Generic[R_co]):
         Raises:
             ProcessNotFound: ONS-2001, its record has expired.
         """
-        record = read_record(self._server.store, self._number)
-        if record is None:
-            raise ProcessNotFound(self._number)
-        return record
+        return self._record()
 
     @property
     def variables(self) -> Variables:
@@ -117,7 +117,8 @@ class Process(Ordered, Awaited, Generic[R_co]):
             ProcessDead: ONS-2205.
             ProcessNotFound: ONS-2001, its record has expired.
             SyncInAsyncError: ONS-2302, in a running event loop; `await` the process there.
-            BrokerUnavailable: ONS-1201, Redis cannot be reached; ask again later.
+            BrokerUnavailable: ONS-1201, Redis cannot be reached, or the time is over and it says nothing of the
+                process; ask again later.
         """
         if self._end is None:
             self._wait(timeout, "Process.result()")
@@ -205,6 +206,12 @@ class Process(Ordered, Awaited, Generic[R_co]):
         value: R_co = self._value()
         return value
 
+    def _record(self, deadline: float | None = None) -> Record:
+        record = read_record(self._server.store, self._number, deadline)
+        if record is None:
+            raise ProcessNotFound(self._number)
+        return record
+
     def _wait(self, timeout: float | None, call: str) -> None:
         refuse_in_loop(call, "await process")
         began, run = monotonic(), current_run()
@@ -214,7 +221,9 @@ class Process(Ordered, Awaited, Generic[R_co]):
 
         said = None if run is None else saying
         if not any(True for _ in self._server.part(Inbox).ends((self,), timeout, said)):
-            raise ProcessTimeout(self._number, monotonic() - began if timeout is None else timeout, self.state)
+            # Whether it has ended is not known where Redis says nothing: then that is the error.
+            record = self._record(deadline=_SAY_SECONDS)
+            raise ProcessTimeout(self._number, monotonic() - began if timeout is None else timeout, record.state)
 
     def _begins_anew(self) -> None:
         self._server.part(Inbox).withdraw(self)

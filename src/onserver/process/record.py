@@ -155,9 +155,9 @@ class Record:
         return self.state.code_4d
 
 
-def read_record(store: Store, number: int) -> Record | None:
-    """Read a record; None for a number that is unknown, or whose record has expired."""
-    return read_answer(number, store.command(*reading(store, number)))
+def read_record(store: Store, number: int, deadline: float | None = None) -> Record | None:
+    """Read a record within so many seconds; None for a number that is unknown, or whose record has expired."""
+    return read_answer(number, store.command(*reading(store, number), deadline=deadline))
 
 
 def read_records(store: Store, numbers: Sequence[int]) -> list[Record]:
