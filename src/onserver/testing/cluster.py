@@ -20,6 +20,7 @@ from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.session.storage import Storage
 from onserver.settings import find_project
+from onserver.testing.clock import advance
 from onserver.testing.ledger import VARIABLE, Ledger
 from onserver.testing.programs import ENDS, WorkerProgram
 from onserver.testing.wait import wait_for
@@ -156,7 +157,7 @@ class Cluster:
 
     def advance(self, seconds: float) -> None:
         """Move the clock that every script of this server reads."""
-        self.server.store.command("INCRBY", self.server.store.key("clock"), int(seconds * 1000))
+        advance(self.server.store, seconds)
 
     def wait_for(self, fact: Callable[[], T], timeout: float = 60.0) -> T:
         """Wait until a fact holds and return it; fails with the output of the workers."""

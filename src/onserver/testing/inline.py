@@ -32,6 +32,7 @@ from onserver.server import Server
 from onserver.session.context import serving
 from onserver.session.session import Session
 from onserver.session.storage import Storage
+from onserver.testing.clock import advance
 
 
 class OnServer:
@@ -92,8 +93,7 @@ class OnServer:
 
     def advance(self, seconds: float) -> None:
         """Move the clock of Redis' scripts, and let what has become due by then run."""
-        store = self.server.store
-        store.command("INCRBY", store.key("clock"), int(seconds * 1000))
+        advance(self.server.store, seconds)
         release_due(self.engine.member)
         if not self._live:
             self.run_waiting()
