@@ -46,6 +46,25 @@ def _is_script(words: Words) -> bool:
     return words[0] in RUNS
 
 
+def test_slow_answers_do_not_move_the_clock_of_redis(proxy: Proxy) -> None:
+    with Store(proxy.address, f"t{uuid4().hex[:8]}", connect_seconds=20, command_seconds=60) as store:
+        store.command("PING")
+        assert store._ahead == 0  # it goes by the clock of this machine
+        store.correct_clock(2000)
+        proxy.delay(0.05)
+        with store.link() as slow:
+            slow.command("PING")
+        assert 0 < store._ahead < 1  # it was wrong; how much of it is right is not known so well
+        before = store._ahead
+        with store.link() as slow:
+            slow.command("PING")
+        assert 0 < store._ahead <= before
+        proxy.heal()
+        with store.link() as fast:
+            fast.command("PING")
+        assert 0 <= store._ahead < before
+
+
 def test_a_store_knows_its_server(store: Store) -> None:
     before = time.time()
     assert store.prefix == f"{{onserver:{store.name}}}:"

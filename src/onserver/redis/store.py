@@ -202,10 +202,11 @@ class Store:
         replicas, link.replicas = link.replicas, 0  # what is said here need not be confirmed by anybody
         try:
             words = (secrets.token_hex(8)[:15], LAYOUT, 1 if replicas else 0)
+            asked = time()
             changed, now_ms, birth, layout = link.run(self.script("greet"), self.prefix, *words)
+            self._set_clock(int(now_ms) / 1000, asked, time())
         finally:
             link.replicas = replicas
-        self._ahead = int(now_ms) / 1000 - time()
         self._born = birth.decode()
         self._layout = int(layout)
         if self._layout != LAYOUT and not self.any_layout:
@@ -213,6 +214,14 @@ class Store:
         if changed:
             for told in list(self.on_changed):
                 told()
+
+    def _set_clock(self, seconds: float, asked: float, heard: float) -> None:
+        """The clock of Redis stood at `seconds`, to the millisecond, at some time between these two of ours.
+
+        What is known of it is changed no more than that proves: it does not jump to and fro with every slow answer, and
+        is exact where Redis goes by the clock of this machine.
+        """
+        self._ahead = min(max(self._ahead, seconds - heard), seconds + 0.001 - asked)
 
     def _insist(self, attempt: Callable[[float], Any], link: Link, seconds: float | None) -> Any:
         seconds = self.command_seconds if seconds is None else seconds
