@@ -12,6 +12,7 @@
 | `shared` | the shared state: eight programs that change one entry |
 | `growth`, `curves` | what each step costs as more is stored; the chart of it |
 | `flames` | where the time of a worker at full rate goes: a flame graph |
+| `costs`, `without` | what the signature and the history cost: the same with one of them left out |
 | `many_sessions`, `web_sessions`, `remote_clients` | sessions: many, in web applications, of remote clients |
 | `goals` | what is to be reached |
 | `report`, `charts`, `draw` | medians, ratios, the table, the JSON file; the PNG |

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import curves, goals, page, report
+from benchmarks import costs, curves, goals, page, report
 from benchmarks.measures import Figures
 from benchmarks.peers import __main__ as peers_program
 from benchmarks.peers import report as peers_report
@@ -70,6 +71,15 @@ def test_the_cost_of_a_session_among_many_is_compared_with_that_among_few(tmp_pa
     rows = {row["label"].strip(): row for row in written["rows"]}
     assert len(rows) == 5
     assert all(row["stock"] > 0 and row["ours"] > 0 and row["judged"] for row in rows.values())
+
+
+def test_what_a_promise_costs_is_told_of_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert costs.main(["--quick"]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [re.sub(r"-?[\d.]+%", "N", line) for line in told] == [
+        f"{what}: N of the CPU time of a process (N to N in 1 turns); at most N is to be"
+        for what in ("signature", "history")
+    ]
 
 
 def test_an_unknown_measure_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
