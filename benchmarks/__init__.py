@@ -2,7 +2,7 @@
 
 | file | what |
 |---|---|
-| `__main__` | options, the repetitions, the time they may take |
+| `__main__`, `options` | the repetitions, the time they may take; how options are read |
 | `measures` | what is measured, and what of it is a row of the table |
 | `engine` | one private Redis for one measurement, and what it counted |
 | `programs` | workers and clients, as programs; the memory and CPU time of a tree |

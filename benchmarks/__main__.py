@@ -9,13 +9,13 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks import charts, counter, report
 from benchmarks.measures import FULL, MEASURES, ONCE, QUICK, SIDES, Bench, Scale
+from benchmarks.options import often, some
 from benchmarks.programs import Failed
 from onserver.redis.search import find_server
 
@@ -76,7 +76,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--only", type=some(MEASURES), default=list(MEASURES), metavar="M1,M2", help=", ".join(MEASURES)
     )
     parser.add_argument("--sides", type=some(SIDES), default=list(SIDES), metavar="S1,S2", help=", ".join(SIDES))
-    parser.add_argument("--reps", type=int, default=3, help="repetitions (3)")
+    parser.add_argument("--reps", type=often, default=3, help="repetitions (3)")
     parser.add_argument("--quick", action="store_true", help="tiny counts, one repetition")
     parser.add_argument("--silent", action="store_true", help="say nothing until the table")
     parser.add_argument("--out", type=Path, help="the JSON file; by default in .onserver/bench/")
@@ -86,19 +86,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     if options.out is None:
         options.out = Path(".onserver/bench") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}.json"
     return options
-
-
-def some(known: Iterable[str]) -> Callable[[str], list[str]]:
-    """Return what reads names with commas between them, of which all are known."""
-
-    def names(text: str) -> list[str]:
-        found = text.split(",")
-        for name in found:
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"there is no {name}; there are {', '.join(known)}")
-        return found
-
-    return names
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Any
 
 from benchmarks import counter, engine
 from benchmarks.measures import FULL, Bench
+from benchmarks.options import often
 from benchmarks.programs import Failed, Place, Worker
 from benchmarks.without import MAC, VARIABLE
 
@@ -76,7 +77,7 @@ class Side:
 def main(arguments: list[str] | None = None) -> int:
     """Measure, and print the shares; the exit status is 1 where something failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.costs", description=__doc__.splitlines()[0])
-    parser.add_argument("--turns", type=int, default=_TURNS, help=f"how often each is measured ({_TURNS})")
+    parser.add_argument("--turns", type=often, default=_TURNS, help=f"how often each is measured ({_TURNS})")
     parser.add_argument("--quick", action="store_true", help="tiny counts, once")
     options = parser.parse_args(arguments)
     turns, processes = (_QUICK_TURNS, _QUICK_PROCESSES) if options.quick else (options.turns, _PROCESSES)

@@ -17,6 +17,7 @@ from statistics import median
 
 from benchmarks import charts, counter, growth
 from benchmarks.measures import FULL, Bench
+from benchmarks.options import often
 from benchmarks.programs import Failed
 from benchmarks.report import aligned, machine, number
 from onserver.redis.search import find_server
@@ -104,7 +105,7 @@ def _measured(bench: Bench, points: Sequence[Point], steps: int) -> dict[Point, 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.curves", description=__doc__.splitlines()[0])
-    parser.add_argument("--reps", type=int, default=2, help="repetitions (2)")
+    parser.add_argument("--reps", type=often, default=2, help="repetitions (2)")
     parser.add_argument("--quick", action="store_true", help="the two smallest sizes of each, once")
     parser.add_argument("--out", type=Path, help="the JSON file; by default in .onserver/bench/")
     options = parser.parse_args(arguments)

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,19 @@ def test_an_unknown_measure_is_refused(capsys: pytest.CaptureFixture[str]) -> No
 
 def results(stock: list[Figures], ours: list[Figures]) -> report.Results:
     return {"calls": {"stock": stock, "ours": ours}}
+
+
+@pytest.mark.parametrize(
+    ("main", "option"),
+    [(program.main, "--reps"), (curves.main, "--reps"), (peers_program.main, "--reps"), (costs.main, "--turns")],
+)
+def test_to_measure_nothing_is_refused(
+    main: Callable[[list[str]], int], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([option, "0"])
+    assert ended.value.code == 2
+    assert f"argument {option}: 0 times is nothing: 1 at least" in capsys.readouterr().err
 
 
 def test_a_ratio_is_taken_within_a_repetition_and_is_above_one_where_ours_is_better() -> None:

@@ -1,6 +1,8 @@
 """A reply that is lost on the way to a client: nothing is started twice, nothing is counted twice, nothing is lost."""
 
+import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -15,7 +17,9 @@ from onserver.redis.address import Address
 from onserver.redis.answers import ScriptRefused
 from onserver.redis.scripts import script
 from onserver.testing import OnServer
+from onserver.testing.clock import advance
 from onserver.testing.proxy import RUNS, Proxy, Words
+from onserver.testing.wait import wait_for
 from tests.floor import Floor, open_floor
 from tests.inline_worker import make_server, working
 
@@ -92,6 +96,28 @@ def test_a_lost_reply(client: Server, proxy: Proxy, name: str, nth: int, scene: 
     proxy.swallow_reply(nth, matching=is_it)
     scene(client)
     assert proxy.broken == 1
+
+
+def test_the_clock_of_a_test_is_moved_once_by_each_who_moves_it(redis_address: Address, proxy: Proxy) -> None:
+    with make_server(f"t{uuid4().hex[:8]}", f"unix://{proxy.address.path}") as client:
+        store = client.store
+        store.command("PING")
+        proxy.swallow_reply(matching=lambda words: words[0] in RUNS)
+        advance(store, 10)
+        assert proxy.broken == 1
+        assert store.command("GET", store.key("clock")) == b"10000"
+        with ThreadPoolExecutor(8) as several:
+            list(several.map(lambda seconds: advance(store, seconds), [1, -1, 2] * 50))
+        assert store.command("GET", store.key("clock")) == b"110000"
+
+
+async def test_an_end_that_was_told_to_a_dead_connection_is_awaited_all_the_same(client: Server, proxy: Proxy) -> None:
+    assert await execute_on_server(note, 1) == 1
+    with client.as_current():
+        process = execute_on_server(note, 2)  # with a token: it is not looked up before it is awaited
+        proxy.black_hole(new=False)
+        wait_for(lambda: ran == [1, 2])
+        assert await asyncio.wait_for(process, 60) == 2
 
 
 @pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")

@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks import charts, counter
-from benchmarks.__main__ import some
+from benchmarks.options import often, some
 from benchmarks.peers import report
 from benchmarks.peers.measures import MEASURES, PeerBench, scale
 from benchmarks.peers.systems import SYSTEMS, System
@@ -101,7 +101,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         "--only", type=some(MEASURES), default=list(MEASURES), metavar="M1,M2", help=", ".join(MEASURES)
     )
     parser.add_argument("--who", type=some(SYSTEMS), default=list(SYSTEMS), metavar="S1,S2", help=", ".join(SYSTEMS))
-    parser.add_argument("--reps", type=int, default=3, help="repetitions (3)")
+    parser.add_argument("--reps", type=often, default=3, help="repetitions (3)")
     parser.add_argument("--quick", action="store_true", help="tiny counts, one repetition")
     parser.add_argument("--out", type=Path, help="the JSON file; by default in .onserver/bench/")
     options = parser.parse_args(arguments)

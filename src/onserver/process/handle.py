@@ -24,7 +24,7 @@ from onserver.session.steps import refuse_in_loop
 
 R_co = TypeVar("R_co", covariant=True)
 
-#: How long a wait that is over goes on, to say what the process does, in seconds.
+#: How long a wait that is over goes on at most, to say what the process does, in seconds.
 _SAY_SECONDS: Final = 1.0
 
 
@@ -222,7 +222,7 @@ class Process(Ordered, Awaited, Generic[R_co]):
         said = None if run is None else saying
         if not any(True for _ in self._server.part(Inbox).ends((self,), timeout, said)):
             # Whether it has ended is not known where Redis says nothing: then that is the error.
-            record = self._record(deadline=_SAY_SECONDS)
+            record = self._record(deadline=min(_SAY_SECONDS, self._server.store.command_seconds))
             raise ProcessTimeout(self._number, monotonic() - began if timeout is None else timeout, record.state)
 
     def _begins_anew(self) -> None:

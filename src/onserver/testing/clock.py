@@ -1,6 +1,17 @@
 """The clock of Redis' scripts, which tests move."""
 
+from typing import Final
+
+from onserver.redis.scripts import assemble
 from onserver.redis.store import Store
+
+#: ARGV: nonce, milliseconds.
+_ADVANCE: Final = assemble(
+    "advance",
+    "-- include: ground once\nlocal kept = answered(ARGV[1]) if kept then return kept end\n"
+    "return answer(ARGV[1], redis.call('INCRBY', T .. 'clock', ARGV[2]))",
+    testing=True,
+)
 
 
 def advance(store: Store, seconds: float) -> None:
@@ -8,5 +19,4 @@ def advance(store: Store, seconds: float) -> None:
 
     It is moved once, even where Redis has to be told twice.
     """
-    key = store.key("clock")
-    store.command("SET", key, int(store.command("GET", key) or 0) + int(seconds * 1000))
+    store.run(_ADVANCE, store.nonce(), int(seconds * 1000))
