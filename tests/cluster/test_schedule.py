@@ -49,8 +49,12 @@ def set_clock(cluster: Cluster, seconds: float) -> None:
 
 
 def started(cluster: Cluster, name: str) -> list[int]:
-    """The times for which a schedule has started processes, in the order in which these ran."""
-    return [int(words[1]) for words in cluster.ledger.of(name) if words[1] != "-"]
+    """The times for which a schedule has started processes, in the order in which these ran.
+
+    One that had begun at a worker that was killed runs once more: it is the same process.
+    """
+    runs = [(int(words[2]), int(words[1])) for words in cluster.ledger.of(name) if words[1] != "-"]
+    return [time for _, time in dict.fromkeys(runs)]
 
 
 def times(text: str, begin: float, end: float, zone: str = "UTC") -> list[int]:
