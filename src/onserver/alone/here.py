@@ -37,6 +37,10 @@ class SenderHere(Sender):
         self._let_run()
         return process
 
+    async def aput(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
+        """Start one process; where it runs before this returns, it must not be in the thread of the loop."""
+        return await asyncio.to_thread(self.put, order, args, kwargs)
+
     def send(self, script: str, words: Callable[[str, int], Sequence[Word]]) -> Any:
         """Send calls that are no processes of their own."""
         self._before("")

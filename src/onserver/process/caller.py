@@ -157,13 +157,19 @@ def as_server() -> Generator[None]:
         _as_server.reset(token)
 
 
+def asks_as_server() -> bool:
+    """Whether it is clear, without a look at any session, that the server itself asks here."""
+    if served_here.get() is None and running() is None:
+        return True  # most starts are made by programs like this, and each of them asks
+    run = current_run()
+    return served() is None and (run is None or run.caller is None or "kind" not in run.caller)
+
+
 def who_asks() -> Mapping[str, Any] | None:
     """Answer the snapshot of who asks here and now, not verified again; None for the server itself."""
-    if served_here.get() is None and running() is None:
-        return None  # most starts are made by programs like this, and each of them asks
-    here, run = served(), current_run()
-    if here is None and (run is None or run.caller is None or "kind" not in run.caller):
+    if asks_as_server():
         return None
+    here, run = served(), current_run()
     block = _as_server.get()
     if block is not None and block.holds:
         return None

@@ -6,9 +6,11 @@ it is sent. Redis' clock is what counts for the age of a signature; where this p
 refusal says by how much, and the message is signed once more.
 """
 
+import asyncio
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
@@ -148,23 +150,57 @@ class Sender:
             span.set_attribute("onserver.process.number", process.number)
             return process
 
+    async def aput(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
+        """`put` for a coroutine, whose loop goes on meanwhile; only where it `asks_as_server`."""
+        traced = tracing()
+        if traced is None:
+            return await self._aput_one(order, args, kwargs)
+        with traced.starting(order.procedure, order.queue) as span:
+            process = await self._aput_one(order, args, kwargs)
+            span.set_attribute("onserver.process.number", process.number)
+            return process
+
     def _put_one(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
+        process, words = self._made(order, args, kwargs)
+        served = self._taken(order, process, self._fresh(self._put, words))
+        if served != b"ok":
+            self.warn(order, process.number, served, deeper=1)
+        return process
+
+    async def _aput_one(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
+        process, words = self._made(order, args, kwargs)
+        answer = await self._afresh(self._put, words)
+        if answer[1] == b"new" and not self._recent.is_due:
+            served = self._taken(order, process, answer)
+        else:  # Redis may have to be asked about it
+            served = await asyncio.to_thread(self._taken, order, process, answer)
+        if served != b"ok" and self._is_news(order):
+            queues = await asyncio.to_thread(queues_with_workers, self._server)
+            self._warn(order, process.number, served, queues, 6)
+        return process
+
+    def _made(
+        self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> tuple[Process[Any], Callable[[], list[Word]]]:
+        """The handle of a process that is to be put, and the words that do so."""
         if not order.scheduled_ms:  # of a schedule's it is asked when it runs
             require_ask(self._server, order.procedure, order.requires, order.resource)
         body, key = self.body(order, args, kwargs), order.key_in_limit(args, kwargs)
         process: Process[Any] = Process(self._server, 0, name=order.name, procedure=order.procedure)
         inbox = self._inbox.early_address(process)
-        number, how, served = self._fresh(self._put, partial(self._put_words, order, body, inbox, key))
+        return process, partial(self._put_words, order, body, inbox, key)
+
+    def _taken(self, order: Order, process: Process[Any], answer: Any) -> bytes:
+        """Note what `put` has answered; whether anybody serves it is answered."""
+        number, how, served = answer
         process._number = number  # known only now, and its token had to be known before
         if how != b"new":
             self._inbox.withdraw(process)
             process.how = how.decode()
             self._refuse(order, process)
-        if served != b"ok":
-            self.warn(order, number, served, deeper=1)
         self._recent.report()
         self._recent.note(number)
-        return process
+        return bytes(served)
 
     def put_many(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
         """Start many processes, `CHUNK` in one script; all are bound and encoded before any is sent."""
@@ -276,16 +312,24 @@ class Sender:
         try:
             return self._store.run(script, *words())
         except ScriptRefused as refused:
-            age = age_ms(refused)
-            if age is None:
-                raise
-        self._ahead_ms += age
-        try:
+            self._heed_age(refused)
+        with _too_late():
             return self._store.run(script, *words())
+
+    async def _afresh(self, script: Script, words: Callable[[], list[Word]]) -> Any:
+        try:
+            return await self._store.arun(script, *words())
         except ScriptRefused as refused:
-            if age_ms(refused) is None:
-                raise
-            raise BadSignature("", f"it reached Redis too late: {refused}") from refused
+            self._heed_age(refused)
+        with _too_late():
+            return await self._store.arun(script, *words())
+
+    def _heed_age(self, refused: ScriptRefused) -> None:
+        """Correct what is known of Redis' clock by what it says of a message's age; any other refusal is raised."""
+        age = age_ms(refused)
+        if age is None:
+            raise refused
+        self._ahead_ms += age
 
     # -- what is refused or warned of
 
@@ -307,13 +351,30 @@ class Sender:
 
     def warn(self, order: Order, number: int, served: bytes, deeper: int = 0) -> None:
         """Warn that nobody would take it now, unless that was just said; `deeper` by how many frames of ours."""
-        last = self._warned.get((order.procedure, order.queue), 0.0)
-        if last and monotonic() - last < _WARN_SECONDS:
-            return
-        self._warned[order.procedure, order.queue] = monotonic()
-        queues = queues_with_workers(self._server)
+        if self._is_news(order):
+            self._warn(order, number, served, queues_with_workers(self._server), 5 + deeper)
+
+    def _is_news(self, order: Order) -> bool:
+        last, now = self._warned.get((order.procedure, order.queue), 0.0), monotonic()
+        if last and now - last < _WARN_SECONDS:
+            return False
+        self._warned[order.procedure, order.queue] = now
+        return True
+
+    def _warn(self, order: Order, number: int, served: bytes, queues: list[str], level: int) -> None:
         procedure = order.procedure if served == b"noproc" or (not queues and order.shape is None) else ""
-        warnings.warn(NoWorker(number, order.queue, queues, procedure), stacklevel=4 + deeper)
+        warnings.warn(NoWorker(number, order.queue, queues, procedure), stacklevel=level)
+
+
+@contextmanager
+def _too_late() -> Iterator[None]:
+    """In the block a message is sent once more, whose age was just corrected."""
+    try:
+        yield
+    except ScriptRefused as refused:
+        if age_ms(refused) is None:
+            raise
+        raise BadSignature("", f"it reached Redis too late: {refused}") from refused
 
 
 def _context(order: Order, run: Run | None) -> tuple[str, tuple[str, ...]]:

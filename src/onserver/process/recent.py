@@ -34,6 +34,11 @@ class Recent:
         """Redis has said that it has this process, or all from `first` to `last`."""
         self._known.append((monotonic(), first, last or first))
 
+    @property
+    def is_due(self) -> bool:
+        """Whether `report` has to ask Redis."""
+        return bool(self._changed_at)
+
     def report(self) -> Sequence[int]:
         """Log and answer what is gone, if Redis has come back as another since the last call; else answer nothing."""
         if not self._changed_at:

@@ -152,7 +152,7 @@ class Link:
         if confirmed < self.replicas:
             self.close()  # an old primary has no replicas: look again where the new one is
             reason = f"wrote it, but {confirmed} of {self.replicas} replicas confirmed it"
-            raise Unconfirmed(self._name, 1, monotonic() - started, reason)
+            raise Unconfirmed(self.name, 1, monotonic() - started, reason)
         return answer
 
     def pipeline(self, commands: Sequence[Sequence[Word]], timeout: float | None = None) -> list[Any]:
@@ -174,7 +174,7 @@ class Link:
             except Moved as moved:
                 hops += 1
                 if hops > _HOPS:
-                    raise ReadOnly(self._name, hops, 0.0, "sends from node to node in a circle") from moved
+                    raise ReadOnly(self.name, hops, 0.0, "sends from node to node in a circle") from moved
                 self._move(moved)
 
     def _exchange(self, packed: bytes, replies: int, deadline: float) -> Any:
@@ -193,7 +193,7 @@ class Link:
                     answer = [wire.reply(deadline, _left_ms(deadline)) for _ in range(replies)]
         except TimeoutError as error:
             self.close()
-            raise Silent(self._name, 1, monotonic() - started, "gave no answer") from error
+            raise Silent(self.name, 1, monotonic() - started, "gave no answer") from error
         except OSError as error:
             self._lost(error)
         except BaseException:
@@ -216,7 +216,7 @@ class Link:
         if self._wire is None:
             self.connect()
         elif self._moved_away(monotonic() + self.connect_seconds):
-            raise Lost(self._name, 1, 0.0, "is no longer the master")  # who reads must know that it is a new connection
+            raise Lost(self.name, 1, 0.0, "is no longer the master")  # who reads must know that it is a new connection
         try:
             with shielded():
                 self._open_wire().send(pack(words), monotonic() + self.command_seconds)
@@ -243,7 +243,7 @@ class Link:
         try:
             answer = self._open_wire().reply(monotonic() + timeout, timeout * 1000)
         except TimeoutError as error:
-            raise Silent(self._name, 1, timeout, "gave no answer") from error
+            raise Silent(self.name, 1, timeout, "gave no answer") from error
         except OSError as error:
             self._lost(error)
         except BaseException:
@@ -254,7 +254,7 @@ class Link:
                 self._refused(answer)
             except Moved as moved:  # a blocking read ends so when its slot goes to another node
                 self._move(moved)
-                raise Lost(self._name, 1, 0.0, "sent on to another node") from moved
+                raise Lost(self.name, 1, 0.0, "sent on to another node") from moved
         return answer
 
     def arrived(self) -> list[Any]:
@@ -265,6 +265,22 @@ class Link:
                 messages.append(self.receive(0))
         except Silent:
             return messages
+
+    # -- for a loop that watches `fileno()`
+
+    def offer(self, data: bytes | bytearray) -> int:
+        """Send of these bytes what the socket takes without waiting; answer how many that is."""
+        try:
+            return self._open_wire().offer(data)
+        except OSError as error:
+            self._lost(error)
+
+    def replies(self) -> list[Any]:
+        """What has arrived, without waiting: some of it, where that is much. Refusals are `ErrorReply` objects."""
+        try:
+            return self._open_wire().arrived()
+        except OSError as error:
+            self._lost(error)
 
     def fileno(self) -> int:
         """The file descriptor of the connection, made if need be, for `poll`."""
@@ -323,7 +339,8 @@ class Link:
         return min(monotonic() + timeout, self._welcome)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """Where it leads, for messages."""
         described = self.address.describe()
         if self._target is None or self.address.kind in ("tcp", "unix"):
             return described
@@ -373,11 +390,11 @@ class Link:
         try:
             wire = dial(self.address, node, deadline)
         except TimeoutError as error:
-            raise Silent(self._name, 1, monotonic() - started, "did not accept the connection") from error
+            raise Silent(self.name, 1, monotonic() - started, "did not accept the connection") from error
         except (ConnectionRefusedError, FileNotFoundError) as error:
-            raise Refused(self._name, 1, monotonic() - started, "refused the connection") from error
+            raise Refused(self.name, 1, monotonic() - started, "refused the connection") from error
         except OSError as error:
-            raise Unreachable(self._name, 1, monotonic() - started, f"cannot be reached: {error}") from error
+            raise Unreachable(self.name, 1, monotonic() - started, f"cannot be reached: {error}") from error
         self._wire, self.connections = wire, self.connections + 1
         if self.address.kind == "cluster":
             self._target = node
@@ -400,14 +417,14 @@ class Link:
         return self._wire
 
     def _refused(self, reply: ErrorReply) -> NoReturn:
-        error = translate(reply, self._name)
+        error = translate(reply, self.name)
         if isinstance(error, ReadOnly):
             self.close()  # the master is elsewhere now: look for it the next time
         raise error
 
     def _lost(self, error: OSError) -> NoReturn:
         self.close()
-        raise Lost(self._name, 1, 0.0, f"closed the connection: {error}") from error
+        raise Lost(self.name, 1, 0.0, f"closed the connection: {error}") from error
 
 
 def _left_ms(deadline: float) -> float:

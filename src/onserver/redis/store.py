@@ -20,19 +20,22 @@ id), moves the numbers on, and tells the clock. `on_changed` functions are then 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import secrets
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from time import monotonic, sleep, time
 from typing import Any, Self
 
 from onserver.errors import BrokerUnavailable, WrongLayout
 from onserver.redis.address import Address
-from onserver.redis.answers import LinkError, Refused, Silent, Unreachable
+from onserver.redis.answers import LinkError, NoScript, Refused, Silent, Unreachable
 from onserver.redis.link import Link
+from onserver.redis.relay import Relay
 from onserver.redis.resp import Word
 from onserver.redis.scripts import Script, script
 
@@ -107,6 +110,20 @@ class Store:
         packed = link.pack(known, self.prefix, arguments)
         return self._insist(lambda timeout: link.run_packed(known, packed, timeout), link, deadline)
 
+    async def arun(self, script: str | Script, *arguments: Word) -> Any:
+        """`run` for a coroutine, whose loop goes on meanwhile; the bytes are sent again in a thread where need be."""
+        known = self.script(script) if isinstance(script, str) else script
+        began = monotonic()
+        if self._relays:
+            with suppress(NoScript):  # it is sent whole below
+                try:
+                    return await self._relay().run(known, self.prefix, arguments)
+                except LinkError as error:
+                    if not error.again:
+                        raise
+        left = max(began + self.command_seconds - monotonic(), 0.001)
+        return await asyncio.to_thread(self.run, known, *arguments, deadline=left)
+
     def command(self, *words: Word, deadline: float | None = None) -> Any:
         """Send one command, again if need be: for reading, and for what may happen twice. Keys in full."""
         link = self._link()
@@ -150,6 +167,11 @@ class Store:
         return self._born
 
     @property
+    def is_met(self) -> bool:
+        """Whether this program has heard from the server before, so that its clock and birth are known."""
+        return bool(self._born)
+
+    @property
     def layout(self) -> int:
         """The number of the key layout in which the server's data is."""
         return self._layout if self.birth else 0
@@ -173,9 +195,11 @@ class Store:
         return Link(self.address, *deadlines, self._greet, self.wait_for_replicas, eager=eager)
 
     def close(self) -> None:
-        """Close all links that `run` and `command` have made in this process, in whatever thread."""
+        """Close all links that `run`, `arun` and `command` have made in this process, in whatever thread."""
         for link in list(self._open):
             link.close()
+        for relay in list(self._by_loop.values()):
+            relay.close()
         self.forget()
 
     def __enter__(self) -> Self:
@@ -191,10 +215,22 @@ class Store:
             self._open.add(link)
         return link
 
+    @property
+    def _relays(self) -> bool:
+        return not self.wait_for_replicas and self.address.kind in ("tcp", "unix")
+
+    def _relay(self) -> Relay:
+        loop = asyncio.get_running_loop()
+        relay = self._by_loop.get(loop)
+        if relay is None:
+            relay = self._by_loop[loop] = Relay(self.link(), loop, self.command_seconds * _REUSED_SHARE)
+        return relay
+
     def forget(self) -> None:
         """Know no link any more and draw new random bits: what a child does after a fork."""
         self._local = threading.local()
         self._open: weakref.WeakSet[Link] = weakref.WeakSet()
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Relay] = weakref.WeakKeyDictionary()
         self._random = secrets.token_hex(8)
         self._sequence = itertools.count(1)
 

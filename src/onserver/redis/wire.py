@@ -77,6 +77,22 @@ class Wire:
         while not poll(0) and monotonic() < until:
             _give_way()
 
+    def offer(self, data: bytes | bytearray) -> int:
+        """Send what the socket takes without waiting; answer how many bytes that is."""
+        try:
+            return self._socket.send(data, self._flags)
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return 0
+
+    def arrived(self) -> list[Any]:
+        """The replies that one look at the socket brings, without waiting for any."""
+        reader, found = self._replies, list[Any]()
+        if count := self._receive(self._flags):
+            feed(reader, self._buffer, 0, count)
+        while (reply := reader.gets()) is not PENDING:
+            found.append(reply)
+        return found
+
     def _receive(self, flags: int) -> int:
         try:
             count = self._socket.recv_into(self._buffer, 0, flags)

@@ -1,0 +1,180 @@
+"""Scripts that coroutines run: one connection for all coroutines of a loop, and none of them waits on it.
+
+What the coroutines of one turn of the loop ask for is sent together when the turn ends, and the loop hears when answers
+are there. So a script costs a coroutine no thread, and many at a time cost a fraction of a trip each.
+
+Nothing is tried again here. When the connection is lost, or Redis says nothing for a while, all that is under way fails
+with a `LinkError` and the connection is closed; whoever asked sends the same bytes again in a thread, where everything
+is tried that `Store.run` tries (see `Store.arun`). The next script connects anew.
+
+A relay is used in the thread of its loop and ends with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from onserver.interrupt import shielded
+from onserver.redis.answers import LinkError, Lost, ReadOnly, Silent, translate
+from onserver.redis.link import Link
+from onserver.redis.resp import ErrorReply, Word
+from onserver.redis.scripts import Script
+
+
+class _Asked(NamedTuple):
+    """One script that is under way: who waits for its answer, and since when by the clock of the loop."""
+
+    answer: asyncio.Future[Any]
+    since: float
+
+
+class Relay:
+    """See the top of this module.
+
+    Args:
+        link: not connected yet, and used by nobody else.
+        loop: whose coroutines use it.
+        seconds: how long an answer is waited for before `Silent` is raised.
+    """
+
+    def __init__(self, link: Link, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        self._link = link
+        self._loop = weakref.ref(loop)
+        self._seconds = seconds
+        self._connecting: asyncio.Future[None] | None = None
+        #: What the loop watches; -1 while there is no connection.
+        self._watched = -1
+        #: What is under way, first the one whose answer comes first; and the bytes that the socket has not taken yet.
+        self._asked: deque[_Asked] = deque()
+        self._unsent = bytearray()
+        #: Whether the end of this turn sends, whether the loop says when the socket takes more, whether a timer runs.
+        self._flushing = self._clogged = self._timed = False
+        weakref.finalize(loop, link.close).atexit = False
+
+    async def run(self, script: Script, prefix: str, arguments: Sequence[Word]) -> Any:
+        """Run a script once and return its answer.
+
+        Raises:
+            LinkError: there was no ordinary answer; mostly it is not known whether the script ran.
+            NoScript: Redis does not know the script.
+            MemberFenced: the holder in whose name it was to write is dead.
+            ScriptRefused: any other error reply.
+        """
+        loop = asyncio.get_running_loop()
+        if self._watched < 0:
+            await self._connect(loop)
+        asked = _Asked(loop.create_future(), loop.time())
+        self._asked.append(asked)
+        self._unsent += self._link.pack(script, prefix, arguments)
+        if not self._flushing:
+            self._flushing = True
+            loop.call_soon(self._flush)
+        if not self._timed:
+            self._timed = True
+            loop.call_later(self._seconds, self._look_at_time)
+        return await asked.answer
+
+    def close(self) -> None:
+        """End the connection, from whatever thread; what is under way fails with `Lost`. It may be used again."""
+        loop = self._loop()
+        if loop is None or loop.is_closed():
+            self._link.close()
+        elif asyncio._get_running_loop() is loop:  # the public one raises where none runs
+            self._end()
+        else:
+            loop.call_soon_threadsafe(self._end)
+
+    # -- the connection
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._connecting is None:
+            self._connecting = loop.run_in_executor(None, self._link.connect)
+            self._connecting.add_done_callback(self._connected)
+        await asyncio.shield(self._connecting)  # others wait for it too
+        if self._watched < 0:
+            raise Lost(self._link.name, 1, 0.0, "closed the connection")
+
+    def _connected(self, connecting: asyncio.Future[None]) -> None:
+        self._connecting = None
+        loop = self._loop()
+        if connecting.cancelled() or connecting.exception() is not None or loop is None or not self._link.connected:
+            return
+        self._watched = self._link.fileno()
+        loop.add_reader(self._watched, self._hear)
+
+    def _end(self, error: type[LinkError] = Lost, reason: str = "closed the connection") -> None:
+        """End the connection, and say so to all who wait."""
+        loop = self._loop()
+        if loop is not None and self._watched >= 0:
+            loop.remove_reader(self._watched)
+            if self._clogged:
+                loop.remove_writer(self._watched)
+        self._watched, self._clogged = -1, False
+        self._unsent.clear()
+        self._link.close()
+        asked, self._asked = self._asked, deque()
+        for one in asked:
+            if not one.answer.done():
+                one.answer.set_exception(error(self._link.name, 1, 0.0, reason))
+
+    # -- what the loop calls
+
+    def _flush(self) -> None:
+        self._flushing = False
+        loop = self._loop()
+        if loop is None or self._watched < 0:
+            return  # it has ended since, and whoever asked was told
+        try:
+            with shielded():
+                sent = self._link.offer(self._unsent)
+        except LinkError as error:
+            self._end(type(error), error.reason)
+            return
+        del self._unsent[:sent]
+        if bool(self._unsent) == self._clogged:
+            return
+        self._clogged = not self._clogged
+        if self._clogged:
+            loop.add_writer(self._watched, self._flush)
+        else:
+            loop.remove_writer(self._watched)
+
+    def _hear(self) -> None:
+        try:
+            with shielded():
+                replies = self._link.replies()
+        except LinkError as error:
+            self._end(type(error), error.reason)
+            return
+        moved = False
+        for reply in replies:
+            if not self._asked:  # it answers nothing: what comes next might be taken for the answer to something else
+                self._end()
+                return
+            answer = self._asked.popleft().answer
+            refusal = translate(reply, self._link.name) if isinstance(reply, ErrorReply) else None
+            moved = moved or isinstance(refusal, ReadOnly)
+            if answer.done():
+                continue  # whoever asked was cancelled
+            if refusal is None:
+                answer.set_result(reply)
+            else:
+                answer.set_exception(refusal)
+        if moved:  # the master is elsewhere now: look for it the next time
+            self._end()
+
+    def _look_at_time(self) -> None:
+        self._timed = False
+        loop = self._loop()
+        if loop is None or not self._asked:
+            return
+        left = self._asked[0].since + self._seconds - loop.time()
+        if left <= 0:
+            self._end(Silent, "gave no answer")
+        else:
+            self._timed = True
+            loop.call_later(left, self._look_at_time)
