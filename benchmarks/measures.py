@@ -150,15 +150,26 @@ class Bench:
         )
 
     def calls(self) -> Figures:
-        """One call after the other, then 32 callers in one program."""
+        """One call after the other, then 32 callers in one program: threads, and coroutines where a client has both."""
         with self.open("calls") as (redis, place), self.worker(place) as worker:
             self._warm(place, worker)
             before = redis.counts()
             one = place.client(self.client, "call", "call", total := self.scale.calls[self.side])
             trips = redis.counts().since(before).trips / (total + max(5, total // 20))
-            several = place.client(self.client, "callers", "call", _CALLERS, self.scale.callers[self.side])
+            threads = self._several(redis, place, worker, self.client)
+            on_a_loop = self._several(redis, place, worker, "ours_on_a_loop") if self.side == "ours" else threads
         figures = {name: one[name] for name in ("p50", "p95", "p99", "client_cpu_us")} | {"trips": trips}
-        return figures | {f"callers_{name}": several[name] for name in ("per_s", "p50", "p95", "client_cpu_us")}
+        for kind, several in (("callers", threads), ("loop", on_a_loop)):
+            shown = ("per_s", "p50", "p95", "client_cpu_us", "all_cpu_us")
+            figures |= {f"{kind}_{name}": several[name] for name in shown}
+        return figures
+
+    def _several(self, redis: engine.Engine, place: Place, worker: Worker, client: str) -> Figures:
+        """Several callers in one program; and what a call costs all programs together."""
+        before, cpu, total = redis.counts(), worker.cpu(), self.scale.callers[self.side]
+        several = place.client(client, "callers", "call", _CALLERS, total)
+        cpu = worker.cpu() - cpu + redis.counts().since(before).cpu
+        return several | {"all_cpu_us": several["client_cpu_us"] + cpu / (total + _CALLERS) * 1e6}  # one each before
 
     def enqueue(self) -> Figures:
         """Nobody takes what is enqueued; the queue is there already."""

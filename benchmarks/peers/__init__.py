@@ -6,7 +6,6 @@
 | `systems` | who is measured, in which environment, with which commands |
 | `measures` | what is measured of each |
 | `report` | the tables: everybody's figures, and ours against the best, against Celery, against the loop by hand |
-| `loops` | what the clients do that are coroutines; those that are not share `benchmarks.clients` with us |
 | `with_*` | one for each system: its procedure, and how its client enqueues and calls |
 | `by_hand` | what is left when the library is left out: a loop that reads, calls, stores and acknowledges |
 

@@ -8,8 +8,8 @@ from arq import create_pool
 from arq.connections import RedisSettings
 
 from benchmarks.counter import tick
+from benchmarks.loops import main
 from benchmarks.peers.at import PORT
-from benchmarks.peers.loops import main
 
 LOG = {"version": 1, "disable_existing_loggers": False, "loggers": {"arq": {"level": "WARNING"}}}
 _AT = RedisSettings(host="127.0.0.1", port=PORT)

@@ -7,8 +7,8 @@ from typing import Any
 from saq import Queue
 
 from benchmarks.counter import tick
+from benchmarks.loops import main
 from benchmarks.peers.at import URL
-from benchmarks.peers.loops import main
 
 queue = Queue.from_url(URL)
 

@@ -9,8 +9,8 @@ from typing import Any
 from streaq import Worker
 
 from benchmarks.counter import tick
+from benchmarks.loops import main
 from benchmarks.peers.at import URL
-from benchmarks.peers.loops import main
 
 _CHUNK = 1000
 worker: Any = Worker(redis_url=URL, concurrency=16)

@@ -8,8 +8,8 @@ from typing import Any
 from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend, RedisStreamBroker
 
 from benchmarks.counter import tick
+from benchmarks.loops import main
 from benchmarks.peers.at import URL
-from benchmarks.peers.loops import main
 
 _made: Any = ListQueueBroker(url=URL)
 if os.environ.get("BENCH_BROKER") == "stream":

@@ -226,7 +226,7 @@ class Process(Ordered, Awaited, Generic[R_co]):
             raise ProcessTimeout(self._number, monotonic() - began if timeout is None else timeout, record.state)
 
     def _begins_anew(self) -> None:
-        self._server.part(Inbox).withdraw(self)
+        self.withdraw()
         self._end = None
 
     def _value(self) -> Any:

@@ -8,7 +8,8 @@ rings the watches of those who wait for it. When it has what it came for it leav
 waiting thread, which then finds `_reading` free. A thread enters `_waiting` before it tries to read, and whoever leaves
 looks into `_waiting` after it has stopped reading; so of two threads one always sees the other. Coroutines cannot read
 without blocking their loop, nor could all loops be asked to watch a socket that threads read as well: one thread
-(`Pump`) waits on their behalf, started by the first `await` and gone after some seconds without one.
+(`Pump`) waits on their behalf, started by the first `await` and gone after some seconds without one. A loop that awaits
+one process after the other gets an inbox of its own besides, which it reads by itself (`Ear`).
 
 *What can be missed.* A message published while the connection was away, or cut by Redis because nobody read for long.
 After a reconnect all open waits are looked up again; besides, each is looked up every `LOOK_SECONDS`. A look is the
@@ -70,6 +71,12 @@ class Awaited:
         self._looked = 0.0
         self._watches: tuple[Watch, ...] = ()
 
+    def withdraw(self) -> None:
+        """Forget the token: what was put had an owner already, who does not hear of it."""
+        if self._inbox is not None:
+            self._inbox._open.pop(self._token, None)
+            self._inbox, self._token = None, ""
+
     def look(self, address: str) -> End | None:
         """Answer the end, or register `address` ("CLIENT TOKEN") to be told of it. May be called again and again."""
         raise NotImplementedError
@@ -105,10 +112,16 @@ Said: TypeAlias = Callable[[Collection[Awaited]], AbstractContextManager[None]]
 
 
 class Inbox:
-    """See the top of this module. Made by `server.part(Inbox)`, so that there is one for each server and process."""
+    """See the top of this module. Made by `server.part(Inbox)`, so that there is one for each server and process.
 
-    def __init__(self, server: Server) -> None:
+    Args:
+        server: whose processes they are.
+        read_by_owner: who has made it reads from `link` and calls `deliver`; nobody waits in it.
+    """
+
+    def __init__(self, server: Server, *, read_by_owner: bool = False) -> None:
         self._store: Store = server.store
+        self._read_by_owner = read_by_owner
         self._client = secrets.token_hex(6)
         self._serial = itertools.count(1)
         self._open: WeakValueDictionary[str, Awaited] = WeakValueDictionary()
@@ -135,16 +148,24 @@ class Inbox:
             return ""
         self._given += 1
         if self._given % UNREAD == 0:
-            self._read_what_arrived()
+            if not self._read_by_owner:
+                self._read_what_arrived()
             self._wanted = self._unread < UNREAD
         awaited._looked = monotonic()
         return self.address(awaited)
 
-    def withdraw(self, awaited: Awaited) -> None:
-        """Forget the token: the process that was put had an owner already, who did not hear of it."""
-        if awaited._inbox is self:
-            self._open.pop(awaited._token, None)
-            awaited._inbox, awaited._token = None, ""
+    # -- for a loop that reads by itself (see `ear`)
+
+    @property
+    def link(self) -> Link | None:
+        """The connection on which it is told, while there is one."""
+        return self._link
+
+    def close(self) -> None:
+        """End the connection: nobody reads any more, and no token is given before the next `connect`."""
+        link, self._link = self._link, None
+        if link is not None:
+            link.close()
 
     # -- waiting
 
@@ -187,9 +208,13 @@ class Inbox:
             for one in pending:
                 self.detach(one, watch)
 
+    def want(self) -> None:
+        """Give tokens from now on: somebody waits."""
+        self._wanted, self._unread = True, 0
+
     def attach(self, awaited: Awaited, watch: Watch) -> None:
         """Let the watch ring when this one ends, at once if it has."""
-        self._wanted, self._unread = True, 0
+        self.want()
         awaited._watches = (*awaited._watches, watch)
         if awaited._end is not None:
             watch.ended.append(awaited)
@@ -319,10 +344,11 @@ class Inbox:
         except BaseException:
             self._link = None
             raise
-        self._deliver(message)
+        self.deliver(message)
         return True
 
-    def _deliver(self, message: bytes) -> None:
+    def deliver(self, message: bytes) -> None:
+        """Mark what a message says to have ended."""
         token, _, state, payload = message.split(b" ", 3)
         one = self._open.get(token.decode())
         if one is None:

@@ -5,20 +5,27 @@ several loops. So the first `await` starts a thread that takes part in the inbox
 is told to its loop by `call_soon_threadsafe`. Looking a process up is a trip to Redis, and done in a second thread, so
 that a coroutine never waits for the reader to come back; one that was put with its token need not be looked up. Both
 threads need no loop and make none; the reader ends after some seconds in which nobody awaits.
+
+A loop that awaits one process after the other hears of the ends of those that it has started by itself (see `ear`).
 """
 
 import asyncio
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 from onserver.checkpoint import nudge
 from onserver.errors import BrokerUnavailable
+from onserver.process.ear import Ear
 from onserver.process.inbox import LOOK_SECONDS, PATIENCE_SECONDS, Awaited, Inbox, Watch
 from onserver.server import Server
 
 #: After how many seconds without anybody who awaits the thread ends.
 _IDLE_SECONDS = 10.0
+#: After how many awaits of one loop it gets a connection of its own for what they wait for.
+_AWAITS = 8
 
 
 class _Call(Watch):
@@ -49,11 +56,21 @@ class _Call(Watch):
             self.future.set_exception(error)
 
 
+class _Ears:
+    """The ear of one loop, if it is worth one by now."""
+
+    def __init__(self) -> None:
+        self.ear: Ear | None = None
+        self.awaits = 0
+
+
 class Pump:
     """Made by `server.part(Pump)`."""
 
     def __init__(self, server: Server) -> None:
+        self._server = server
         self._inbox = server.part(Inbox)
+        self._ears: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Ears] = weakref.WeakKeyDictionary()
         self._mutex = threading.Lock()
         self._calls: dict[_Call, None] = {}
         self._thread: threading.Thread | None = None
@@ -66,6 +83,13 @@ class Pump:
             BrokerUnavailable: Redis could not be reached for some time.
         """
         loop = asyncio.get_running_loop()
+        ear = self.ear()
+        if ear is None:
+            self._consider(loop)
+        elif not ear.inbox.will_hear(awaited):
+            ear.inbox.want()
+        elif await ear.end(awaited):
+            return
         call = _Call(awaited, loop)
         self._inbox.attach(awaited, call)
         try:
@@ -81,6 +105,27 @@ class Pump:
             with self._mutex:
                 self._calls.pop(call, None)
             self._inbox.detach(awaited, call)
+
+    def ear(self) -> Ear | None:
+        """What the loop that runs in this thread hears by itself, if it does."""
+        loop = asyncio._get_running_loop()
+        ears = None if loop is None else self._ears.get(loop)
+        return None if ears is None or ears.ear is None or not ears.ear.listens else ears.ear
+
+    def _consider(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let a loop hear by itself that has awaited some processes, and some more since it ceased to."""
+        ears = self._ears.get(loop)
+        if ears is None:
+            ears = self._ears[loop] = _Ears()
+        ears.awaits += 1
+        if ears.awaits == _AWAITS:
+            ears.ear = ear = Ear(self._server, loop)
+            loop.run_in_executor(self._looker, ear.inbox.connect).add_done_callback(partial(self._connected, ears))
+
+    def _connected(self, ears: _Ears, connecting: asyncio.Future[None]) -> None:
+        ears.awaits = 0
+        if ears.ear is not None and not connecting.cancelled() and connecting.exception() is None:
+            ears.ear.listen()
 
     async def end_or_call(self, awaited: Awaited, seconds: float | None = None) -> None:
         """Return when this one has ended, when something is asked of the run that waits, or when the time is over.

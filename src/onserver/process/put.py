@@ -23,6 +23,7 @@ from onserver.process.caller import snapshot_to_send
 from onserver.process.handle import Process
 from onserver.process.inbox import Inbox
 from onserver.process.limits import KeyOf, read_key
+from onserver.process.pump import Pump
 from onserver.process.recent import Recent
 from onserver.process.shape import Shape
 from onserver.process.signing import Signer
@@ -134,7 +135,7 @@ class Sender:
         self._put = self._store.script("put")
         self._put_many = self._store.script("put_many")
         self._signer = server.part(Signer)
-        self._inbox = server.part(Inbox)
+        self._inbox, self._pump = server.part(Inbox), server.part(Pump)
         self._recent = server.part(Recent)
         self._limit = server.settings.process.max_argument_bytes
         self._ahead_ms = 0
@@ -187,7 +188,7 @@ class Sender:
             require_ask(self._server, order.procedure, order.requires, order.resource)
         body, key = self.body(order, args, kwargs), order.key_in_limit(args, kwargs)
         process: Process[Any] = Process(self._server, 0, name=order.name, procedure=order.procedure)
-        inbox = self._inbox.early_address(process)
+        inbox = self._inbox_here().early_address(process)
         return process, partial(self._put_words, order, body, inbox, key)
 
     def _taken(self, order: Order, process: Process[Any], answer: Any) -> bytes:
@@ -195,7 +196,7 @@ class Sender:
         number, how, served = answer
         process._number = number  # known only now, and its token had to be known before
         if how != b"new":
-            self._inbox.withdraw(process)
+            process.withdraw()
             process.how = how.decode()
             self._refuse(order, process)
         self._recent.report()
@@ -217,7 +218,8 @@ class Sender:
         for start in range(0, len(bodies), CHUNK):
             chunk = bodies[start : start + CHUNK]
             made: list[Process[Any]] = [Process(self._server, 0, procedure=order.procedure) for _ in chunk]
-            inboxes = [self._inbox.early_address(process) for process in made]
+            here = self._inbox_here()
+            inboxes = [here.early_address(process) for process in made]
             first, last, served = self._fresh(self._put_many, partial(self._put_many_words, order, chunk, inboxes))
             self._recent.report()
             self._recent.note(first, last)
@@ -277,6 +279,11 @@ class Sender:
         if len(body) > self._limit:
             self._refuse_size(order, args, kwargs, len(body))
         return body
+
+    def _inbox_here(self) -> Inbox:
+        """Where the end is to be told: the inbox of the loop that runs here, where it has one, or the program's."""
+        ear = self._pump.ear()
+        return self._inbox if ear is None else ear.inbox
 
     def _now_ms(self) -> int:
         return self._store.now_ms() + self._ahead_ms

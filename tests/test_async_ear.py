@@ -1,0 +1,187 @@
+"""A loop that hears by itself how its processes end, and what becomes of its waits when it hears nothing more."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from onserver import Process, Server, execute_many, execute_on_server, procedure
+from onserver.process.ear import Ear
+from onserver.process.inbox import UNREAD, Inbox
+from onserver.process.pump import Pump
+from onserver.redis.address import Address
+from onserver.testing.proxy import Proxy
+from onserver.testing.wait import wait_for
+from tests.inline_worker import make_server, working
+
+gate = threading.Event()
+
+
+@procedure
+def same(n: int) -> int:
+    return n
+
+
+@procedure
+def waits(n: int) -> int:
+    assert gate.wait(60)
+    return n
+
+
+@pytest.fixture
+def client(redis_address: Address, proxy: Proxy) -> Iterator[Server]:
+    """A program behind the proxy; the worker is beside it, on the real Redis."""
+    gate.clear()
+    name = f"t{uuid4().hex[:8]}"
+    with make_server(name, f"unix://{redis_address.path}") as server, working(server):
+        with make_server(name, f"unix://{proxy.address.path}") as made:
+            made.store.command("PING")
+            yield made
+        gate.set()
+        server.make_current()
+
+
+async def ear_of(server: Server) -> Ear:
+    """Await until the loop has an ear, and answer it."""
+    pump = server.part(Pump)
+    while (ear := pump.ear()) is None:
+        assert await (await same.astart(1)) == 1
+    return ear
+
+
+async def heard(ear: Ear, process: Process[Any]) -> Any:
+    """Await a process that was put with a token of this ear."""
+    assert ear.inbox.will_hear(process)
+    return await asyncio.wait_for(process, 60)
+
+
+def pump_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the loop do without threads from here on."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("a thread was used")
+
+    monkeypatch.setattr(server.part(Pump)._looker, "submit", refused)
+    monkeypatch.setattr(server.part(Inbox), "turn", refused)
+
+
+async def test_ends_are_heard_without_a_thread(client: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    ear = await ear_of(client)
+    pump_refused(client, monkeypatch)
+    for n in range(20):
+        assert await heard(ear, await same.astart(n)) == n
+        assert await heard(ear, execute_on_server(same, n)) == n
+    started = await asyncio.gather(*(same.astart(n) for n in range(200)))
+    assert await asyncio.gather(*started) == list(range(200))
+    assert await asyncio.gather(*execute_many(same, range(200))) == list(range(200))
+
+
+async def test_a_wait_that_takes_long_is_looked_up_and_ends(client: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    ear = await ear_of(client)
+    looked = asyncio.Event()
+    first_look = Inbox.first_look
+    loop = asyncio.get_running_loop()
+
+    def noted(inbox: Inbox, one: Any) -> None:
+        first_look(inbox, one)
+        loop.call_soon_threadsafe(looked.set)
+
+    monkeypatch.setattr(Inbox, "first_look", noted)
+    late = asyncio.ensure_future(heard(ear, await waits.astart(1)))
+    await asyncio.wait_for(looked.wait(), 60)
+    assert not late.done()
+    gate.set()
+    assert await late == 1
+
+
+@pytest.mark.parametrize("how", ["reset", "black_hole"])
+async def test_a_lost_connection_loses_no_end(client: Server, proxy: Proxy, how: str) -> None:
+    ear = await ear_of(client)
+    started = await asyncio.gather(*(waits.astart(n) for n in range(20)))
+    awaited = [asyncio.ensure_future(heard(ear, process)) for process in started]
+    await asyncio.sleep(0)
+    if how == "reset":
+        proxy.reset()
+    else:
+        proxy.black_hole(new=False)
+    gate.set()
+    assert await asyncio.gather(*awaited) == list(range(20))
+    if how == "reset":
+        assert not ear.listens
+        assert await ear_of(client) is not ear
+
+
+async def test_an_ear_that_cannot_connect_is_tried_again(client: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, tried = Inbox.connect, list[Inbox]()
+
+    def fails_once(inbox: Inbox) -> None:
+        if inbox._read_by_owner and not tried:
+            tried.append(inbox)
+            raise ConnectionError("not now")
+        connect(inbox)
+
+    monkeypatch.setattr(Inbox, "connect", fails_once)
+    await ear_of(client)
+    assert len(tried) == 1
+
+
+async def test_who_is_cancelled_disturbs_nobody(client: Server) -> None:
+    ear = await ear_of(client)
+    started = await asyncio.gather(*(waits.astart(n) for n in range(10)))
+    awaited = [asyncio.ensure_future(heard(ear, process)) for process in started]
+    await asyncio.sleep(0)
+    for one in awaited[::2]:
+        one.cancel()
+    gate.set()
+    assert await asyncio.gather(*awaited[1::2]) == [1, 3, 5, 7, 9]
+    assert all(process._watches == () for process in started)
+    assert await asyncio.gather(*started) == list(range(10))  # those that were given up are awaited anew
+
+
+async def test_two_wait_for_one(client: Server) -> None:
+    ear = await ear_of(client)
+    process = await waits.astart(7)
+
+    async def another_loop() -> int:
+        return await process
+
+    here = [asyncio.ensure_future(heard(ear, process)) for _ in range(2)]
+    await asyncio.sleep(0)
+    there = asyncio.ensure_future(asyncio.to_thread(process.result, 60))
+    elsewhere = asyncio.ensure_future(asyncio.to_thread(asyncio.run, another_loop()))
+    await asyncio.to_thread(wait_for, lambda: len(process._watches) == 4)
+    gate.set()
+    assert await asyncio.gather(*here, there, elsewhere) == [7, 7, 7, 7]
+
+
+async def test_no_more_tokens_than_are_read(client: Server) -> None:
+    ear = await ear_of(client)
+    for _ in range(3):
+        numbers = [(await same.astart(n)).number for n in range(UNREAD + 10)]  # nobody keeps the handles
+        wait_for(lambda: Process.get(numbers[-1]).end is not None or Process.get(numbers[-1]).state == "done")  # noqa: B023
+    while ear.inbox.will_hear(process := await same.astart(1)):
+        assert await process == 1
+    assert await process == 1
+    assert await heard(ear, await same.astart(2)) == 2  # somebody waits again
+
+
+def test_a_loop_leaves_no_connection(client: Server, redis_address: Address) -> None:
+    store = client.store
+
+    async def some() -> None:
+        await ear_of(client)
+        assert await (await same.astart(1)) == 1
+
+    asyncio.run(some())  # what the program itself keeps is there now
+    gc.collect()
+    before = len(store.command("CLIENT", "LIST").splitlines())
+    for _ in range(5):
+        asyncio.run(some())
+    gc.collect()
+    wait_for(lambda: len(store.command("CLIENT", "LIST").splitlines()) <= before)
