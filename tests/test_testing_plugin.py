@@ -202,10 +202,9 @@ def test_a_key_that_is_left_behind_fails_the_test(pytester: pytest.Pytester, pro
 def test_a_process_that_does_not_end_fails_the_test(pytester: pytest.Pytester, project: Path) -> None:
     test = (
         "import threading\nfrom onserver import execute_on_server, procedure\n"
-        "from onserver.testing import inline, wait_for\n\ninline.ENDS = 1.0\n\n"
-        "@procedure\ndef stuck() -> None:\n    threading.Event().wait(60)\n\n"
-        "def test_it(onserver_live):\n    started = execute_on_server(stuck)\n"
-        "    wait_for(lambda: started.state == 'running')\n"
+        "from onserver.testing import inline\n\ninline.ENDS = 1.0\nbegun = threading.Event()\n\n"
+        "@procedure\ndef stuck() -> None:\n    begun.set()\n    threading.Event().wait(60)\n\n"
+        "def test_it(onserver_live):\n    execute_on_server(stuck)\n    assert begun.wait(60)\n"
     )
     (project / "tests" / "test_stuck.py").write_text(test)
     result = pytester.runpytest_subprocess(project / "tests" / "test_stuck.py", timeout=120)

@@ -56,7 +56,8 @@ class Ear:
         self._watched = -1
         self._calls: dict[_Call, None] = {}
         self._timed = False
-        weakref.finalize(loop, self.inbox.close).atexit = False
+        self._at_its_end = weakref.finalize(loop, self.inbox.close)
+        self._at_its_end.atexit = False
 
     def listen(self) -> None:
         """Watch the connection of the inbox, which has just been made."""
@@ -109,6 +110,7 @@ class Ear:
         if loop is not None and self._watched >= 0:
             loop.remove_reader(self._watched)
         self._watched = -1
+        self._at_its_end.detach()
         self.inbox.close()
         for call in list(self._calls):
             call.settle(told=False)

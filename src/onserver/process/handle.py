@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from onserver.errors import ProcessNotFound, ProcessTimeout
 from onserver.process.failure import value_of
 from onserver.process.following import Following
-from onserver.process.inbox import Awaited, End, Inbox
+from onserver.process.inbox import Awaited, End, Inbox, withdraw
 from onserver.process.log import LogLine, read_log
 from onserver.process.orders import Ordered
 from onserver.process.record import ENDED_BYTES, Record, State, read_record
@@ -226,7 +226,7 @@ class Process(Ordered, Awaited, Generic[R_co]):
             raise ProcessTimeout(self._number, monotonic() - began if timeout is None else timeout, record.state)
 
     def _begins_anew(self) -> None:
-        self.withdraw()
+        withdraw(self)
         self._end = None
 
     def _value(self) -> Any:

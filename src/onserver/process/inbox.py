@@ -71,12 +71,6 @@ class Awaited:
         self._looked = 0.0
         self._watches: tuple[Watch, ...] = ()
 
-    def withdraw(self) -> None:
-        """Forget the token: what was put had an owner already, who does not hear of it."""
-        if self._inbox is not None:
-            self._inbox._open.pop(self._token, None)
-            self._inbox, self._token = None, ""
-
     def look(self, address: str) -> End | None:
         """Answer the end, or register `address` ("CLIENT TOKEN") to be told of it. May be called again and again."""
         raise NotImplementedError
@@ -85,6 +79,13 @@ class Awaited:
     def end(self) -> End | None:
         """The end, as far as this program has heard of it."""
         return self._end
+
+
+def withdraw(awaited: Awaited) -> None:
+    """Forget its token: what was put had an owner already, who does not hear of it."""
+    if awaited._inbox is not None:
+        awaited._inbox._open.pop(awaited._token, None)
+        awaited._inbox, awaited._token = None, ""
 
 
 class Watch:

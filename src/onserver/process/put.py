@@ -21,7 +21,7 @@ from onserver.errors import AlreadyRunning, BadArguments, BadSignature, NotSenda
 from onserver.process.authority import require_ask
 from onserver.process.caller import snapshot_to_send
 from onserver.process.handle import Process
-from onserver.process.inbox import Inbox
+from onserver.process.inbox import Inbox, withdraw
 from onserver.process.limits import KeyOf, read_key
 from onserver.process.pump import Pump
 from onserver.process.recent import Recent
@@ -196,7 +196,7 @@ class Sender:
         number, how, served = answer
         process._number = number  # known only now, and its token had to be known before
         if how != b"new":
-            process.withdraw()
+            withdraw(process)
             process.how = how.decode()
             self._refuse(order, process)
         self._recent.report()

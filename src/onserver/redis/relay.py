@@ -81,12 +81,13 @@ class Relay:
     def close(self) -> None:
         """End the connection, from whatever thread; what is under way fails with `Lost`. It may be used again."""
         loop = self._loop()
-        if loop is None or loop.is_closed():
-            self._link.close()
-        elif asyncio._get_running_loop() is loop:  # the public one raises where none runs
+        if loop is None or asyncio._get_running_loop() is loop:  # the public one raises where none runs
             self._end()
-        else:
+            return
+        try:
             loop.call_soon_threadsafe(self._end)
+        except RuntimeError:  # the loop is closed, and watches nothing any more
+            self._link.close()
 
     # -- the connection
 
