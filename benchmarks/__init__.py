@@ -7,7 +7,7 @@
 | `engine` | one private Redis for one measurement, and what it counted |
 | `programs` | workers and clients, as programs; the memory and CPU time of a tree |
 | `counter` | the body that every system runs, and how it is counted |
-| `clients`, `loops` | how a client program enqueues, calls and reports, with threads and with coroutines; the same for all sides |
+| `clients`, `loops` | how a client program enqueues, calls and reports: with threads, with coroutines |
 | `stock`, `ours`, `ours_on_a_loop` | the clients, and Celery's application |
 | `shared` | the shared state: eight programs that change one entry |
 | `growth`, `curves` | what each step costs as more is stored; the chart of it |
