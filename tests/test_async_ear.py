@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +25,11 @@ from onserver.testing.wait import wait_for
 from tests.inline_worker import make_server, working
 
 gate = threading.Event()
+tried: list[int] = []
+
+
+class Request:
+    """What the first who awaits has in its context."""
 
 
 @procedure
@@ -30,6 +39,15 @@ def same(n: int) -> int:
 
 @procedure
 def waits(n: int) -> int:
+    assert gate.wait(60)
+    return n
+
+
+@procedure
+def fails_once(n: int) -> int:
+    tried.append(n)
+    if len(tried) == 1:
+        raise ValueError("the first time")
     assert gate.wait(60)
     return n
 
@@ -61,14 +79,19 @@ async def heard(ear: Ear, process: Process[Any]) -> Any:
     return await asyncio.wait_for(process, 60)
 
 
+def _refused(*_: object, **__: object) -> None:
+    raise AssertionError("a thread was used")
+
+
+def looker_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the loop look up nothing from here on."""
+    monkeypatch.setattr(server.part(Pump)._looker, "submit", _refused)
+
+
 def pump_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the loop do without threads from here on."""
-
-    def refused(*_: object, **__: object) -> None:
-        raise AssertionError("a thread was used")
-
-    monkeypatch.setattr(server.part(Pump)._looker, "submit", refused)
-    monkeypatch.setattr(server.part(Inbox), "turn", refused)
+    looker_refused(server, monkeypatch)
+    monkeypatch.setattr(server.part(Inbox), "turn", _refused)
 
 
 async def test_ends_are_heard_without_a_thread(client: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,9 +111,10 @@ async def test_a_wait_that_takes_long_is_looked_up_and_ends(client: Server, monk
     first_look = Inbox.first_look
     loop = asyncio.get_running_loop()
 
-    def noted(inbox: Inbox, one: Any) -> None:
-        first_look(inbox, one)
+    def noted(inbox: Inbox, one: Any) -> bool:
+        ended = first_look(inbox, one)
         loop.call_soon_threadsafe(looked.set)
+        return ended
 
     monkeypatch.setattr(Inbox, "first_look", noted)
     late = asyncio.ensure_future(heard(ear, await waits.astart(1)))
@@ -158,6 +182,95 @@ async def test_two_wait_for_one(client: Server) -> None:
     await asyncio.to_thread(wait_for, lambda: len(process._watches) == 4)
     gate.set()
     assert await asyncio.gather(*here, there, elsewhere) == [7, 7, 7, 7]
+
+
+async def test_who_waits_in_a_thread_takes_no_token_of_another(client: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    ear = await ear_of(client)
+    first, second = await waits.astart(1), await waits.astart(2)
+    client.part(Inbox)._serial = count(int(second._token))  # each inbox counts for itself
+    in_thread = asyncio.ensure_future(asyncio.to_thread(first.result, 60))
+    await asyncio.to_thread(wait_for, lambda: first._inbox is client.part(Inbox))
+    looker_refused(client, monkeypatch)
+    here = asyncio.ensure_future(heard(ear, second))
+    await asyncio.sleep(0)
+    gate.set()
+    assert (await here, await in_thread) == (2, 1)
+
+
+async def test_what_was_told_before_a_replay_is_old(client: Server) -> None:
+    tried.clear()
+    ear = await ear_of(client)
+    process = await fails_once.astart(7)
+    assert ear.inbox.will_hear(process)
+
+    def elsewhere() -> None:
+        with pytest.raises(ValueError, match="the first time"):
+            process.result(60)
+        process.replay()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(elsewhere).result(60)  # the loop hears nothing meanwhile
+    await asyncio.to_thread(wait_for, lambda: len(tried) == 2)
+    gate.set()
+    assert await asyncio.wait_for(process, 60) == 7
+
+
+async def test_an_ear_that_heard_nothing_is_replaced(client: Server, proxy: Proxy) -> None:
+    ear = await ear_of(client)
+    proxy.black_hole(new=False)
+    client.store.command_seconds = 1.0
+    assert await heard(ear, await same.astart(1)) == 1
+    assert not ear.listens
+
+
+async def test_a_server_that_is_closed_has_no_ears(client: Server) -> None:
+    ear = await ear_of(client)
+    await asyncio.to_thread(client.part(Pump).close)
+    await asyncio.sleep(0)
+    assert not ear.listens
+    ear = await ear_of(client)
+    client.close()
+    assert not ear.listens
+    assert ear.inbox.link is None
+
+
+def test_a_loop_that_is_closed_with_waits_is_let_go(client: Server) -> None:
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def begins() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        ear = await ear_of(client)
+        waiting = asyncio.ensure_future(heard(ear, await same.options(delay=60).astart(1)))
+        waiting._log_destroy_pending = False  # type: ignore[attr-defined]  # that is what is tried
+        await asyncio.sleep(0)
+
+    def once() -> None:
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begins())
+        loop.close()
+
+    for _ in range(3):
+        once()
+    gc.collect()
+    assert [one() for one in loops] == [None, None, None]
+
+
+async def test_nothing_is_kept_of_who_came_first(client: Server) -> None:
+    request: ContextVar[object] = ContextVar("request")
+    requests: list[weakref.ref[Request]] = []
+
+    async def served() -> None:
+        mine = Request()
+        requests.append(weakref.ref(mine))
+        request.set(mine)
+        assert await (await same.astart(1)) == 1
+
+    while client.part(Pump).ear() is None:
+        await asyncio.create_task(served())
+    await asyncio.create_task(served())
+    await asyncio.sleep(0)
+    gc.collect()
+    assert [one() for one in requests if one() is not None] == []
 
 
 async def test_no_more_tokens_than_are_read(client: Server) -> None:

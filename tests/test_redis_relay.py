@@ -7,14 +7,19 @@ import gc
 import hashlib
 import os
 import threading
+import weakref
 from collections.abc import Iterator
+from contextlib import suppress
+from contextvars import ContextVar
 from uuid import uuid4
 
 import pytest
 
 from onserver.errors import BrokerUnavailable
+from onserver.interrupt import Interrupted, interrupt
 from onserver.redis.address import Address, parse
 from onserver.redis.answers import Denied, OutOfMemory, ScriptRefused
+from onserver.redis.link import Link
 from onserver.redis.scripts import Script
 from onserver.redis.store import Store
 from onserver.testing.proxy import RUNS, Proxy
@@ -85,6 +90,78 @@ async def test_who_is_cancelled_takes_nobody_elses_answer(behind: Store) -> None
     assert await behind.arun(SCRIPT, "say", "after") == b"after"
 
 
+async def test_what_cannot_be_sent_takes_nobody_elses_answer(store: Store) -> None:
+    await store.arun(SCRIPT, "say", "connected")
+    no_text = store.arun(SCRIPT, "say", "\ud800")
+    refused, *said = await asyncio.gather(
+        no_text, *(store.arun(SCRIPT, "say", n) for n in range(5)), return_exceptions=True
+    )
+    assert isinstance(refused, UnicodeEncodeError)
+    assert said == [str(n).encode() for n in range(5)]
+
+
+@pytest.mark.parametrize("where", ["replies", "offer"])
+async def test_an_interruption_is_raised_where_somebody_can_heed_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    await store.arun(SCRIPT, "say", "connected")
+    real, logged = getattr(Link, where), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: logged.append(said))
+    signals = [Interrupted("its time is up")]
+
+    def interrupted(link: Link, *words: bytes) -> object:
+        answer = real(link, *words)
+        while signals:
+            interrupt(signals.pop())  # as the handler of a signal does
+        return answer
+
+    monkeypatch.setattr(Link, where, interrupted)
+    assert await store.arun(SCRIPT, "say", 1) == b"1"
+    with pytest.raises(Interrupted):
+        await store.arun(SCRIPT, "say", 2)
+    said = await asyncio.gather(*(store.arun(SCRIPT, "say", n) for n in range(3)))
+    assert said == [b"0", b"1", b"2"]
+    assert not logged
+
+
+def test_a_loop_that_ends_with_something_under_way_is_let_go(behind: Store, proxy: Proxy) -> None:
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def gives_up() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        await behind.arun(SCRIPT, "say", 1)
+        proxy.delay(0.5)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await behind.arun(SCRIPT, "say", 2)
+        proxy.delay(0)
+
+    for _ in range(3):
+        asyncio.run(gives_up())
+    gc.collect()
+    assert [loop() for loop in loops] == [None, None, None]
+
+
+async def test_nothing_is_kept_of_who_came_first(store: Store) -> None:
+    store.run(SCRIPT, "say", "")
+    request: ContextVar[object] = ContextVar("request")
+
+    class Request:
+        pass
+
+    async def served() -> weakref.ref[Request]:
+        mine = Request()
+        request.set(mine)
+        await store.arun(SCRIPT, "say", 1)
+        return weakref.ref(mine)
+
+    first = await asyncio.create_task(served())
+    await store.arun(SCRIPT, "say", 2)
+    await asyncio.sleep(0)  # what was called in that turn is over
+    gc.collect()
+    assert first() is None
+
+
 def test_each_loop_has_its_own_connection_and_leaves_none(store: Store) -> None:
     store.run(SCRIPT, "say", "")
     gc.collect()
@@ -113,6 +190,20 @@ async def test_a_store_that_is_closed_connects_anew(store: Store) -> None:
     assert await store.arun(SCRIPT, "say", 2) == b"2"
     await asyncio.to_thread(store.close)
     assert await store.arun(SCRIPT, "say", 3) == b"3"
+
+
+async def test_a_store_that_is_closed_while_it_connects_leaves_no_connection(store: Store) -> None:
+    await store.arun(SCRIPT, "say", 0)
+    gc.collect()
+    before = connections(store)
+    for n in range(5):
+        store.close()
+        under_way = asyncio.ensure_future(store.arun(SCRIPT, "say", n))
+        await asyncio.sleep(0)
+        store.close()
+        assert await under_way == str(n).encode()
+    gc.collect()
+    await asyncio.to_thread(wait_for, lambda: connections(store) <= before + 1)  # a thread has sent the last
 
 
 def test_a_child_has_a_connection_of_its_own(store: Store) -> None:
@@ -181,6 +272,24 @@ async def test_a_connection_that_breaks_while_it_is_sent_to(behind: Store, proxy
     proxy.cut_request(after)
     large = ["x" * 10_000] * 5
     assert await asyncio.gather(*(behind.arun(SCRIPT, "say", one) for one in large)) == [b"x" * 10_000] * 5
+
+
+async def test_a_connection_that_breaks_while_the_socket_is_full(behind: Store, proxy: Proxy) -> None:
+    logged: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, said: logged.append(said))
+    await behind.arun(SCRIPT, "say", "")
+    proxy.cut_request(300_000)
+    large = "x" * 2_000_000
+    assert await asyncio.gather(*(behind.arun(SCRIPT, "say", large) for _ in range(3))) == [large.encode()] * 3
+    assert proxy.broken == 1
+    assert not logged
+
+
+async def test_another_node_that_is_named_is_asked(store: Store) -> None:
+    store.connect_seconds = store.command_seconds = 0.5
+    await store.arun(SCRIPT, "say", 1)
+    with pytest.raises(BrokerUnavailable, match="refused the connection"):
+        await store.arun(SCRIPT, "fail", "MOVED 1 127.0.0.1:1")
 
 
 async def test_answers_that_come_byte_by_byte(behind: Store, proxy: Proxy) -> None:

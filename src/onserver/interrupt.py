@@ -61,6 +61,17 @@ class shielded:  # noqa: N801  # used as a `with` statement's word
             raise pending
 
 
+class postponed(shielded):  # noqa: N801  # as `shielded`
+    """The same in what an event loop calls, where it would only be logged: the next shield raises it."""
+
+    __slots__ = ()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _state.depth -= 1
+
+
 def is_shielded() -> bool:
     """Whether this thread is inside a shield."""
     return _state.depth > 0

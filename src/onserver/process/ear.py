@@ -9,9 +9,11 @@ An ear is used in the thread of its loop and ends with it.
 """
 
 import asyncio
+import contextvars
 import weakref
 from contextlib import suppress
 
+from onserver.interrupt import postponed
 from onserver.process.inbox import LOOK_SECONDS, Awaited, Inbox, Watch
 from onserver.redis.answers import LinkError
 from onserver.redis.resp import ErrorReply
@@ -54,9 +56,12 @@ class Ear:
         self.inbox = Inbox(server, read_by_owner=True)
         self._loop = weakref.ref(loop)
         self._watched = -1
+        #: Who waits, first the one that has waited longest.
         self._calls: dict[_Call, None] = {}
         self._timed = False
-        self._at_its_end = weakref.finalize(loop, self.inbox.close)
+        #: In which the loop calls it: nobody's, since what is kept in that of whoever came first would stay.
+        self._context = contextvars.Context()
+        self._at_its_end = weakref.finalize(loop, self.inbox.hang_up)
         self._at_its_end.atexit = False
 
     def listen(self) -> None:
@@ -64,7 +69,7 @@ class Ear:
         loop, link = self._loop(), self.inbox.link
         if loop is not None and link is not None:
             self._watched = link.fileno()
-            loop.add_reader(self._watched, self._hear)
+            self._context.run(loop.add_reader, self._watched, self._hear)
             self.inbox.want()
 
     @property
@@ -80,38 +85,49 @@ class Ear:
         self._calls[call] = None
         if not self._timed:
             self._timed = True
-            loop.call_later(LOOK_SECONDS, self._look_at_time)
+            loop.call_later(LOOK_SECONDS, self._look_at_time, context=self._context)
         try:
             return await call.told
         finally:
             self._calls.pop(call, None)
             self.inbox.detach(awaited, call)
 
+    def close(self) -> None:
+        """Hear nothing any more, from whatever thread; who waits asks somebody else, who knows what was missed."""
+        loop = self._loop()
+        if loop is None or asyncio._get_running_loop() is loop:
+            self._end()
+            return
+        try:
+            loop.call_soon_threadsafe(self._end)
+        except RuntimeError:  # the loop is closed, and watches nothing any more
+            self.inbox.hang_up()
+
     # -- what the loop calls
 
     def _hear(self) -> None:
-        link = self.inbox.link
-        try:
-            if link is None:
-                raise ConnectionAbortedError
-            told = link.replies()
-        except (LinkError, ConnectionAbortedError):
-            self._end()
-            return
-        for message in told:
-            if isinstance(message, ErrorReply):
+        with postponed():
+            link = self.inbox.link
+            try:
+                told = [] if link is None else link.replies()
+                for message in told:
+                    if isinstance(message, ErrorReply):
+                        self._end()
+                        return
+                    self.inbox.deliver(message[2])
+            except LinkError:
                 self._end()
-                return
-            self.inbox.deliver(message[2])
+            except BaseException:
+                self._end()  # what else has arrived is looked up
+                raise
 
     def _end(self) -> None:
-        """Hear nothing any more; who waits asks somebody else, who knows what was missed."""
         loop = self._loop()
         if loop is not None and self._watched >= 0:
             loop.remove_reader(self._watched)
         self._watched = -1
         self._at_its_end.detach()
-        self.inbox.close()
+        self.inbox.hang_up()
         for call in list(self._calls):
             call.settle(told=False)
 
@@ -119,11 +135,12 @@ class Ear:
         """Let go of those that have waited for long: what is told may be missed, and they are to be looked up."""
         self._timed = False
         loop = self._loop()
-        if loop is None or not self._calls:
+        if loop is None:
             return
         late = loop.time() - LOOK_SECONDS
         for call in list(self._calls):
-            if call.since <= late:
-                call.settle(told=False)
-        self._timed = True
-        loop.call_later(LOOK_SECONDS / 2, self._look_at_time)
+            if call.since > late:
+                self._timed = True
+                loop.call_later(call.since - late, self._look_at_time, context=self._context)
+                return
+            call.settle(told=False)

@@ -33,7 +33,7 @@ from weakref import WeakValueDictionary
 
 from onserver.checkpoint import SLICE_SECONDS, checkpoint
 from onserver.errors import BrokerUnavailable
-from onserver.redis.answers import LinkError, Silent
+from onserver.redis.answers import LinkError, Lost, Silent
 from onserver.redis.link import Link
 from onserver.redis.store import Store
 from onserver.server import Server
@@ -132,12 +132,14 @@ class Inbox:
         self._connected_at = 0.0
         self._wanted = False
         self._given = self._unread = 0
+        self._closed = False
 
     # -- tokens
 
     def address(self, awaited: Awaited) -> str:
         """Answer "CLIENT TOKEN", under which the end of this one will be published."""
         if awaited._inbox is not self:
+            withdraw(awaited)  # what is told in another inbox may be old by the time that it is read there
             token = str(next(self._serial))
             self._open[token] = awaited
             awaited._inbox, awaited._token = self, token
@@ -162,8 +164,9 @@ class Inbox:
         """The connection on which it is told, while there is one."""
         return self._link
 
-    def close(self) -> None:
-        """End the connection: nobody reads any more, and no token is given before the next `connect`."""
+    def hang_up(self) -> None:
+        """End the connection, also one that is just being made: nobody reads any more."""
+        self._closed = True
         link, self._link = self._link, None
         if link is not None:
             link.close()
@@ -199,12 +202,12 @@ class Inbox:
                 if not pending or (looked and not _left(deadline)):
                     return
                 longest = LOOK_SECONDS if said is None else UNSAID_SECONDS
-                self.turn(watch, pending, _left(deadline), longest)
+                self._turn_for(watch, pending, _left(deadline), longest)
                 looked = True
                 if said is not None and not watch.ended and _left(deadline):
                     with said(pending):
                         while not watch.ended and _left(deadline):
-                            self.turn(watch, pending, _left(deadline))
+                            self._turn_for(watch, pending, _left(deadline))
         finally:
             for one in pending:
                 self.detach(one, watch)
@@ -245,6 +248,12 @@ class Inbox:
                     raise
                 watch.sleep(_PAUSE_SECONDS)
 
+    def _turn_for(self, watch: Watch, pending: Collection[Awaited], left: float, longest: float = LOOK_SECONDS) -> None:
+        """A turn for what this watch is attached to."""
+        self.turn(watch, pending, left, longest)
+        if not watch.ended:  # another thread that attached its own at the same time may have left this one out
+            watch.ended += [one for one in pending if one._end is not None]
+
     def look_up(self, pending: Collection[Awaited]) -> None:
         """Look up those of them that are due: never looked up, looked up long ago, or before the last reconnect."""
         looks = 0
@@ -262,12 +271,13 @@ class Inbox:
         """Whether this one is known by a token here: it was put with it, or looked up."""
         return one._inbox is self
 
-    def first_look(self, one: Awaited) -> None:
-        """Look this one up now, unless its token is known."""
+    def first_look(self, one: Awaited) -> bool:
+        """Look this one up now, unless its token is known. Answers whether it has ended."""
         if not self.will_hear(one):
             if self._link is None:
                 self.connect()
             self.look_up((one,))
+        return one._end is not None
 
     def wait(self, watch: Watch, seconds: float) -> None:
         """Wait until the watch rings, at most for `seconds`; meanwhile read for all if nobody else does."""
@@ -321,6 +331,9 @@ class Inbox:
             link = self._store.link(eager=True)
             link.command("SUBSCRIBE", self._store.key(f"c:{self._client}"))
             self._link, self._connected_at = link, monotonic()
+            if self._closed:
+                self.hang_up()
+                raise Lost(link.name, 1, 0.0, "is not listened to any more")
             for watch in tuple(self._waiting):
                 watch.ring()
         return self._link
@@ -351,7 +364,7 @@ class Inbox:
     def deliver(self, message: bytes) -> None:
         """Mark what a message says to have ended."""
         token, _, state, payload = message.split(b" ", 3)
-        one = self._open.get(token.decode())
+        one = self._open.pop(token.decode(), None)
         if one is None:
             self._unread += 1
         else:
@@ -360,7 +373,8 @@ class Inbox:
     def _mark(self, one: Awaited, end: End) -> None:
         # First the end, then the watches: `attach` does it the other way round, so one of the two sees the other.
         one._end = end
-        self._open.pop(one._token, None)
+        if one._inbox is self:
+            self._open.pop(one._token, None)
         for watch in one._watches:
             watch.ended.append(one)
             watch.ring()

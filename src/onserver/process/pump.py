@@ -60,7 +60,8 @@ class _Ears:
     """The ear of one loop, if it is worth one by now."""
 
     def __init__(self) -> None:
-        self.ear: Ear | None = None
+        #: The loop keeps it, which must not be kept by it in turn.
+        self.ear: weakref.ref[Ear] | None = None
         self.awaits = 0
 
 
@@ -88,13 +89,16 @@ class Pump:
             self._consider(loop)
         elif not ear.inbox.will_hear(awaited):
             ear.inbox.want()
+            ear = None
         elif await ear.end(awaited):
             return
         call = _Call(awaited, loop)
         self._inbox.attach(awaited, call)
         try:
             if awaited.end is None and not self._inbox.will_hear(awaited):  # a hop to a thread is half of an await
-                await loop.run_in_executor(self._looker, self._inbox.first_look, awaited)
+                ended = await loop.run_in_executor(self._looker, self._inbox.first_look, awaited)
+                if ended and ear is not None:
+                    ear.close()  # which should have heard of it
             with self._mutex:
                 self._calls[call] = None
                 if self._thread is None:
@@ -110,7 +114,16 @@ class Pump:
         """What the loop that runs in this thread hears by itself, if it does."""
         loop = asyncio._get_running_loop()
         ears = None if loop is None else self._ears.get(loop)
-        return None if ears is None or ears.ear is None or not ears.ear.listens else ears.ear
+        ear = None if ears is None or ears.ear is None else ears.ear()
+        return ear if ear is not None and ear.listens else None
+
+    def close(self) -> None:
+        """Let no loop hear anything any more."""
+        for loop in self._ears.keyrefs():
+            ears = self._ears.get(known) if (known := loop()) is not None else None
+            ear = None if ears is None or ears.ear is None else ears.ear()
+            if ear is not None:
+                ear.close()
 
     def _consider(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let a loop hear by itself that has awaited some processes, and some more since it ceased to."""
@@ -119,13 +132,15 @@ class Pump:
             ears = self._ears[loop] = _Ears()
         ears.awaits += 1
         if ears.awaits == _AWAITS:
-            ears.ear = ear = Ear(self._server, loop)
-            loop.run_in_executor(self._looker, ear.inbox.connect).add_done_callback(partial(self._connected, ears))
+            ear = Ear(self._server, loop)
+            ears.ear = weakref.ref(ear)
+            connecting = loop.run_in_executor(self._looker, ear.inbox.connect)
+            connecting.add_done_callback(partial(self._connected, ears, ear))
 
-    def _connected(self, ears: _Ears, connecting: asyncio.Future[None]) -> None:
+    def _connected(self, ears: _Ears, ear: Ear, connecting: asyncio.Future[None]) -> None:
         ears.awaits = 0
-        if ears.ear is not None and not connecting.cancelled() and connecting.exception() is None:
-            ears.ear.listen()
+        if not connecting.cancelled() and connecting.exception() is None:
+            ear.listen()
 
     async def end_or_call(self, awaited: Awaited, seconds: float | None = None) -> None:
         """Return when this one has ended, when something is asked of the run that waits, or when the time is over.
@@ -154,6 +169,9 @@ class Pump:
                     return
             try:
                 self._inbox.turn(watch, [call.awaited for call in calls], PATIENCE_SECONDS)
+                for call in calls:  # see `Inbox.ends`
+                    if call.awaited.end is not None:
+                        call.ring()
             except BrokerUnavailable as error:
                 for call in calls:
                     call.fail(error)

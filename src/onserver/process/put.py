@@ -316,27 +316,32 @@ class Sender:
         return words
 
     def _fresh(self, script: Script, words: Callable[[], list[Word]]) -> Any:
+        ahead = self._ahead_ms
         try:
             return self._store.run(script, *words())
         except ScriptRefused as refused:
-            self._heed_age(refused)
+            self._heed_age(refused, ahead)
         with _too_late():
             return self._store.run(script, *words())
 
     async def _afresh(self, script: Script, words: Callable[[], list[Word]]) -> Any:
+        ahead = self._ahead_ms
         try:
             return await self._store.arun(script, *words())
         except ScriptRefused as refused:
-            self._heed_age(refused)
+            self._heed_age(refused, ahead)
         with _too_late():
             return await self._store.arun(script, *words())
 
-    def _heed_age(self, refused: ScriptRefused) -> None:
-        """Correct what is known of Redis' clock by what it says of a message's age; any other refusal is raised."""
+    def _heed_age(self, refused: ScriptRefused, ahead_ms: int) -> None:
+        """Correct what was known of Redis' clock by what it says of a message's age; any other refusal is raised.
+
+        By what was known when the message was made: others that were sent with it are refused as well.
+        """
         age = age_ms(refused)
         if age is None:
             raise refused
-        self._ahead_ms += age
+        self._ahead_ms = ahead_ms + age
 
     # -- what is refused or warned of
 

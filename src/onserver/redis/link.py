@@ -101,7 +101,9 @@ class Link:
             MemberFenced: the holder in whose name a script was to write is dead.
             ScriptRefused: any other error reply.
         """
-        return self.exchange(pack(words), 1, timeout)
+        with shielded():
+            packed = pack(words)
+        return self.exchange(packed, 1, timeout)
 
     def run(self, script: Script, prefix: str, *arguments: Word, timeout: float | None = None) -> Any:
         """Run a script on the server with this key prefix; otherwise as `command`."""
@@ -110,11 +112,12 @@ class Link:
     def pack(self, script: Script, prefix: str, arguments: Sequence[Word]) -> bytes:
         """The bytes that run a script, for `run_packed`."""
         form = self.form(script)
-        packed = pack((form.command, form.sha, 1, prefix, *arguments))
-        if self.replicas and script.writes:
-            # well before the deadline: what is not confirmed must be told from silence
-            packed += pack(("WAIT", self.replicas, int(self.command_seconds * 1000 / 3)))
-        return packed
+        with shielded():  # hiredis does not survive what a handler of a signal raises while it writes a number down
+            packed = pack((form.command, form.sha, 1, prefix, *arguments))
+            if self.replicas and script.writes:
+                # well before the deadline: what is not confirmed must be told from silence
+                packed += pack(("WAIT", self.replicas, int(self.command_seconds * 1000 / 3)))
+            return packed
 
     def run_packed(self, script: Script, packed: bytes, timeout: float | None = None) -> Any:
         """Send what `pack` made. The caller may send the same bytes again after an error of `answers`."""
@@ -159,7 +162,8 @@ class Link:
         """Send several commands at once and return their answers; the first error reply among them is raised."""
         if not commands:
             return []
-        packed = b"".join([pack(tuple(words)) for words in commands])
+        with shielded():
+            packed = b"".join([pack(tuple(words)) for words in commands])
         answers = self.exchange(packed, len(commands), timeout)
         return answers if len(commands) > 1 else [answers]
 
@@ -266,21 +270,21 @@ class Link:
         except Silent:
             return messages
 
-    # -- for a loop that watches `fileno()`
+    # -- for a loop that watches `fileno()`: it has to cease to watch it before it is closed, and closes it itself
 
     def offer(self, data: bytes | bytearray) -> int:
         """Send of these bytes what the socket takes without waiting; answer how many that is."""
         try:
             return self._open_wire().offer(data)
         except OSError as error:
-            self._lost(error)
+            raise self._broken(error) from error
 
     def replies(self) -> list[Any]:
         """What has arrived, without waiting: some of it, where that is much. Refusals are `ErrorReply` objects."""
         try:
             return self._open_wire().arrived()
         except OSError as error:
-            self._lost(error)
+            raise self._broken(error) from error
 
     def fileno(self) -> int:
         """The file descriptor of the connection, made if need be, for `poll`."""
@@ -424,7 +428,10 @@ class Link:
 
     def _lost(self, error: OSError) -> NoReturn:
         self.close()
-        raise Lost(self.name, 1, 0.0, f"closed the connection: {error}") from error
+        raise self._broken(error) from error
+
+    def _broken(self, error: OSError) -> Lost:
+        return Lost(self.name, 1, 0.0, f"closed the connection: {error}")
 
 
 def _left_ms(deadline: float) -> float:

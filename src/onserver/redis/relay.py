@@ -13,13 +13,14 @@ A relay is used in the thread of its loop and ends with it.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import weakref
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from onserver.interrupt import shielded
-from onserver.redis.answers import LinkError, Lost, ReadOnly, Silent, translate
+from onserver.interrupt import postponed
+from onserver.redis.answers import LinkError, Lost, Moved, ReadOnly, Silent, translate
 from onserver.redis.link import Link
 from onserver.redis.resp import ErrorReply, Word
 from onserver.redis.scripts import Script
@@ -53,6 +54,10 @@ class Relay:
         self._unsent = bytearray()
         #: Whether the end of this turn sends, whether the loop says when the socket takes more, whether a timer runs.
         self._flushing = self._clogged = self._timed = False
+        #: Whether it was ended while it was connecting.
+        self._abandoned = False
+        #: In which the loop calls it: nobody's, since what is kept in that of whoever came first would stay.
+        self._context = contextvars.Context()
         weakref.finalize(loop, link.close).atexit = False
 
     async def run(self, script: Script, prefix: str, arguments: Sequence[Word]) -> Any:
@@ -67,15 +72,16 @@ class Relay:
         loop = asyncio.get_running_loop()
         if self._watched < 0:
             await self._connect(loop)
+        packed = self._link.pack(script, prefix, arguments)  # first, since it may raise: then nothing is under way
         asked = _Asked(loop.create_future(), loop.time())
         self._asked.append(asked)
-        self._unsent += self._link.pack(script, prefix, arguments)
+        self._unsent += packed
         if not self._flushing:
             self._flushing = True
-            loop.call_soon(self._flush)
+            loop.call_soon(self._flush, context=self._context)
         if not self._timed:
             self._timed = True
-            loop.call_later(self._seconds, self._look_at_time)
+            loop.call_later(self._seconds, self._look_at_time, context=self._context)
         return await asked.answer
 
     def close(self) -> None:
@@ -93,6 +99,7 @@ class Relay:
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._connecting is None:
+            self._abandoned = False
             self._connecting = loop.run_in_executor(None, self._link.connect)
             self._connecting.add_done_callback(self._connected)
         await asyncio.shield(self._connecting)  # others wait for it too
@@ -104,8 +111,11 @@ class Relay:
         loop = self._loop()
         if connecting.cancelled() or connecting.exception() is not None or loop is None or not self._link.connected:
             return
+        if self._abandoned:
+            self._link.close()
+            return
         self._watched = self._link.fileno()
-        loop.add_reader(self._watched, self._hear)
+        self._context.run(loop.add_reader, self._watched, self._hear)
 
     def _end(self, error: type[LinkError] = Lost, reason: str = "closed the connection") -> None:
         """End the connection, and say so to all who wait."""
@@ -114,7 +124,7 @@ class Relay:
             loop.remove_reader(self._watched)
             if self._clogged:
                 loop.remove_writer(self._watched)
-        self._watched, self._clogged = -1, False
+        self._watched, self._clogged, self._abandoned = -1, False, self._connecting is not None
         self._unsent.clear()
         self._link.close()
         asked, self._asked = self._asked, deque()
@@ -125,17 +135,31 @@ class Relay:
     # -- what the loop calls
 
     def _flush(self) -> None:
-        self._flushing = False
+        with postponed():
+            self._flushing = False
+            try:
+                self._send()
+            except LinkError as error:
+                self._end(type(error), error.reason)
+            except BaseException:
+                self._end()  # nobody knows how far it has come
+                raise
+
+    def _hear(self) -> None:
+        with postponed():
+            try:
+                self._answer()
+            except LinkError as error:
+                self._end(type(error), error.reason)
+            except BaseException:
+                self._end()
+                raise
+
+    def _send(self) -> None:
         loop = self._loop()
         if loop is None or self._watched < 0:
             return  # it has ended since, and whoever asked was told
-        try:
-            with shielded():
-                sent = self._link.offer(self._unsent)
-        except LinkError as error:
-            self._end(type(error), error.reason)
-            return
-        del self._unsent[:sent]
+        del self._unsent[: self._link.offer(self._unsent)]
         if bool(self._unsent) == self._clogged:
             return
         self._clogged = not self._clogged
@@ -144,21 +168,15 @@ class Relay:
         else:
             loop.remove_writer(self._watched)
 
-    def _hear(self) -> None:
-        try:
-            with shielded():
-                replies = self._link.replies()
-        except LinkError as error:
-            self._end(type(error), error.reason)
-            return
+    def _answer(self) -> None:
         moved = False
-        for reply in replies:
+        for reply in self._link.replies():
             if not self._asked:  # it answers nothing: what comes next might be taken for the answer to something else
                 self._end()
                 return
-            answer = self._asked.popleft().answer
             refusal = translate(reply, self._link.name) if isinstance(reply, ErrorReply) else None
-            moved = moved or isinstance(refusal, ReadOnly)
+            moved = moved or isinstance(refusal, ReadOnly | Moved)
+            answer = self._asked.popleft().answer
             if answer.done():
                 continue  # whoever asked was cancelled
             if refusal is None:
@@ -178,4 +196,4 @@ class Relay:
             self._end(Silent, "gave no answer")
         else:
             self._timed = True
-            loop.call_later(left, self._look_at_time)
+            loop.call_later(left, self._look_at_time, context=self._context)

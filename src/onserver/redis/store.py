@@ -33,7 +33,7 @@ from typing import Any, Self
 
 from onserver.errors import BrokerUnavailable, WrongLayout
 from onserver.redis.address import Address
-from onserver.redis.answers import LinkError, NoScript, Refused, Silent, Unreachable
+from onserver.redis.answers import LinkError, Moved, NoScript, Refused, Silent, Unreachable
 from onserver.redis.link import Link
 from onserver.redis.relay import Relay
 from onserver.redis.resp import Word
@@ -115,7 +115,7 @@ class Store:
         known = self.script(script) if isinstance(script, str) else script
         began = monotonic()
         if self._relays:
-            with suppress(NoScript):  # it is sent whole below
+            with suppress(NoScript, Moved):  # it is sent whole below, or to another node
                 try:
                     return await self._relay().run(known, self.prefix, arguments)
                 except LinkError as error:
@@ -198,8 +198,9 @@ class Store:
         """Close all links that `run`, `arun` and `command` have made in this process, in whatever thread."""
         for link in list(self._open):
             link.close()
-        for relay in list(self._by_loop.values()):
-            relay.close()
+        for loop in self._by_loop.keyrefs():
+            if (relay := self._relay_of(loop())) is not None:
+                relay.close()
         self.forget()
 
     def __enter__(self) -> Self:
@@ -221,16 +222,22 @@ class Store:
 
     def _relay(self) -> Relay:
         loop = asyncio.get_running_loop()
-        relay = self._by_loop.get(loop)
+        relay = self._relay_of(loop)
         if relay is None:
-            relay = self._by_loop[loop] = Relay(self.link(), loop, self.command_seconds * _REUSED_SHARE)
+            relay = Relay(self.link(), loop, self.command_seconds * _REUSED_SHARE)
+            self._by_loop[loop] = weakref.ref(relay)  # the loop keeps it, which must not be kept by it in turn
         return relay
+
+    def _relay_of(self, loop: asyncio.AbstractEventLoop | None) -> Relay | None:
+        found = None if loop is None else self._by_loop.get(loop)
+        return None if found is None else found()
 
     def forget(self) -> None:
         """Know no link any more and draw new random bits: what a child does after a fork."""
         self._local = threading.local()
         self._open: weakref.WeakSet[Link] = weakref.WeakSet()
-        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Relay] = weakref.WeakKeyDictionary()
+        self._by_loop: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[Relay]]
+        self._by_loop = weakref.WeakKeyDictionary()
         self._random = secrets.token_hex(8)
         self._sequence = itertools.count(1)
 
