@@ -19,6 +19,9 @@ from onserver.redis.answers import LinkError
 from onserver.redis.resp import ErrorReply
 from onserver.server import Server
 
+#: How late a timer of a loop may be that other things keep busy.
+_LATE_SECONDS = 1.0
+
 
 class _Call(Watch):
     """One coroutine that awaits one process. The answer is whether it was told of the end."""
@@ -58,7 +61,8 @@ class Ear:
         self._watched = -1
         #: Who waits, first the one that has waited longest.
         self._calls: dict[_Call, None] = {}
-        self._timed = False
+        #: When a timer looks who has waited for long, by the clock of the loop; one that is late was lost.
+        self._looks_at = 0.0
         #: In which the loop calls it: nobody's, since what is kept in that of whoever came first would stay.
         self._context = contextvars.Context()
         self._at_its_end = weakref.finalize(loop, self.inbox.hang_up)
@@ -83,9 +87,8 @@ class Ear:
         call = _Call(loop)
         self.inbox.attach(awaited, call)
         self._calls[call] = None
-        if not self._timed:
-            self._timed = True
-            loop.call_later(LOOK_SECONDS, self._look_at_time, context=self._context)
+        if call.since > self._looks_at + _LATE_SECONDS:
+            self._look_in(LOOK_SECONDS, loop)
         try:
             return await call.told
         finally:
@@ -133,14 +136,17 @@ class Ear:
 
     def _look_at_time(self) -> None:
         """Let go of those that have waited for long: what is told may be missed, and they are to be looked up."""
-        self._timed = False
+        self._looks_at = 0.0
         loop = self._loop()
         if loop is None:
             return
         late = loop.time() - LOOK_SECONDS
         for call in list(self._calls):
             if call.since > late:
-                self._timed = True
-                loop.call_later(call.since - late, self._look_at_time, context=self._context)
+                self._look_in(call.since - late, loop)
                 return
             call.settle(told=False)
+
+    def _look_in(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._looks_at = loop.time() + seconds
+        loop.call_later(seconds, self._look_at_time, context=self._context)

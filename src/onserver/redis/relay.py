@@ -25,6 +25,9 @@ from onserver.redis.link import Link
 from onserver.redis.resp import ErrorReply, Word
 from onserver.redis.scripts import Script
 
+#: How late a timer of a loop may be that other things keep busy.
+_LATE_SECONDS = 1.0
+
 
 class _Asked(NamedTuple):
     """One script that is under way: who waits for its answer, and since when by the clock of the loop."""
@@ -52,8 +55,10 @@ class Relay:
         #: What is under way, first the one whose answer comes first; and the bytes that the socket has not taken yet.
         self._asked: deque[_Asked] = deque()
         self._unsent = bytearray()
-        #: Whether the end of this turn sends, whether the loop says when the socket takes more, whether a timer runs.
-        self._flushing = self._clogged = self._timed = False
+        #: Whether the end of this turn sends, and whether the loop says when the socket takes more.
+        self._flushing = self._clogged = False
+        #: When a timer looks, by the clock of the loop. One that is late was lost with what interrupted the loop.
+        self._looks_at = 0.0
         #: Whether it was ended while it was connecting.
         self._abandoned = False
         #: In which the loop calls it: nobody's, since what is kept in that of whoever came first would stay.
@@ -73,15 +78,15 @@ class Relay:
         if self._watched < 0:
             await self._connect(loop)
         packed = self._link.pack(script, prefix, arguments)  # first, since it may raise: then nothing is under way
-        asked = _Asked(loop.create_future(), loop.time())
+        now = loop.time()
+        asked = _Asked(loop.create_future(), now)
         self._asked.append(asked)
         self._unsent += packed
         if not self._flushing:
             self._flushing = True
             loop.call_soon(self._flush, context=self._context)
-        if not self._timed:
-            self._timed = True
-            loop.call_later(self._seconds, self._look_at_time, context=self._context)
+        if now > self._looks_at + _LATE_SECONDS:
+            self._look_in(self._seconds, loop)
         return await asked.answer
 
     def close(self) -> None:
@@ -98,7 +103,7 @@ class Relay:
     # -- the connection
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._connecting is None:
+        if self._connecting is None or self._connecting.done():
             self._abandoned = False
             self._connecting = loop.run_in_executor(None, self._link.connect)
             self._connecting.add_done_callback(self._connected)
@@ -124,7 +129,8 @@ class Relay:
             loop.remove_reader(self._watched)
             if self._clogged:
                 loop.remove_writer(self._watched)
-        self._watched, self._clogged, self._abandoned = -1, False, self._connecting is not None
+        self._watched, self._abandoned = -1, self._connecting is not None
+        self._clogged = self._flushing = False
         self._unsent.clear()
         self._link.close()
         asked, self._asked = self._asked, deque()
@@ -187,7 +193,7 @@ class Relay:
             self._end()
 
     def _look_at_time(self) -> None:
-        self._timed = False
+        self._looks_at = 0.0
         loop = self._loop()
         if loop is None or not self._asked:
             return
@@ -195,5 +201,8 @@ class Relay:
         if left <= 0:
             self._end(Silent, "gave no answer")
         else:
-            self._timed = True
-            loop.call_later(left, self._look_at_time, context=self._context)
+            self._look_in(left, loop)
+
+    def _look_in(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._looks_at = loop.time() + seconds
+        loop.call_later(seconds, self._look_at_time, context=self._context)
