@@ -20,6 +20,7 @@ from onserver.interrupt import Interrupted, interrupt
 from onserver.redis.address import Address, parse
 from onserver.redis.answers import Denied, OutOfMemory, ScriptRefused
 from onserver.redis.link import Link
+from onserver.redis.relay import Relay
 from onserver.redis.scripts import Script
 from onserver.redis.store import Store
 from onserver.testing.proxy import RUNS, Proxy
@@ -323,3 +324,13 @@ async def test_replicas_that_must_confirm_are_waited_for_in_a_thread(redis_addre
     with Store(redis_address, f"t{uuid4().hex[:8]}", wait_for_replicas=1) as store:
         assert await store.arun(SCRIPT, "say", 1) == b"1"  # it writes nothing: there is nothing to confirm
         assert not store._by_loop
+
+
+async def test_a_redis_that_is_away_for_long_leaves_nothing_behind(behind: Store, proxy: Proxy) -> None:
+    behind.connect_seconds = behind.command_seconds = 0.05
+    proxy.refuse()
+    for _ in range(3):
+        with pytest.raises(BrokerUnavailable):
+            await behind.arun(SCRIPT, "say", 1)
+    gc.collect()
+    assert sum(isinstance(one, Relay) for one in gc.get_objects()) == 0

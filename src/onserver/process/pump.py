@@ -139,7 +139,9 @@ class Pump:
 
     def _connected(self, ears: _Ears, ear: Ear, connecting: asyncio.Future[None]) -> None:
         ears.awaits = 0
-        if not connecting.cancelled() and connecting.exception() is None:
+        if connecting.cancelled() or connecting.exception() is not None:
+            ear.close()
+        else:
             ear.listen()
 
     async def end_or_call(self, awaited: Awaited, seconds: float | None = None) -> None:

@@ -63,7 +63,8 @@ class Relay:
         self._abandoned = False
         #: In which the loop calls it: nobody's, since what is kept in that of whoever came first would stay.
         self._context = contextvars.Context()
-        weakref.finalize(loop, link.close).atexit = False
+        #: Closes the connection with the loop, while there is one.
+        self._at_its_end: weakref.finalize[Any, Any] | None = None
 
     async def run(self, script: Script, prefix: str, arguments: Sequence[Word]) -> Any:
         """Run a script once and return its answer.
@@ -105,11 +106,17 @@ class Relay:
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._connecting is None or self._connecting.done():
             self._abandoned = False
-            self._connecting = loop.run_in_executor(None, self._link.connect)
+            self._connecting = loop.run_in_executor(None, self._open)
             self._connecting.add_done_callback(self._connected)
         await asyncio.shield(self._connecting)  # others wait for it too
         if self._watched < 0:
             raise Lost(self._link.name, 1, 0.0, "closed the connection")
+
+    def _open(self) -> None:
+        self._link.connect()
+        loop = self._loop()
+        if loop is None or loop.is_closed():
+            self._link.close()  # nobody is told of it any more
 
     def _connected(self, connecting: asyncio.Future[None]) -> None:
         self._connecting = None
@@ -119,6 +126,8 @@ class Relay:
         if self._abandoned:
             self._link.close()
             return
+        self._at_its_end = weakref.finalize(loop, self._link.close)
+        self._at_its_end.atexit = False
         self._watched = self._link.fileno()
         self._context.run(loop.add_reader, self._watched, self._hear)
 
@@ -132,6 +141,8 @@ class Relay:
         self._watched, self._abandoned = -1, self._connecting is not None
         self._clogged = self._flushing = False
         self._unsent.clear()
+        if self._at_its_end is not None:
+            self._at_its_end.detach()
         self._link.close()
         asked, self._asked = self._asked, deque()
         for one in asked:

@@ -121,7 +121,7 @@ class Store:
                 except LinkError as error:
                     if not error.again:
                         raise
-        left = max(began + self.command_seconds - monotonic(), 0.001)
+        left = max(began - monotonic() + self.command_seconds, (1 - _REUSED_SHARE) * self.command_seconds)
         return await asyncio.to_thread(self.run, known, *arguments, deadline=left)
 
     def command(self, *words: Word, deadline: float | None = None) -> Any:
