@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import uuid4
 
 from onserver.server import Server
 from onserver.settings import MemberSettings, ProcessSettings, Settings, SigningSettings
 from onserver.testing import OnServer
+from onserver.testing.proxy import Proxy
 
 KEY = "a key that only the tests have"
 
@@ -32,3 +34,14 @@ def working(server: Server, *queues: str) -> Iterator[OnServer]:
         yield worker
     finally:
         worker.close()
+
+
+@contextmanager
+def behind(proxy: Proxy) -> Iterator[Server]:
+    """A program that knows Redis through the proxy, as current server; its worker is beside it, on the real Redis."""
+    name = f"t{uuid4().hex[:8]}"
+    with make_server(name, f"unix://{proxy.upstream.path}") as server, working(server):
+        with make_server(name, f"unix://{proxy.address.path}") as made:
+            made.store.command("PING")
+            yield made
+        server.make_current()

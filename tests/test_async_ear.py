@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from itertools import count
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -22,7 +21,7 @@ from onserver.process.pump import Pump
 from onserver.redis.address import Address
 from onserver.testing.proxy import Proxy
 from onserver.testing.wait import wait_for
-from tests.inline_worker import make_server, working
+from tests.inline_worker import behind
 
 gate = threading.Event()
 tried: list[int] = []
@@ -53,16 +52,12 @@ def fails_once(n: int) -> int:
 
 
 @pytest.fixture
-def client(redis_address: Address, proxy: Proxy) -> Iterator[Server]:
+def client(proxy: Proxy) -> Iterator[Server]:
     """A program behind the proxy; the worker is beside it, on the real Redis."""
     gate.clear()
-    name = f"t{uuid4().hex[:8]}"
-    with make_server(name, f"unix://{redis_address.path}") as server, working(server):
-        with make_server(name, f"unix://{proxy.address.path}") as made:
-            made.store.command("PING")
-            yield made
+    with behind(proxy) as made:
+        yield made
         gate.set()
-        server.make_current()
 
 
 async def ear_of(server: Server) -> Ear:
@@ -145,6 +140,36 @@ async def test_a_lost_connection_loses_no_end(client: Server, proxy: Proxy, how:
     if how == "reset":
         assert not ear.listens
         assert await ear_of(client) is not ear
+
+
+async def test_who_waits_outlasts_a_redis_that_is_away(client: Server, proxy: Proxy) -> None:
+    client.store.connect_seconds = 0.2
+    ear = await ear_of(client)
+    started = await asyncio.gather(*(waits.astart(n) for n in range(20)))
+    awaited = [asyncio.ensure_future(heard(ear, process)) for process in started]
+    await asyncio.sleep(0)
+    proxy.refuse()
+    pump = client.part(Pump)
+    await asyncio.to_thread(wait_for, lambda: pump._away_until)  # one was looked up in vain
+    assert not any(one.done() for one in awaited)
+    proxy.heal()
+    gate.set()
+    assert await asyncio.gather(*awaited) == list(range(20))
+
+
+async def test_what_somebody_forges_ends_no_wait(client: Server, redis_address: Address) -> None:
+    ear = await ear_of(client)
+    process = await waits.astart(5)
+    awaited = asyncio.ensure_future(heard(ear, process))
+    logged = asyncio.Event()
+    asyncio.get_running_loop().set_exception_handler(lambda *_: logged.set())
+    channel = client.store.key(f"c:{ear.inbox._client}")
+    for forged in (b"99 1 done \xc0", b"nonsense"):  # of a token that nobody has; no end at all
+        assert await asyncio.to_thread(client.store.command, "PUBLISH", channel, forged) == 1
+    await asyncio.wait_for(logged.wait(), 60)
+    assert not awaited.done()
+    gate.set()
+    assert await awaited == 5
 
 
 async def test_an_ear_that_cannot_connect_is_tried_again(client: Server, monkeypatch: pytest.MonkeyPatch) -> None:

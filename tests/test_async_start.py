@@ -17,7 +17,7 @@ from onserver.redis.address import Address
 from onserver.redis.scripts import script
 from onserver.testing import OnServer
 from onserver.testing.proxy import RUNS, Proxy
-from tests.inline_worker import make_server, working
+from tests.inline_worker import behind, make_server, working
 
 ran: list[int] = []
 
@@ -34,15 +34,11 @@ def who() -> str:
 
 
 @pytest.fixture
-def client(redis_address: Address, proxy: Proxy) -> Iterator[Server]:
+def client(proxy: Proxy) -> Iterator[Server]:
     """A program behind the proxy; the worker is beside it, on the real Redis."""
     ran.clear()
-    name = f"t{uuid4().hex[:8]}"
-    with make_server(name, f"unix://{redis_address.path}") as server, working(server):
-        with make_server(name, f"unix://{proxy.address.path}") as made:
-            made.store.command("PING")
-            yield made
-        server.make_current()
+    with behind(proxy) as made:
+        yield made
 
 
 @pytest.fixture

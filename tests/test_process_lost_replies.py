@@ -21,7 +21,7 @@ from onserver.testing.clock import advance
 from onserver.testing.proxy import RUNS, Proxy, Words
 from onserver.testing.wait import wait_for
 from tests.floor import Floor, open_floor
-from tests.inline_worker import make_server, working
+from tests.inline_worker import behind, make_server, working
 
 ran: list[int] = []
 
@@ -39,15 +39,11 @@ def proxy(redis_address: Address, tmp_path: Path) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def client(redis_address: Address, proxy: Proxy) -> Iterator[Server]:
+def client(proxy: Proxy) -> Iterator[Server]:
     """A program behind the proxy; the worker is beside it, on the real Redis."""
     ran.clear()
-    name = f"t{uuid4().hex[:8]}"
-    with make_server(name, f"unix://{redis_address.path}") as server, working(server):
-        with make_server(name, f"unix://{proxy.address.path}") as made:
-            made.store.command("PING")
-            yield made
-        server.make_current()
+    with behind(proxy) as made:
+        yield made
 
 
 def start(_: Server) -> None:

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from contextvars import ContextVar
+from time import monotonic
 from uuid import uuid4
 
 import pytest
@@ -312,6 +313,16 @@ async def test_a_redis_that_is_gone_is_named_after_its_time(behind: Store, proxy
     assert all(isinstance(one, BrokerUnavailable) for one in failed)
     proxy.heal()
     assert await behind.arun(SCRIPT, "say", 3) == b"3"
+
+
+async def test_many_that_a_silent_redis_leaves_waiting_end_at_their_time(behind: Store, proxy: Proxy) -> None:
+    behind.command_seconds = 1.0
+    await behind.arun(SCRIPT, "say", "")
+    proxy.black_hole()
+    began = monotonic()
+    failed = await asyncio.gather(*(behind.arun(SCRIPT, "say", n) for n in range(300)), return_exceptions=True)
+    assert all(isinstance(one, BrokerUnavailable) for one in failed)
+    assert monotonic() - began < 10  # and not that of one after the other, in the few threads that there are
 
 
 async def test_a_wrong_password_is_said_at_once(redis_address: Address) -> None:

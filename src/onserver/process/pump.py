@@ -15,6 +15,7 @@ import weakref
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from time import monotonic
 
 from onserver.checkpoint import nudge
 from onserver.errors import BrokerUnavailable
@@ -76,6 +77,7 @@ class Pump:
         self._calls: dict[_Call, None] = {}
         self._thread: threading.Thread | None = None
         self._looker = ThreadPoolExecutor(1, "onserver-look")
+        self._away_until = 0.0
 
     async def end(self, awaited: Awaited) -> None:
         """Return when this one has ended.
@@ -96,8 +98,9 @@ class Pump:
         self._inbox.attach(awaited, call)
         try:
             if awaited.end is None and not self._inbox.will_hear(awaited):  # a hop to a thread is half of an await
-                ended = await loop.run_in_executor(self._looker, self._inbox.first_look, awaited)
-                if ended and ear is not None:
+                if ear is None:
+                    await loop.run_in_executor(self._looker, self._inbox.first_look, awaited)
+                elif await loop.run_in_executor(self._looker, self._look_after_ear, awaited):
                     ear.close()  # which should have heard of it
             with self._mutex:
                 self._calls[call] = None
@@ -124,6 +127,16 @@ class Pump:
             ear = None if ears is None or ears.ear is None else ears.ear()
             if ear is not None:
                 ear.close()
+
+    def _look_after_ear(self, awaited: Awaited) -> bool:
+        """Look up what an ear has let go of; while Redis is away that is left to the thread, which is patient."""
+        if monotonic() < self._away_until:
+            return False
+        try:
+            return self._inbox.first_look(awaited)
+        except BrokerUnavailable:
+            self._away_until = monotonic() + LOOK_SECONDS
+            return False
 
     def _consider(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let a loop hear by itself that has awaited some processes, and some more since it ceased to."""

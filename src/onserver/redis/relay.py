@@ -42,13 +42,13 @@ class Relay:
     Args:
         link: not connected yet, and used by nobody else.
         loop: whose coroutines use it.
-        seconds: how long an answer is waited for before `Silent` is raised.
     """
 
-    def __init__(self, link: Link, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    def __init__(self, link: Link, loop: asyncio.AbstractEventLoop) -> None:
         self._link = link
         self._loop = weakref.ref(loop)
-        self._seconds = seconds
+        #: How long an answer is waited for before `Silent` is raised.
+        self.seconds = link.command_seconds
         self._connecting: asyncio.Future[None] | None = None
         #: What the loop watches; -1 while there is no connection.
         self._watched = -1
@@ -87,7 +87,7 @@ class Relay:
             self._flushing = True
             loop.call_soon(self._flush, context=self._context)
         if now > self._looks_at + _LATE_SECONDS:
-            self._look_in(self._seconds, loop)
+            self._look_in(self.seconds, loop)
         return await asked.answer
 
     def close(self) -> None:
@@ -208,7 +208,7 @@ class Relay:
         loop = self._loop()
         if loop is None or not self._asked:
             return
-        left = self._asked[0].since + self._seconds - loop.time()
+        left = self._asked[0].since + self.seconds - loop.time()
         if left <= 0:
             self._end(Silent, "gave no answer")
         else:

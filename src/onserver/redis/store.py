@@ -46,6 +46,8 @@ _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
 _FEWEST_TRIES = 3
 _REUSED_SHARE = 0.6
+#: What is left at least for a try, in seconds.
+_LEAST_SECONDS = 0.05
 
 
 class Store:
@@ -121,8 +123,11 @@ class Store:
                 except LinkError as error:
                     if not error.again:
                         raise
-        left = max(began - monotonic() + self.command_seconds, (1 - _REUSED_SHARE) * self.command_seconds)
-        return await asyncio.to_thread(self.run, known, *arguments, deadline=left)
+        return await asyncio.to_thread(self._run_until, began + self.command_seconds, known, arguments)
+
+    def _run_until(self, until: float, script: Script, arguments: Sequence[Word]) -> Any:
+        # a thread comes late where many wait for one: by then some, or all, of their time is over
+        return self.run(script, *arguments, deadline=max(until - monotonic(), _LEAST_SECONDS))
 
     def command(self, *words: Word, deadline: float | None = None) -> Any:
         """Send one command, again if need be: for reading, and for what may happen twice. Keys in full."""
@@ -224,8 +229,9 @@ class Store:
         loop = asyncio.get_running_loop()
         relay = self._relay_of(loop)
         if relay is None:
-            relay = Relay(self.link(), loop, self.command_seconds * _REUSED_SHARE)
+            relay = Relay(self.link(), loop)
             self._by_loop[loop] = weakref.ref(relay)  # the loop keeps it, which must not be kept by it in turn
+        relay.seconds = self.command_seconds * _REUSED_SHARE
         return relay
 
     def _relay_of(self, loop: asyncio.AbstractEventLoop | None) -> Relay | None:
