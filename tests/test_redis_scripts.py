@@ -1,4 +1,5 @@
 import re
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,41 @@ def test_a_function_does_what_the_script_does_and_keeps_nothing_from_run_to_run(
     with Link(embedded.start()) as link:
         for form in (kept, kept, kept.plain):
             assert link.run(form, "p:", "a") == [b"p:a2", 3, b"p:"]
+
+
+def test_a_function_has_each_text_once_and_nothing_late() -> None:
+    texts = _TEXTS | {"a": "-- late: f b\n-- A", "b": "-- include: c\n-- late: g d\n-- B", "c": "-- C", "d": "-- D"}
+    own = "-- include: ground a\n-- late: h d\n-- flags: function\nreturn h()"
+    text = assemble("x", own, fragment=texts.__getitem__).source.decode()
+    places = [text.index(part) for part in ("-- C\n", "-- D\n", "-- B\n", "-- A\n", own)]
+    assert places == sorted(places)
+    assert [text.count(part) for part in ("-- A\n", "-- B\n", "-- C\n", "-- D\n", "(...)")] == [1, 1, 1, 1, 0]
+
+
+def test_two_names_in_one_library_are_refused() -> None:
+    texts = _TEXTS | {"other": "local KEPT, twice = 1, 2"}
+    with pytest.raises(ValueError, match="twice"):
+        assemble("x", "-- include: ground more other\n-- flags: function\nreturn 1", fragment=texts.__getitem__)
+    assert assemble("x", "-- include: ground more other\nreturn 1", fragment=texts.__getitem__).plain is None
+
+
+def test_the_libraries_leave_little_for_the_collector_of_lua_to_walk_through(tmp_path: Path) -> None:
+    counting = (
+        "#!lua name=counting\nredis.register_function('live', function()"
+        " collectgarbage() collectgarbage() return math.ceil(collectgarbage('count')) end)"
+    )
+    with Embedded(tmp_path, linger_seconds=0) as own, Link(own.start()) as link:
+        link.command("FUNCTION", "LOAD", counting)
+        before = link.command("FCALL", "live", 0)
+        for name in ("put", "step"):
+            link.command(*script(name).loading)
+        busy = link.command("FCALL", "live", 0)
+        for name in functions():
+            link.command(*script(name).loading)
+        every = link.command("FCALL", "live", 0)
+    assert before < 50  # all in KB
+    assert busy < 250
+    assert every < 360
 
 
 def test_where_functions_may_not_be_loaded_the_same_text_runs_as_a_script(embedded: Embedded) -> None:

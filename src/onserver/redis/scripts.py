@@ -15,6 +15,11 @@ a tenth of a command, so what a hot script seldom calls should be made only then
 (`#!lua flags=…`): `no-writes` for one that only reads (it waits for no replica), `allow-oom` for one that frees or ends
 things and must work when memory is full.
 
+The flag `function` keeps a script in Redis as the one function of a library. Its fragments are run once, when it is
+loaded, so nothing in it is late: each text stands there once, before whatever needs it, and what Lua's collector walks
+through while it clears up behind the runs is less than half of what it would be. Whatever a fragment sets at its top is
+kept from run to run, but for `local NAME` without a value, which every run finds empty.
+
 A script declares one key, `KEYS[1]`, the prefix of the server: all keys of a server are in one slot.
 """
 
@@ -22,7 +27,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -33,8 +38,8 @@ from typing import Final
 LIBRARY: Final = "onserver_"
 _FUNCTION: Final = "function"
 _NAME: Final = "THE_NAME"
-_IS_LATE: Final = re.compile(r"local function \w+\(\.\.\.\)\n")
 _IS_STATE: Final = re.compile(r"local [A-Z_]+(, [A-Z_]+)*$")
+_TOP_NAMES: Final = re.compile(r"local (?:function (\w+)|(\w+(?:, \w+)*))")
 _LIBRARY: Final = """local register = redis.register_function
 local KEYS, ARGV
 {top}
@@ -119,19 +124,23 @@ def assemble(name: str, own: str, *, testing: bool = False, fragment: Callable[[
     shebang = f"#!lua flags={','.join(flags)}\n" if flags else ""
     source = (shebang + "\n".join([*parts, own])).encode()
     plain = Script(name, _digest(source), source, "no-writes" not in flags)
-    return _as_function(plain, parts, own, flags) if _FUNCTION in words else plain
+    if _FUNCTION not in words:
+        return plain
+    flat = _joined([*header(own, "include"), *header(own, "late")[1::2]], {}, text_of)
+    return _as_function(plain, flat, own, flags)
 
 
 def _digest(source: bytes) -> bytes:
     return hashlib.sha1(source, usedforsecurity=False).hexdigest().encode()
 
 
-def _as_function(plain: Script, parts: Sequence[str], own: str, flags: Sequence[str]) -> Script:
+def _as_function(plain: Script, parts: Iterable[str], own: str, flags: Sequence[str]) -> Script:
     """The library whose one function does what the script does."""
     top: list[str] = []
     each: list[str] = []
     for part in parts:
         _share_out(part, top, each)
+    _refuse_twins(top)
     text = _LIBRARY.format(top="\n".join(top), each="\n".join(each), own=own, flags=", ".join(map(repr, flags)))
     name = f"{LIBRARY}{plain.name}_{_digest(text.encode())[:16].decode()}"
     source = f"#!lua name={name}\n{text.replace(_NAME, name)}".encode()
@@ -140,9 +149,6 @@ def _as_function(plain: Script, parts: Sequence[str], own: str, flags: Sequence[
 
 def _share_out(part: str, top: list[str], each: list[str]) -> None:
     """Add the lines of a fragment to what is read once, or is done in each run."""
-    if _IS_LATE.match(part):
-        top.append(part)
-        return
     now = False
     for line in part.splitlines():
         if line in ("-- each run:", "-- once:"):
@@ -156,6 +162,17 @@ def _share_out(part: str, top: list[str], each: list[str]) -> None:
             top.append(line)
             if _IS_STATE.match(line):
                 each.append(f"{line.removeprefix('local ')} = nil")
+
+
+def _refuse_twins(lines: Iterable[str]) -> None:
+    """Raise ValueError where two fragments of a library have the same name at their top: one hides the other."""
+    seen = {"register", "run", "KEYS", "ARGV"}  # of `_LIBRARY`
+    for line in "\n".join(lines).splitlines():
+        found = _TOP_NAMES.match(line)
+        for name in (found[1] or found[2]).split(", ") if found else ():
+            if name in seen:
+                raise ValueError(f"two fragments of a library have the name {name}: call one of them otherwise")
+            seen.add(name)
 
 
 def _joined(

@@ -1,7 +1,7 @@
 -- include: event
 -- The event of a process that has failed, died or was lost, written where its end is: once.
 local LONGEST = 300
-local CODES = {failed = 131, dead = 132, lost = 133}
+local EVENTS = {failed = 131, dead = 132, lost = 133}
 -- type and message of an error value, which begins with them; what follows may be of types that only Python can read
 local function error_facts(e)
   local facts = {type = '', message = ''}
@@ -28,5 +28,5 @@ local function note_mishap(n, state)
   local m = string.match(v[5] or v[6] or '', '^%d+') or '0'
   local payload = {number = tonumber(n), procedure = v[1] or '', queue = v[2] or '', name = v[7] or '',
     error = facts.type, message = cut(facts.message)}
-  note_of(CODES[state], 'process.' .. state, payload, m)
+  note_of(EVENTS[state], 'process.' .. state, payload, m)
 end
