@@ -9,18 +9,13 @@ An ear is used in the thread of its loop and ends with it.
 """
 
 import asyncio
-import contextvars
-import weakref
 from contextlib import suppress
 
-from onserver.interrupt import postponed
 from onserver.process.inbox import LOOK_SECONDS, Awaited, Inbox, Watch
 from onserver.redis.answers import LinkError
 from onserver.redis.resp import ErrorReply
+from onserver.redis.watched import Watched
 from onserver.server import Server
-
-#: How late a timer of a loop may be that other things keep busy.
-_LATE_SECONDS = 1.0
 
 
 class _Call(Watch):
@@ -47,7 +42,7 @@ class _Call(Watch):
             self.told.set_result(told)
 
 
-class Ear:
+class Ear(Watched):
     """See the top of this module.
 
     Args:
@@ -57,23 +52,16 @@ class Ear:
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
         self.inbox = Inbox(server, read_by_owner=True)
-        self._loop = weakref.ref(loop)
-        self._watched = -1
+        super().__init__(loop, self.inbox.hang_up)
         #: Who waits, first the one that has waited longest.
         self._calls: dict[_Call, None] = {}
-        #: When a timer looks who has waited for long, by the clock of the loop; one that is late was lost.
-        self._looks_at = 0.0
-        #: In which the loop calls it: nobody's, since what is kept in that of whoever came first would stay.
-        self._context = contextvars.Context()
-        self._at_its_end = weakref.finalize(loop, self.inbox.hang_up)
-        self._at_its_end.atexit = False
+        self._end_with(loop)  # it is connected in a thread, and the loop may be gone by then
 
     def listen(self) -> None:
         """Watch the connection of the inbox, which has just been made."""
         loop, link = self._loop(), self.inbox.link
         if loop is not None and link is not None:
-            self._watched = link.fileno()
-            self._context.run(loop.add_reader, self._watched, self._hear)
+            self._watch(loop, link.fileno())
             self.inbox.want()
 
     @property
@@ -87,66 +75,32 @@ class Ear:
         call = _Call(loop)
         self.inbox.attach(awaited, call)
         self._calls[call] = None
-        if call.since > self._looks_at + _LATE_SECONDS:
-            self._look_in(LOOK_SECONDS, loop)
+        self._waits(loop, call.since, LOOK_SECONDS)
         try:
             return await call.told
         finally:
             self._calls.pop(call, None)
             self.inbox.detach(awaited, call)
 
-    def close(self) -> None:
-        """Hear nothing any more, from whatever thread; who waits asks somebody else, who knows what was missed."""
-        loop = self._loop()
-        if loop is None or asyncio._get_running_loop() is loop:
-            self._end()
-            return
-        try:
-            loop.call_soon_threadsafe(self._end)
-        except RuntimeError:  # the loop is closed, and watches nothing any more
-            self.inbox.hang_up()
-
     # -- what the loop calls
 
-    def _hear(self) -> None:
-        with postponed():
-            link = self.inbox.link
-            try:
-                told = [] if link is None else link.replies()
-                for message in told:
-                    if isinstance(message, ErrorReply):
-                        self._end()
-                        return
-                    self.inbox.deliver(message[2])
-            except LinkError:
+    def _arrived(self) -> None:
+        link = self.inbox.link
+        for message in [] if link is None else link.replies():
+            if isinstance(message, ErrorReply):
                 self._end()
-            except BaseException:
-                self._end()  # what else has arrived is looked up
-                raise
-
-    def _end(self) -> None:
-        loop = self._loop()
-        if loop is not None and self._watched >= 0:
-            loop.remove_reader(self._watched)
-        self._watched = -1
-        self._at_its_end.detach()
-        self.inbox.hang_up()
-        for call in list(self._calls):
-            call.settle(told=False)
-
-    def _look_at_time(self) -> None:
-        """Let go of those that have waited for long: what is told may be missed, and they are to be looked up."""
-        self._looks_at = 0.0
-        loop = self._loop()
-        if loop is None:
-            return
-        late = loop.time() - LOOK_SECONDS
-        for call in list(self._calls):
-            if call.since > late:
-                self._look_in(call.since - late, loop)
                 return
-            call.settle(told=False)
+            self.inbox.deliver(message[2])
 
-    def _look_in(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
-        self._looks_at = loop.time() + seconds
-        loop.call_later(seconds, self._look_at_time, context=self._context)
+    def _ended(self, failure: LinkError | None) -> None:  # noqa: ARG002  # whoever is asked next finds out
+        for call in list(self._calls):
+            call.settle(told=False)  # somebody else is asked, who knows what was missed
+
+    def _left(self, now: float) -> float | None:
+        """What is told may be missed: who has waited for long has to look it up."""
+        for call in list(self._calls):
+            left = call.since + LOOK_SECONDS - now
+            if left > 0:
+                return left
+            call.settle(told=False)
+        return None
