@@ -1,0 +1,125 @@
+"""Many processes put in one script: what they become is what each alone would be, and they cost less."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from onserver import Limit, procedure
+from onserver.planned import QueueSettings
+from onserver.process.gates import pause_queue, resume_queue
+from onserver.redis.address import Address
+from tests.floor import Executor, Floor, open_floor
+
+pytestmark = pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
+
+
+@procedure(name="many.free")
+def free(n: int = 0) -> int:
+    return n
+
+
+@procedure(name="many.other")
+def other(n: int = 0) -> int:
+    return n
+
+
+@procedure(name="many.keyed", limit=Limit(1, key="customer"))
+def keyed(customer: str) -> str:
+    return customer
+
+
+@procedure(name="many.first", priority=9)
+def first(n: int = 0) -> int:
+    return n
+
+
+@pytest.fixture
+def floor(redis_address: Address) -> Iterator[Floor]:
+    with open_floor(redis_address, narrow=QueueSettings(at_once=2)) as floor:
+        yield floor
+
+
+def all_of(executor: Executor) -> list[int]:
+    """What it claims, one after the other, until there is nothing."""
+    return list(iter(executor.claim, 0))
+
+
+def record(floor: Floor, number: int) -> dict[bytes, bytes]:
+    found = floor.store.command("HGETALL", floor.store.key(f"p:{number}"))
+    return dict(zip(found[::2], found[1::2], strict=True))
+
+
+def test_each_is_what_it_would_be_alone_and_has_its_turn(floor: Floor) -> None:
+    alone = floor.put(free, 1)
+    numbers = floor.many(free, [(n,) for n in range(250)])
+    before, last = record(floor, alone), record(floor, numbers[-1])
+    assert set(before) == set(last)
+    assert {name: last[name] for name in (b"s", b"q", b"t")} == {b"s": b"queued", b"q": b"default", b"t": b"many.free"}
+    assert int(last[b"z"]) - int(before[b"z"]) == numbers[-1] - alone
+    assert abs(int(last[b"a"]) - floor.store.now_ms()) < 60_000
+    later = floor.put(free, 2)
+    executor = floor.executor()
+    assert [first.number for first in executor.step(1)] == [alone]
+    assert all_of(executor) == [*numbers, later]
+    assert floor.orphans() == []
+
+
+def test_those_who_are_idle_have_the_first_of_them(floor: Floor) -> None:
+    idle = floor.executors(3)
+    assert [executor.claim() for executor in idle] == [0, 0, 0]
+    numbers = floor.many(free, [(n,) for n in range(10)])
+    assert sorted(executor.given() for executor in idle) == numbers[:3]
+    assert all_of(floor.executor()) == numbers[3:]
+
+
+def test_when_there_are_as_many_idle_nobody_stands_in_line(floor: Floor) -> None:
+    idle = floor.executors(3)
+    assert [executor.claim() for executor in idle] == [0, 0, 0]
+    numbers = floor.many(free, [(1,), (2,)])
+    assert sorted(executor.given() for executor in idle) == [0, *numbers]
+    assert floor.store.command("EXISTS", floor.store.key("q:default")) == 0
+
+
+def test_procedures_and_priorities_keep_their_order(floor: Floor) -> None:
+    some, others, urgent = (floor.many(one, [(1,), (2,)]) for one in (free, other, first))
+    more = floor.many(free, [(3,), (4,)])
+    assert all_of(floor.executor()) == [*urgent, *some, *others, *more]
+
+
+def test_each_stands_in_the_line_of_its_key(floor: Floor) -> None:
+    numbers = floor.many(keyed, [("a",), ("a",), ("b",), ("a",)])
+    executor = floor.executor()
+    assert all_of(executor) == [numbers[0], numbers[2]]
+    assert executor.end(numbers[0], claim=True) == numbers[1]
+    assert executor.end(numbers[1], claim=True) == numbers[3]
+
+
+def test_a_queue_lets_no_more_begin_than_it_may(floor: Floor) -> None:
+    idle = [floor.executor("narrow") for _ in range(4)]
+    assert [executor.claim() for executor in idle] == [0] * 4
+    numbers = floor.many(free.options(queue="narrow"), [(n,) for n in range(5)])
+    given = {executor.given(): executor for executor in idle}
+    assert sorted(given) == [0, *numbers[:2]]
+    assert given[numbers[0]].end(numbers[0], claim=True) == numbers[2]
+    assert given[numbers[1]].end(numbers[1], claim=True) == numbers[3]
+
+
+def test_nobody_has_one_while_its_queue_is_paused(floor: Floor) -> None:
+    executor = floor.executor()
+    assert executor.claim() == 0
+    pause_queue(floor.server, "default")
+    numbers = floor.many(free, [(1,), (2,), (3,)])
+    assert executor.given() == 0
+    resume_queue(floor.server, "default")
+    assert executor.given() == numbers[0]
+    assert all_of(floor.executor()) == numbers[1:]
+
+
+def test_of_a_hundred_that_wait_each_is_one_command_in_redis(floor: Floor) -> None:
+    floor.many(free, [(1,)])
+    floor.store.command("CONFIG", "RESETSTAT")
+    floor.many(free, [(n,) for n in range(100)])
+    stats = floor.store.command("INFO", "commandstats").decode()
+    calls = {line.split(":")[0]: int(line.split("calls=")[1].split(",")[0]) for line in stats.splitlines()[1:]}
+    assert calls["cmdstat_hset"] == 100
+    assert calls["cmdstat_zadd"] == 3  # the first, its procedure, and all others
