@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from onserver import Server, execute_many, execute_on_server, procedure
+from onserver import Server, execute_many, execute_on_server, procedure, wait_all
 from onserver.errors import BrokerUnavailable, MaintenanceMode, ProcessTimeout
 from onserver.process.maintenance import begin_maintenance
 from onserver.redis.address import Address
@@ -56,6 +56,12 @@ def start_many(_: Server) -> None:
     assert sorted(ran) == list(range(250))
 
 
+def start_very_many(_: Server) -> None:
+    """So many that the next hundred are sent before the last are answered."""
+    assert wait_all(execute_many(note, range(750)), timeout=60) == list(range(750))
+    assert sorted(ran) == list(range(750))
+
+
 def count(client: Server) -> None:
     assert [client.storage.counter("n").add(2) for _ in range(3)] == [2, 4, 6]
 
@@ -76,13 +82,16 @@ def give_up(client: Server) -> None:
 
 
 CASES: list[tuple[str, int, Callable[[Server], None]]] = [
-    ("put", 1, start), ("put_many", 1, start_many), ("put_many", 2, start_many), ("await", 1, start), ("add", 1, count),
+    ("put", 1, start), ("put_many", 1, start_many), ("put_many", 2, start_many),
+    *(("put_many", nth, start_very_many) for nth in (1, 2, 3, 5, 8)), ("await", 1, start), ("add", 1, count),
     ("add", 2, count), ("join", 1, change), ("enlist", 1, change), ("lock", 1, change), ("lock", 2, change),
     ("commit", 1, change), ("commit", 2, change), ("unlock", 1, give_up), ("greet", 1, start),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "nth", "scene"), CASES, ids=[f"{name}-{nth}" for name, nth, _ in CASES])
+@pytest.mark.parametrize(
+    ("name", "nth", "scene"), CASES, ids=[f"{name}-{nth}-{scene.__name__}" for name, nth, scene in CASES]
+)
 def test_a_lost_reply(client: Server, proxy: Proxy, name: str, nth: int, scene: Callable[[Server], Any]) -> None:
     sha = script(name).sha
 

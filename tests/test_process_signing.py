@@ -10,7 +10,6 @@ import pytest
 from onserver import Process, Server, as_server, procedure
 from onserver.errors import BadSignature, ProcessDead
 from onserver.process.caller import Caller
-from onserver.process.put import Sender
 from onserver.process.signing import Signer, sign_now
 from onserver.redis.address import Address
 from onserver.redis.answers import ScriptRefused
@@ -183,9 +182,8 @@ def test_a_signature_of_many_is_good_for_its_place_only(server: Server) -> None:
     assert ran == [1]
 
 
-def test_the_clock_of_a_program_may_be_wrong(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    sender: Any = server.part(Sender)
-    sender._ahead_ms = 3_600_000  # an hour ahead of Redis: the refusal tells by how much, and it is signed once more
+def test_the_clock_of_a_program_may_be_wrong(server: Server) -> None:
+    server.store.correct_clock(3_600_000)  # an hour ahead: the refusal tells by how much, and it is signed once more
     assert note.start(1).result(timeout=10) == 1
 
 

@@ -1,13 +1,19 @@
 """Many processes put in one script: what they become is what each alone would be, and they cost less."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
 from onserver import Limit, procedure
+from onserver.errors import MaintenanceMode
 from onserver.planned import QueueSettings
 from onserver.process.gates import pause_queue, resume_queue
+from onserver.process.maintenance import begin_maintenance
+from onserver.process.put import Sender
 from onserver.redis.address import Address
+from onserver.values import decode
 from tests.floor import Executor, Floor, open_floor
 
 pytestmark = pytest.mark.filterwarnings("ignore::onserver.errors.NoWorker")
@@ -34,9 +40,10 @@ def first(n: int = 0) -> int:
 
 
 @pytest.fixture
-def floor(redis_address: Address) -> Iterator[Floor]:
-    with open_floor(redis_address, narrow=QueueSettings(at_once=2)) as floor:
-        yield floor
+def floor(redis_address: Address, monkeypatch: pytest.MonkeyPatch) -> Iterator[Floor]:
+    monkeypatch.setenv("ONSERVER_TESTING", "1")
+    with ExitStack() as opened:
+        yield opened.enter_context(open_floor(redis_address, narrow=QueueSettings(at_once=2)))
 
 
 def all_of(executor: Executor) -> list[int]:
@@ -123,3 +130,43 @@ def test_of_a_hundred_that_wait_each_is_one_command_in_redis(floor: Floor) -> No
     calls = {line.split(":")[0]: int(line.split("calls=")[1].split(",")[0]) for line in stats.splitlines()[1:]}
     assert calls["cmdstat_hset"] == 100
     assert calls["cmdstat_zadd"] == 3  # the first, its procedure, and all others
+
+
+# ---- so many that a hundred are sent before the last hundred are answered
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, nth: int, happens: Callable[[], object]) -> None:
+    """Let it happen when the nth hundred of processes is made and not sent yet."""
+    words_of, made = Sender._put_many_words, list[int]()
+
+    def words(sender: Sender, *args: Any) -> Any:
+        said = words_of(sender, *args)
+        made.append(1)
+        if len(made) == nth:
+            happens()
+        return said
+
+    monkeypatch.setattr(Sender, "_put_many_words", words)
+
+
+@pytest.mark.parametrize("seconds", [-60, 60])
+@pytest.mark.parametrize("nth", [1, 2, 3, 7])
+def test_when_the_clock_is_changed_meanwhile_all_are_put_once(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, nth: int, seconds: int
+) -> None:
+    meanwhile(monkeypatch, nth, lambda: floor.advance(seconds))
+    numbers = floor.many(free, [(n,) for n in range(650)])
+    bodies = floor.store.pipeline([("HGET", floor.store.key(f"p:{number}"), "b") for number in numbers])
+    assert [decode(body) for body in bodies] == [[[n], {}] for n in range(650)]
+    assert sorted(all_of(floor.executor())) == sorted(set(numbers))
+    assert floor.orphans() == []
+
+
+def test_when_maintenance_begins_meanwhile_it_is_raised_and_what_was_sent_by_then_runs(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, 4, lambda: begin_maintenance("month-end"))
+    with floor.server.as_current(), pytest.raises(MaintenanceMode, match="month-end"):
+        floor.many(free, [(n,) for n in range(650)])
+    assert all_of(floor.executor()) == list(range(1, 301))
+    assert floor.orphans() == []

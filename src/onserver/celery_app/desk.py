@@ -13,15 +13,15 @@ from onserver.celery_app.message import Stored, arguments
 from onserver.celery_app.permitting import may_run, require_send
 from onserver.celery_app.seat import Seat
 from onserver.errors import BadSignature, ProcessTimeout, SessionError
+from onserver.process.age import by_redis_time
 from onserver.process.claim import Claim
 from onserver.process.execute import Names
 from onserver.process.failure import error_of
 from onserver.process.number import number_of, task_id
-from onserver.process.put import Order, age_ms, parent_fields, schedule_fields
+from onserver.process.put import Order, parent_fields, schedule_fields
 from onserver.process.runner import missing_key
 from onserver.process.signing import Signer, sign_now
 from onserver.process.tick import current_tick
-from onserver.redis.answers import ScriptRefused
 from onserver.redis.resp import Word
 from onserver.redis.store import Store
 from onserver.server import Server
@@ -83,14 +83,9 @@ class Desk:
             MaintenanceMode: ONS-4104, the server takes no new work now.
         """
         writer = "!" if sent else ""
-        try:
-            number, how = self._put(queue, message, flags, deadline, writer)
-        except ScriptRefused as refused:
-            age = age_ms(refused)
-            if age is None:
-                raise
-            self.store.correct_clock(age)  # a clock was changed since this program asked for the time
-            number, how = self._put(queue, message, flags, deadline, writer)
+        number, how = by_redis_time(
+            self.store, message.procedure, lambda: self._put(queue, message, flags, deadline, writer)
+        )
         tick = current_tick()
         if tick is not None:
             tick.how = how.decode()

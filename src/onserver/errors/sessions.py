@@ -162,8 +162,9 @@ class BadSignature(SessionError):
 
     @property
     def message(self) -> str:
+        what = f"The message for `{self.procedure}`" if self.procedure else "A message"
         process = f" (#{self.number})" if self.number is not None else ""
-        return f"The message for `{self.procedure}`{process} was refused: {self.problem}."
+        return f"{what}{process} was refused: {self.problem}."
 
     @property
     def hint(self) -> str:

@@ -16,9 +16,9 @@ that fell out of the feed before its turn, more than 1,000 later, is heard by no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from onserver.checkpoint import checkpoint
 from onserver.cluster.member import Member
@@ -28,14 +28,12 @@ from onserver.life.hook import SYSTEM_EVENT, Hook, hooks_of
 from onserver.life.hook_arguments import SystemEvent
 from onserver.life.hook_call import call_hooks
 from onserver.life.side_runs import side_fields
-from onserver.process.put import age_ms
-from onserver.redis.answers import ScriptRefused
+from onserver.process.age import by_redis_time
 from onserver.redis.resp import Word
 from onserver.redis.store import Store
 from onserver.server import Server
 from onserver.values import encode
 
-T = TypeVar("T")
 Place = Literal["once", "here", "every"]
 
 #: How many events one look takes, as in `unheard.lua`.
@@ -104,7 +102,7 @@ class PassingOn:
             words = [word for where, place in places for word in self._side_run(where, events, place, nonce)]
             store.run("pass_on", nonce, member.number, store.now_ms(), before, events[-1].id, *words)
 
-        self._by_redis_time(put)
+        by_redis_time(self._store, "", put)
         return not places and len(events) == MOST
 
     def of_worker(self, member: Member, events: Sequence[Event]) -> list[int]:
@@ -118,19 +116,8 @@ class PassingOn:
             put: int = self._store.run("put_side", nonce, "", self._store.now_ms(), place, *fields)
             return put
 
-        number = self._by_redis_time(put)
+        number = by_redis_time(self._store, "", put)
         return [number] if number else []
-
-    def _by_redis_time(self, put: Callable[[], T]) -> T:
-        """Put what is signed with the time; a clock may have been changed since this program asked for it."""
-        try:
-            return put()
-        except ScriptRefused as refused:
-            age = age_ms(refused)
-            if age is None:
-                raise
-            self._store.correct_clock(age)
-            return put()
 
     def _listened(self, events: Iterable[Event], place: Place) -> bool:
         hooks = hooks_of(self._server, SYSTEM_EVENT)

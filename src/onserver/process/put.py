@@ -9,15 +9,16 @@ refusal says by how much, and the message is signed once more.
 import asyncio
 import json
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from time import monotonic
 from typing import Any, Final, Literal
 
-from onserver.errors import AlreadyRunning, BadArguments, BadSignature, NotSendable, NoWorker
+from onserver.errors import AlreadyRunning, BadArguments, NotSendable, NoWorker
+from onserver.process.age import by_redis_time, heed, too_late
 from onserver.process.authority import require_ask
 from onserver.process.caller import snapshot_to_send
 from onserver.process.handle import Process
@@ -41,6 +42,8 @@ from onserver.values import encode, encode_call
 _WARN_SECONDS: Final = 5.0
 #: How many processes one script makes.
 CHUNK: Final = 100
+#: From so many chunks on it pays to have a connection for them.
+_FEWEST_IN_A_ROW: Final = 5
 
 Delay = float | timedelta | datetime
 
@@ -138,7 +141,6 @@ class Sender:
         self._inbox, self._pump = server.part(Inbox), server.part(Pump)
         self._recent = server.part(Recent)
         self._limit = server.settings.process.max_argument_bytes
-        self._ahead_ms = 0
         self._warned: dict[tuple[str, str], float] = {}
 
     def put(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
@@ -163,14 +165,14 @@ class Sender:
 
     def _put_one(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
         process, words = self._made(order, args, kwargs)
-        served = self._taken(order, process, self._fresh(self._put, words))
+        served = self._taken(order, process, self._fresh(order.procedure, self._put, words))
         if served != b"ok":
             self.warn(order, process.number, served, deeper=1)
         return process
 
     async def _aput_one(self, order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Process[Any]:
         process, words = self._made(order, args, kwargs)
-        answer = await self._afresh(self._put, words)
+        answer = await self._afresh(order.procedure, self._put, words)
         if answer[1] == b"new" and not self._recent.is_due:
             served = self._taken(order, process, answer)
         else:  # Redis may have to be asked about it
@@ -214,21 +216,47 @@ class Sender:
     def _put_all(self, order: Order, calls: Sequence[tuple[Sequence[Any], Mapping[str, Any]]]) -> list[Process[Any]]:
         require_ask(self._server, order.procedure, order.requires, order.resource)
         bodies = [(self.body(order, args, kwargs), order.key_in_limit(args, kwargs)) for args, kwargs in calls]
-        processes: list[Process[Any]] = []
-        for start in range(0, len(bodies), CHUNK):
-            chunk = bodies[start : start + CHUNK]
-            made: list[Process[Any]] = [Process(self._server, 0, procedure=order.procedure) for _ in chunk]
-            here = self._inbox_here()
-            inboxes = [here.early_address(process) for process in made]
-            first, last, served = self._fresh(self._put_many, partial(self._put_many_words, order, chunk, inboxes))
+        processes: list[Process[Any]] = [Process(self._server, 0, procedure=order.procedure) for _ in bodies]
+        starts = range(0, len(bodies), CHUNK)
+        for start, (first, last, served) in zip(starts, self._chunks(order, bodies, processes), strict=True):
             self._recent.report()
             self._recent.note(first, last)
-            for number, process in enumerate(made, first):
+            for number, process in enumerate(processes[start : start + CHUNK], first):
                 process._number = number  # as in `put`
             if served != b"ok":
                 self.warn(order, first, served, deeper=1)
-            processes += made
         return processes
+
+    def _chunks(
+        self, order: Order, bodies: Sequence[tuple[bytes, str]], processes: Sequence[Process[Any]]
+    ) -> Iterator[Any]:
+        """Send one chunk after the other, and where there are several the next one while Redis works on the last."""
+        starts = range(0, len(bodies), CHUNK)
+        one_by_one = len(starts) if len(starts) < _FEWEST_IN_A_ROW else 1
+        here = self._inbox_here()
+
+        def words_of(start: int) -> Callable[[], list[Word]]:
+            inboxes = [here.early_address(process) for process in processes[start : start + CHUNK]]
+            return partial(self._put_many_words, order, bodies[start : start + CHUNK], inboxes)
+
+        for start in starts[:one_by_one]:
+            yield self._fresh(order.procedure, self._put_many, words_of(start))
+        sent: deque[tuple[float, Callable[[], list[Word]]]] = deque()
+
+        def rows() -> Iterator[list[Word]]:
+            for start in starts[one_by_one:]:
+                words = words_of(start)
+                sent.append((self._store.clock_ahead, words))
+                yield words()
+
+        for answer in self._store.run_each(self._put_many, rows()) if len(starts) > one_by_one else ():
+            ahead, words = sent.popleft()
+            if isinstance(answer, ScriptRefused):
+                heed(self._store, answer, ahead)
+                with too_late(order.procedure):
+                    yield self._store.run(self._put_many, *words())
+            else:
+                yield answer
 
     def send(self, script: str, words: Callable[[str, int], Sequence[Word]]) -> Any:
         """Send calls that are no processes of their own.
@@ -239,10 +267,10 @@ class Sender:
         """
 
         def all_words() -> list[Word]:
-            nonce, now, run = self._store.nonce(), self._now_ms(), current_run()
+            nonce, now, run = self._store.nonce(), self._store.now_ms(), current_run()
             return [nonce, "" if run is None else run.holder, now, *words(nonce, now)]
 
-        return self._fresh(self._store.script(script), all_words)
+        return self._fresh("", self._store.script(script), all_words)
 
     def signed(self, order: Order, body: bytes, nonce: str, made_ms: int) -> tuple[Word, ...]:
         """Answer field, value … of one call: procedure, arguments, signature."""
@@ -285,11 +313,8 @@ class Sender:
         ear = self._pump.ear()
         return self._inbox if ear is None else ear.inbox
 
-    def _now_ms(self) -> int:
-        return self._store.now_ms() + self._ahead_ms
-
     def _put_words(self, order: Order, body: bytes, inbox: str, key: str) -> list[Word]:
-        now, nonce, run = self._now_ms(), self._store.nonce(), current_run()
+        now, nonce, run = self._store.now_ms(), self._store.nonce(), current_run()
         expires = order.expires_ms(now)
         snapshot = snapshot_to_send(self._server, run)
         envelope = self._signer.sign(nonce, now, order.procedure, body, snapshot, expires)
@@ -304,7 +329,7 @@ class Sender:
         ]  # fmt: skip
 
     def _put_many_words(self, order: Order, calls: Sequence[tuple[bytes, str]], inboxes: Sequence[str]) -> list[Word]:
-        now, nonce, run = self._now_ms(), self._store.nonce(), current_run()
+        now, nonce, run = self._store.now_ms(), self._store.nonce(), current_run()
         snapshot = snapshot_to_send(self._server, run)
         holder, fields = _context(order, run)
         expires = order.expires_ms(now)
@@ -315,33 +340,17 @@ class Sender:
             words += (body, envelope, inbox, key)
         return words
 
-    def _fresh(self, script: Script, words: Callable[[], list[Word]]) -> Any:
-        ahead = self._ahead_ms
-        try:
-            return self._store.run(script, *words())
-        except ScriptRefused as refused:
-            self._heed_age(refused, ahead)
-        with _too_late():
-            return self._store.run(script, *words())
+    def _fresh(self, procedure: str, script: Script, words: Callable[[], list[Word]]) -> Any:
+        return by_redis_time(self._store, procedure, lambda: self._store.run(script, *words()))
 
-    async def _afresh(self, script: Script, words: Callable[[], list[Word]]) -> Any:
-        ahead = self._ahead_ms
+    async def _afresh(self, procedure: str, script: Script, words: Callable[[], list[Word]]) -> Any:
+        ahead = self._store.clock_ahead
         try:
             return await self._store.arun(script, *words())
         except ScriptRefused as refused:
-            self._heed_age(refused, ahead)
-        with _too_late():
+            heed(self._store, refused, ahead)
+        with too_late(procedure):
             return await self._store.arun(script, *words())
-
-    def _heed_age(self, refused: ScriptRefused, ahead_ms: int) -> None:
-        """Correct what was known of Redis' clock by what it says of a message's age; any other refusal is raised.
-
-        By what was known when the message was made: others that were sent with it are refused as well.
-        """
-        age = age_ms(refused)
-        if age is None:
-            raise refused
-        self._ahead_ms = ahead_ms + age
 
     # -- what is refused or warned of
 
@@ -376,17 +385,6 @@ class Sender:
     def _warn(self, order: Order, number: int, served: bytes, queues: list[str], level: int) -> None:
         procedure = order.procedure if served == b"noproc" or (not queues and order.shape is None) else ""
         warnings.warn(NoWorker(number, order.queue, queues, procedure), stacklevel=level)
-
-
-@contextmanager
-def _too_late() -> Iterator[None]:
-    """In the block a message is sent once more, whose age was just corrected."""
-    try:
-        yield
-    except ScriptRefused as refused:
-        if age_ms(refused) is None:
-            raise
-        raise BadSignature("", f"it reached Redis too late: {refused}") from refused
 
 
 def _context(order: Order, run: Run | None) -> tuple[str, tuple[str, ...]]:
@@ -436,12 +434,6 @@ def _named(order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list
 def _name_unsendable(order: Order, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
     for name, value in _named(order, args, kwargs):
         encode(value, f"Argument {name}")
-
-
-def age_ms(refused: ScriptRefused) -> int | None:
-    """Answer by how much the message was too old, from `ONS 4106 age N ms`."""
-    words = refused.rest.split()
-    return int(words[2]) if refused.word == "ONS" and words[:2] == ["4106", "age"] else None
 
 
 def describe(order: Order, doc: str) -> dict[str, object]:

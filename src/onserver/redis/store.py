@@ -26,14 +26,15 @@ import os
 import secrets
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from time import monotonic, sleep, time
 from typing import Any, Self
 
 from onserver.errors import BrokerUnavailable, WrongLayout
 from onserver.redis.address import Address
-from onserver.redis.answers import LinkError, Moved, NoScript, Refused, Silent, Unreachable
+from onserver.redis.answers import LinkError, Moved, NoScript, Refused, ScriptRefused, Silent, Unreachable
 from onserver.redis.link import Link
 from onserver.redis.relay import Relay
 from onserver.redis.resp import Word
@@ -112,6 +113,34 @@ class Store:
         packed = link.pack(known, self.prefix, arguments)
         return self._insist(lambda timeout: link.run_packed(known, packed, timeout), link, deadline)
 
+    def run_each(self, script: Script, rows: Iterable[Sequence[Word]]) -> Generator[Any]:
+        """`run` with each of these arguments: the next ones are sent before the last are answered.
+
+        It has a connection of its own meanwhile. Where that fails, what was not answered is run once more, one after
+        the other.
+
+        Args:
+            script: one that Redis knows.
+            rows: ARGV of the script, one row after the other; each is asked for when it can be sent.
+
+        Yields:
+            The answer to each, in their order, or the `ScriptRefused` that was the answer.
+
+        Raises:
+            BrokerUnavailable: no usable answer to one of them before its deadline.
+            MemberFenced: the script was to write in the name of a holder that is dead.
+        """
+        under_way: deque[Sequence[Word]] = deque()
+        with self.link() as link:
+            row = _Row(self, link, script)
+            for arguments in rows:
+                row.send(arguments)
+                under_way.append(arguments)
+                if len(under_way) > 1:
+                    yield row.answer(under_way.popleft())
+            while under_way:
+                yield row.answer(under_way.popleft())
+
     async def arun(self, script: str | Script, *arguments: Word) -> Any:
         """`run` for a coroutine, whose loop goes on meanwhile; the bytes are sent again in a thread where need be."""
         known = self.script(script) if isinstance(script, str) else script
@@ -126,7 +155,7 @@ class Store:
         return await asyncio.to_thread(self._run_until, began + self.command_seconds, known, arguments)
 
     def _run_until(self, until: float, script: Script, arguments: Sequence[Word]) -> Any:
-        # a thread comes late where many wait for one: by then some, or all, of their time is over
+        # some of its time is over, or all: a thread comes late where many wait for one
         return self.run(script, *arguments, deadline=max(until - monotonic(), _LEAST_SECONDS))
 
     def command(self, *words: Word, deadline: float | None = None) -> Any:
@@ -185,9 +214,19 @@ class Store:
         """Milliseconds since 1970 by the clock of Redis, as well as this program knows it, without a trip."""
         return int((time() + self._ahead) * 1000) if self.birth else 0
 
-    def correct_clock(self, ms: int) -> None:
-        """Redis has said that its clock is this much further than `now_ms` thought: one of the two was changed."""
-        self._ahead += ms / 1000
+    @property
+    def clock_ahead(self) -> float:
+        """By how many seconds `now_ms` is ahead of the clock of this machine."""
+        return self._ahead if self.birth else 0.0
+
+    def correct_clock(self, ms: int, known: float | None = None) -> None:
+        """Redis has said that its clock is this much further than `now_ms` thought: one of the two was changed.
+
+        Args:
+            ms: how much.
+            known: `clock_ahead` as it was when `now_ms` was asked, where others may have corrected it since.
+        """
+        self._ahead = (self._ahead if known is None else known) + ms / 1000
 
     # -- connections
 
@@ -307,6 +346,39 @@ class Store:
         if isinstance(error, Refused | Unreachable):
             return tries >= _FEWEST_TRIES and after >= min(self.connect_seconds, seconds)
         return after >= seconds
+
+
+class _Row:
+    """The runs of `run_each`: on its link as long as that does, then as any other."""
+
+    def __init__(self, store: Store, link: Link, script: Script) -> None:
+        self._store, self._link, self._script = store, link, script
+        self._fails = bool(link.replicas)  # two answers each: these are run as any other
+
+    def send(self, arguments: Sequence[Word]) -> None:
+        if self._fails:
+            return
+        form = self._link.form(self._script)
+        try:
+            self._link.send(form.command, form.sha, 1, self._store.prefix, *arguments)
+        except LinkError:
+            self._give_up()
+
+    def answer(self, arguments: Sequence[Word]) -> Any:
+        began, seconds = monotonic(), self._store.command_seconds
+        try:
+            if not self._fails:
+                try:
+                    return self._link.receive(seconds * _REUSED_SHARE)
+                except (LinkError, NoScript):
+                    self._give_up()
+            return self._store._run_until(began + seconds, self._script, arguments)
+        except ScriptRefused as refused:
+            return refused
+
+    def _give_up(self) -> None:
+        self._fails = True
+        self._link.close()
 
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
