@@ -90,11 +90,11 @@ ROWS = [
             ("  for a settlement", "settle_us", "µs"),
             ("  for a lock", "lock_us", "µs"),
             ("  for a commit", "commit_us", "µs"),
-            ("  for a beat", "beat_us", "µs"),
             ("  CPU time of both sides for session()", "session_us", "µs"),
             ("  for the first page of ps", "ps_ms", "ms"),
         )
     ),
+    Row("  for a beat, of each in turn", "growth", "beat_us", "µs", "less", other=_THOUSAND, judged=False),
     *(
         Row(f"{label}{way}", "web", f"{name}_{way}", "/s", other=other, judged=name != "starlette", least=_ABOUT)
         for name, label, other in (
