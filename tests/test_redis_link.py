@@ -90,6 +90,19 @@ def test_an_unknown_host_is_no_answer() -> None:
     assert "no-such-host.invalid" in str(unreachable.value)
 
 
+def test_a_deadline_that_is_over_before_it_is_waited_for_is_not_for_ever(proxy: Proxy) -> None:
+    """As where connecting, or a busy machine, took all of the time."""
+    with Link(proxy.address, connect_seconds=20, command_seconds=20) as link:
+        link.command("PING")
+        proxy.black_hole(new=False)
+        began = time.monotonic()
+        with pytest.raises(Silent):
+            link.receive(-1.0)
+        with pytest.raises(Silent):
+            link.command("PING", timeout=-1.0)
+        assert time.monotonic() - began < SOON
+
+
 @pytest.mark.parametrize("seconds", [0.2, 1.2], ids=["near", "far"])  # waited for by a poll, by blocking reads as well
 def test_silence_ends_at_the_deadline_and_closes_the_link(proxy: Proxy, seconds: float) -> None:
     with Link(proxy.address) as link:

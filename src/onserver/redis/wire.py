@@ -62,7 +62,8 @@ class Wire:
         """The next reply, an `ErrorReply` among them, before the deadline (monotonic), which is `wait_ms` from now."""
         reader = self._replies
         while (reply := reader.gets()) is PENDING:
-            if wait_ms < self._slice_ms and not self._readable.poll(wait_ms):
+            # less than nothing, where connecting took all of the time, would be for ever
+            if wait_ms < self._slice_ms and not self._readable.poll(max(0, wait_ms)):
                 raise TimeoutError
             if count := self._receive(self._flags if wait_ms < self._slice_ms else 0):
                 feed(reader, self._buffer, 0, count)
