@@ -166,7 +166,7 @@ def test_a_claim_that_comes_too_late_never_begins(onserver: OnServer) -> None:
     store.command("INCRBY", store.key("clock"), 3500)
     release_due(onserver.engine.member)  # handed over, and not begun
     store.command("INCRBY", store.key("clock"), 3000)
-    store.correct_clock(6500)  # what this program knows of Redis' clock
+    store._ahead += 6.5  # what this program knows of Redis' clock
     onserver.run_waiting()
     assert expired(one)
     assert ran == []
@@ -178,7 +178,7 @@ def test_a_record_whose_time_was_set_later_is_not_believed(onserver: OnServer) -
     key = store.key(f"p:{one.number}")
     store.command("HSET", key, "ex", int(store.command("HGET", key, "ex")) + 1_000_000)
     store.command("ZREM", store.key("turns"), f"e:{one.number}")
-    store.correct_clock(6000)
+    store._ahead += 6
     onserver.advance(101)
     assert one.state == "failed"
     assert ran == []
@@ -189,7 +189,7 @@ def test_a_call_of_a_mailbox_that_is_late_is_not_run_and_the_next_is(onserver: O
     box.call(tries, 2)  # it will be tried again in ten seconds
     box.call(soon, 1)
     box.call(at_any_time)
-    onserver.server.store.correct_clock(11_000)
+    onserver.server.store._ahead += 11
     onserver.advance(11)
     working = box.process
     assert working is not None

@@ -2,17 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from time import time
 from typing import Any
 
 import pytest
 
 from onserver import Limit, procedure
-from onserver.errors import MaintenanceMode
+from onserver.errors import BrokerUnavailable, MaintenanceMode
 from onserver.planned import QueueSettings
 from onserver.process.gates import pause_queue, resume_queue
 from onserver.process.maintenance import begin_maintenance
 from onserver.process.put import Sender
 from onserver.redis.address import Address
+from onserver.redis.store import Store
 from onserver.values import decode
 from tests.floor import Executor, Floor, open_floor
 
@@ -147,6 +149,41 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, nth: int, happens: Callable[[], o
         return said
 
     monkeypatch.setattr(Sender, "_put_many_words", words)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 5])
+def test_a_program_that_was_stopped_between_signing_and_sending_signs_once_more(
+    floor: Floor, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    slept = [0]
+
+    def stopped() -> None:
+        slept[0] = 3600
+        floor.advance(3600)
+
+    monkeypatch.setattr("onserver.redis.store.time", lambda: time() + slept[0])
+    meanwhile(monkeypatch, nth, stopped)
+    numbers = floor.many(free, [(n,) for n in range(650)])
+    assert sorted(all_of(floor.executor())) == sorted(set(numbers))
+    assert -1 < floor.store._ahead < 1  # nothing was wrong with either clock
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_where_no_more_clients_may_connect_they_are_put_all_the_same(floor: Floor, more: int) -> None:
+    assert len(floor.many(free, [(1,)])) == 1
+    store = floor.store
+    there = len(store.command("CLIENT", "LIST").splitlines())
+    before = store.command("CONFIG", "GET", "maxclients")[1]
+    store.command("CONFIG", "SET", "maxclients", there + more)
+    try:
+        numbers = floor.many(free, [(n,) for n in range(650)])
+        if not more:
+            told = pytest.raises(BrokerUnavailable, match=r"max number of clients.*`maxclients`")
+            with Store(store.address, store.name, command_seconds=1) as other, told:
+                other.command("PING")
+    finally:
+        store.command("CONFIG", "SET", "maxclients", before)
+    assert numbers == sorted(set(numbers))
 
 
 @pytest.mark.parametrize("seconds", [-60, 60])

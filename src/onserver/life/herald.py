@@ -13,7 +13,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 
 from onserver.cluster.member import Beat, Member
 from onserver.errors import BrokerUnavailable
@@ -28,8 +28,6 @@ from onserver.server import Server
 MOST = 100
 #: By how many seconds a clock has to be changed to be told; less is set by whoever keeps time.
 JUMP = 5.0
-#: By how many seconds the clock of Redis may seem to be another before that is believed.
-DRIFT = 1.0
 #: Where the kernel tells how much work waits for memory (PSI).
 PRESSURE = Path("/proc/pressure/memory")
 
@@ -108,8 +106,10 @@ class Herald:
             sent: uptime when it was sent.
         """
         self._end_outage()
-        self._keep_time(beat.now_ms)
-        jump = self._clocks.heard(beat.now_ms, sent, uptime())
+        now_up, now = uptime(), time()
+        for store in (self._store, self._server.store):  # what is put in its name is signed with that
+            store.note_clock(beat.now_ms, now - (now_up - sent), now)
+        jump = self._clocks.heard(beat.now_ms, sent, now_up)
         if jump is not None and beat.leader:
             self.tell("redis.clock_jumped", {"seconds": round(jump, 3)}, "leads")
         self._look_at_clocks()
@@ -143,13 +143,6 @@ class Herald:
                      member=member.number)  # fmt: skip
 
     # -- looking
-
-    def _keep_time(self, now_ms: int) -> None:
-        """Know what the clock of Redis says: what is put in its name is signed with that."""
-        for store in (self._store, self._server.store):
-            ahead = now_ms - store.now_ms()
-            if abs(ahead) > 1000 * DRIFT:
-                store.correct_clock(ahead)
 
     def _end_outage(self) -> None:
         if self._lost is None:

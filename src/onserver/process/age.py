@@ -1,8 +1,7 @@
 """The age of what is put: Redis refuses a message whose signature names a time too far from its own.
 
-Where a program has a wrong idea of Redis' clock, the refusal says by how much; then that is corrected and the message
-is signed once more. What was known when the message was made is what counts: others that were made with it are refused
-as well, and somebody else may have corrected it meanwhile.
+Mostly this program has a wrong idea of Redis' clock then, or was stopped between signing and sending. The age alone
+does not tell one from the other: Redis is asked for the time, and the message is signed once more.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ T = TypeVar("T")
 
 
 def by_redis_time(store: Store, procedure: str, put: Callable[[], T]) -> T:
-    """Put what is signed with the time; the second time with what the refusal of the first has taught.
+    """Put what is signed with the time, and once more by the clock of Redis where it was refused for its age.
 
     Args:
         store: whose clock it goes by.
@@ -28,27 +27,24 @@ def by_redis_time(store: Store, procedure: str, put: Callable[[], T]) -> T:
         BadSignature: ONS-4106, it was refused once more.
         ScriptRefused: any other refusal.
     """
-    ahead = store.clock_ahead
     try:
         return put()
     except ScriptRefused as refused:
-        heed(store, refused, ahead)
+        heed(store, refused)
     with too_late(procedure):
         return put()
 
 
-def heed(store: Store, refused: ScriptRefused, ahead: float) -> None:
-    """Correct what is known of Redis' clock by what it says of a message's age; any other refusal is raised.
+def heed(store: Store, refused: ScriptRefused) -> None:
+    """Ask Redis for the time when a message was refused for its age; any other refusal is raised.
 
-    Args:
-        store: whose clock it is.
-        refused: what Redis said.
-        ahead: `Store.clock_ahead` as it was before the message was made.
+    Raises:
+        ScriptRefused: it was refused for something else.
+        BrokerUnavailable: ONS-1201, Redis gave no answer in time.
     """
-    age = _age_ms(refused)
-    if age is None:
+    if _age_ms(refused) is None:
         raise refused
-    store.correct_clock(age, ahead)
+    store.ask_clock()
 
 
 @contextmanager

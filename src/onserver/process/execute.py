@@ -76,7 +76,8 @@ def execute_many(procedure: Any, items: Iterable[Any], /) -> list[Process[Any]]:
     """Start one process for each item, a hundred in one round trip.
 
     All items are checked and encoded before the first is sent, so that wrong arguments start nothing. When Redis is
-    lost midway, what was sent by then is kept and runs.
+    lost midway, what was sent by then is kept and runs. They wait in the order of the items, but where a hundred had to
+    be signed once more, since a clock was changed meanwhile: these wait behind the next hundred.
 
     Args:
         procedure: as in `execute_on_server`.

@@ -2,8 +2,8 @@
 
 What does not change between two starts of a procedure is worked out once (`Order`); a start then is: bind, encode,
 sign, one script. The script is sent again with the same nonce when its reply is lost, so it is done once however often
-it is sent. Redis' clock is what counts for the age of a signature; where this program's idea of it turns out wrong, the
-refusal says by how much, and the message is signed once more.
+it is sent. Redis' clock is what counts for the age of a signature; where this program's idea of it turns out wrong,
+Redis is asked for the time, and the message is signed once more (`age`).
 """
 
 import asyncio
@@ -241,18 +241,17 @@ class Sender:
 
         for start in starts[:one_by_one]:
             yield self._fresh(order.procedure, self._put_many, words_of(start))
-        sent: deque[tuple[float, Callable[[], list[Word]]]] = deque()
+        sent: deque[Callable[[], list[Word]]] = deque()
 
         def rows() -> Iterator[list[Word]]:
             for start in starts[one_by_one:]:
-                words = words_of(start)
-                sent.append((self._store.clock_ahead, words))
-                yield words()
+                sent.append(words_of(start))
+                yield sent[-1]()
 
         for answer in self._store.run_each(self._put_many, rows()) if len(starts) > one_by_one else ():
-            ahead, words = sent.popleft()
+            words = sent.popleft()
             if isinstance(answer, ScriptRefused):
-                heed(self._store, answer, ahead)
+                heed(self._store, answer)
                 with too_late(order.procedure):
                     yield self._store.run(self._put_many, *words())
             else:
@@ -344,11 +343,10 @@ class Sender:
         return by_redis_time(self._store, procedure, lambda: self._store.run(script, *words()))
 
     async def _afresh(self, procedure: str, script: Script, words: Callable[[], list[Word]]) -> Any:
-        ahead = self._store.clock_ahead
         try:
             return await self._store.arun(script, *words())
         except ScriptRefused as refused:
-            heed(self._store, refused, ahead)
+            await asyncio.to_thread(heed, self._store, refused)
         with too_late(procedure):
             return await self._store.arun(script, *words())
 

@@ -78,6 +78,12 @@ class Busy(LinkError):
     cure = "Look at `SLOWLOG GET` and `CLUSTER INFO` there."
 
 
+class Crowded(LinkError):
+    """Redis has as many clients as it may (`maxclients`), and takes no more."""
+
+    cure = "Raise `maxclients` there, or let fewer programs connect: `CLIENT LIST` has them."
+
+
 class OutOfMemory(LinkError):
     """Redis takes no more memory (`maxmemory`), and this command wanted some."""
 
@@ -177,4 +183,6 @@ def translate(reply: ErrorReply, address: str) -> Exception:
     if word == "MOVED":
         host, _, port = rest.split()[1].rpartition(":")
         return Moved(host, int(port))
+    if rest.startswith("max number of clients"):
+        return Crowded(address, 1, 0.0, f"answered {text}")
     return ScriptRefused(word, rest)

@@ -25,6 +25,7 @@ from onserver.interrupt import shielded
 from onserver.redis.address import Address, Node
 from onserver.redis.answers import (
     Denied,
+    LinkError,
     Lost,
     Moved,
     NoScript,
@@ -199,7 +200,9 @@ class Link:
             self.close()
             raise Silent(self.name, 1, monotonic() - started, "gave no answer") from error
         except OSError as error:
-            self._lost(error)
+            farewell = self._farewell()
+            self.close()
+            raise farewell or self._broken(error) from error
         except BaseException:
             self.close()
             raise
@@ -425,6 +428,14 @@ class Link:
         if isinstance(error, ReadOnly):
             self.close()  # the master is elsewhere now: look for it the next time
         raise error
+
+    def _farewell(self) -> LinkError | None:
+        """What was said before the connection was closed: who is not welcome is told why, and not listened to."""
+        said: list[Any] = []
+        with suppress(OSError), shielded():
+            said = self._open_wire().arrived()
+        errors = (translate(one, self.name) for one in said if isinstance(one, ErrorReply))
+        return next((error for error in errors if isinstance(error, LinkError)), None)
 
     def _lost(self, error: OSError) -> NoReturn:
         self.close()

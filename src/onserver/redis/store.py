@@ -214,19 +214,25 @@ class Store:
         """Milliseconds since 1970 by the clock of Redis, as well as this program knows it, without a trip."""
         return int((time() + self._ahead) * 1000) if self.birth else 0
 
-    @property
-    def clock_ahead(self) -> float:
-        """By how many seconds `now_ms` is ahead of the clock of this machine."""
-        return self._ahead if self.birth else 0.0
+    def ask_clock(self) -> None:
+        """Ask Redis what time it is: what this program knows of it has turned out wrong."""
+        asked = time()
+        now_ms, _ = self.pipeline_at([])
+        self.note_clock(now_ms, asked, time())
 
-    def correct_clock(self, ms: int, known: float | None = None) -> None:
-        """Redis has said that its clock is this much further than `now_ms` thought: one of the two was changed.
+    def note_clock(self, now_ms: int, asked: float, heard: float) -> None:
+        """Learn from what Redis has said of its clock, to the millisecond, at some time between these two of ours.
+
+        What is known of it is changed no more than that proves: it does not jump to and fro with every slow answer, and
+        is exact where Redis goes by the clock of this machine.
 
         Args:
-            ms: how much.
-            known: `clock_ahead` as it was when `now_ms` was asked, where others may have corrected it since.
+            now_ms: milliseconds since 1970 by the clock of Redis.
+            asked: seconds since 1970 by ours, before Redis was asked.
+            heard: the same when the answer was there.
         """
-        self._ahead = (self._ahead if known is None else known) + ms / 1000
+        seconds = now_ms / 1000
+        self._ahead = min(max(self._ahead, seconds - heard), seconds + 0.001 - asked)
 
     # -- connections
 
@@ -292,7 +298,7 @@ class Store:
             words = (secrets.token_hex(8)[:15], LAYOUT, 1 if replicas else 0)
             asked = time()
             changed, now_ms, birth, layout = link.run(self.script("greet"), self.prefix, *words)
-            self._set_clock(int(now_ms) / 1000, asked, time())
+            self.note_clock(int(now_ms), asked, time())
         finally:
             link.replicas = replicas
         self._born = birth.decode()
@@ -302,14 +308,6 @@ class Store:
         if changed:
             for told in list(self.on_changed):
                 told()
-
-    def _set_clock(self, seconds: float, asked: float, heard: float) -> None:
-        """The clock of Redis stood at `seconds`, to the millisecond, at some time between these two of ours.
-
-        What is known of it is changed no more than that proves: it does not jump to and fro with every slow answer, and
-        is exact where Redis goes by the clock of this machine.
-        """
-        self._ahead = min(max(self._ahead, seconds - heard), seconds + 0.001 - asked)
 
     def _insist(self, attempt: Callable[[float], Any], link: Link, seconds: float | None) -> Any:
         seconds = self.command_seconds if seconds is None else seconds
@@ -323,14 +321,17 @@ class Store:
 
     def _try_again(self, attempt: Callable[[float], Any], error: LinkError, started: float, seconds: float) -> Any:
         tries, pause = 1, _FIRST_PAUSE
+        least = min(
+            _LEAST_SECONDS, seconds / 10
+        )  # a try with less would say that Redis is silent, whatever it has said
         told = False
-        while not self._given_up(error, tries, monotonic() - started, seconds):
+        while not self._given_up(error, tries, monotonic() - started, seconds, least):
             if isinstance(error, Refused) and not told:
                 told = True
                 for revive in list(self.on_refused):
                     revive()
             if not isinstance(error, Silent):
-                sleep(min(pause, max(0.0, started + seconds - monotonic())))
+                sleep(min(pause, max(0.0, started + seconds - least - monotonic())))
                 pause = min(pause * 2, _LONGEST_PAUSE)
             tries += 1
             try:
@@ -342,10 +343,10 @@ class Store:
         name, after = self.address.describe(), monotonic() - started
         raise BrokerUnavailable(name, tries, after, error.reason, error.remedy) from error
 
-    def _given_up(self, error: LinkError, tries: int, after: float, seconds: float) -> bool:
+    def _given_up(self, error: LinkError, tries: int, after: float, seconds: float, least: float) -> bool:
         if isinstance(error, Refused | Unreachable):
             return tries >= _FEWEST_TRIES and after >= min(self.connect_seconds, seconds)
-        return after >= seconds
+        return after >= seconds - least
 
 
 class _Row:
@@ -361,7 +362,7 @@ class _Row:
         form = self._link.form(self._script)
         try:
             self._link.send(form.command, form.sha, 1, self._store.prefix, *arguments)
-        except LinkError:
+        except (LinkError, ScriptRefused):  # the latter can only be of the welcome
             self._give_up()
 
     def answer(self, arguments: Sequence[Word]) -> Any:
