@@ -49,7 +49,7 @@ def heed(store: Store, refused: ScriptRefused) -> None:
 
 @contextmanager
 def too_late(procedure: str) -> Iterator[None]:
-    """In the block a message is sent once more, whose age was just corrected.
+    """In the block a message is sent once more, which was refused for its age before.
 
     Raises:
         BadSignature: ONS-4106, it is refused for its age all the same.
@@ -60,9 +60,8 @@ def too_late(procedure: str) -> Iterator[None]:
         age = _age_ms(refused)
         if age is None:
             raise
-        raise BadSignature(
-            procedure, f"it reached Redis {age / 1000:.1f} s from the time at which it was signed"
-        ) from refused
+        problem = f"it reached Redis {age / 1000:.1f} s from the time at which it was signed"
+        raise BadSignature(procedure, problem) from refused
 
 
 def _age_ms(refused: ScriptRefused) -> int | None:

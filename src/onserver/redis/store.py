@@ -321,9 +321,8 @@ class Store:
 
     def _try_again(self, attempt: Callable[[float], Any], error: LinkError, started: float, seconds: float) -> Any:
         tries, pause = 1, _FIRST_PAUSE
-        least = min(
-            _LEAST_SECONDS, seconds / 10
-        )  # a try with less would say that Redis is silent, whatever it has said
+        # a try with less time than this would say that Redis is silent, whatever it has said before
+        least = min(_LEAST_SECONDS, seconds / 10)
         told = False
         while not self._given_up(error, tries, monotonic() - started, seconds, least):
             if isinstance(error, Refused) and not told:
