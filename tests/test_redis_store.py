@@ -14,6 +14,7 @@ from onserver.redis.address import Address, unix_address
 from onserver.redis.answers import Lost, OutOfMemory, Refused, ScriptRefused, Silent
 from onserver.redis.embedded import Embedded
 from onserver.redis.link import Link
+from onserver.redis.row import run_each
 from onserver.redis.scripts import Script, assemble, read_fragment
 from onserver.redis.search import find_server
 from onserver.redis.store import LAYOUT, Store
@@ -244,17 +245,17 @@ def told_of(store: Store, count: int, told: list[str]) -> Iterator[list[str]]:
 def test_each_of_a_row_is_sent_before_the_last_is_answered(store: Store) -> None:
     store.run(_COUNT, "")
     told: list[str] = []
-    for n, answer in enumerate(store.run_each(_COUNT, told_of(store, 3, told))):
+    for n, answer in enumerate(run_each(store, _COUNT, told_of(store, 3, told))):
         told.append(f"heard {n}: {answer}")
     assert told == ["asked 0", "asked 1", "heard 0: 2", "asked 2", "heard 1: 3", "heard 2: 4"]
-    assert list(store.run_each(_COUNT, [])) == []
-    assert list(store.run_each(_COUNT, [[store.nonce()]])) == [5]
+    assert list(run_each(store, _COUNT, [])) == []
+    assert list(run_each(store, _COUNT, [[store.nonce()]])) == [5]
 
 
 @pytest.mark.parametrize("nth", [1, 2, 5, 9])
 def test_a_reply_of_a_row_that_is_lost_is_asked_for_again(through: Store, proxy: Proxy, nth: int) -> None:
     proxy.swallow_reply(nth, matching=lambda words: _is_script(words) and words[1] == _COUNT.sha)
-    assert list(through.run_each(_COUNT, [[through.nonce()] for _ in range(9)])) == list(range(2, 11))
+    assert list(run_each(through, _COUNT, [[through.nonce()] for _ in range(9)])) == list(range(2, 11))
     assert proxy.broken == 1
 
 
@@ -263,12 +264,12 @@ def test_a_row_whose_connection_falls_silent_goes_on_by_another(redis_address: A
     with Store(proxy.address, f"t{uuid4().hex[:8]}", connect_seconds=20, command_seconds=3) as store:
         store.run(_COUNT, "")
         proxy.swallow_reply(nth, matching=lambda words: _is_script(words) and words[1] == _COUNT.sha, cut=False)
-        assert list(store.run_each(_COUNT, [[store.nonce()] for _ in range(6)])) == list(range(2, 8))
+        assert list(run_each(store, _COUNT, [[store.nonce()] for _ in range(6)])) == list(range(2, 8))
         assert proxy.broken == 1
 
 
 def test_a_row_of_a_script_that_redis_has_forgotten(store: Store) -> None:
-    assert list(store.run_each(_COUNT, [[store.nonce()] for _ in range(4)])) == [1, 2, 3, 4]
+    assert list(run_each(store, _COUNT, [[store.nonce()] for _ in range(4)])) == [1, 2, 3, 4]
 
     def forgotten() -> Iterator[list[str]]:
         for n in range(6):
@@ -276,13 +277,13 @@ def test_a_row_of_a_script_that_redis_has_forgotten(store: Store) -> None:
                 store.command("SCRIPT", "FLUSH")
             yield [store.nonce()]
 
-    assert list(store.run_each(_COUNT, forgotten())) == list(range(5, 11))
+    assert list(run_each(store, _COUNT, forgotten())) == list(range(5, 11))
 
 
 def test_what_is_refused_in_a_row_is_told_in_its_place(store: Store) -> None:
     odd = assemble("odd", "if ARGV[1] % 2 == 1 then return redis.error_reply('ONS 4106 odd') end return ARGV[1]")
     store.run(odd, 0)
-    answers = list(store.run_each(odd, [[n] for n in range(5)]))
+    answers = list(run_each(store, odd, [[n] for n in range(5)]))
     assert [str(answer.rest) if isinstance(answer, ScriptRefused) else answer for answer in answers] == [
         b"0", "4106 odd", b"2", "4106 odd", b"4",
     ]  # fmt: skip
@@ -294,21 +295,41 @@ def test_who_asks_for_no_more_of_a_row_leaves_no_connection(store: Store) -> Non
 
     store.run(_COUNT, "")
     before = connections()
-    row = store.run_each(_COUNT, [[store.nonce()] for _ in range(9)])
+    row = run_each(store, _COUNT, [[store.nonce()] for _ in range(9)])
     assert [next(row), next(row)] == [2, 3]
     assert connections() == before + 1
     row.close()
     wait_for(lambda: connections() == before)
     with pytest.raises(ZeroDivisionError):
-        list(store.run_each(_COUNT, ([store.nonce() * (1 // n)] for n in (1, 1, 0))))
+        list(run_each(store, _COUNT, ([store.nonce() * (1 // n)] for n in (1, 1, 0))))
     wait_for(lambda: connections() == before)
+
+
+def test_a_row_that_finds_redis_full_ends_there_and_what_was_answered_is_done(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with _own_server(tmp_path_factory) as store:
+        store.run(_COUNT, "")
+
+        def rows() -> Iterator[list[str]]:
+            for n in range(6):
+                if n == 3:
+                    store.command("CONFIG", "SET", "maxmemory", "1mb")
+                yield [store.nonce()]
+
+        answers: list[int] = []
+        with pytest.raises(OutOfMemory):
+            answers.extend(run_each(store, _COUNT, rows()))
+        store.command("CONFIG", "SET", "maxmemory", "0")
+        assert answers[:2] == [2, 3]
+        assert store.run(_COUNT, store.nonce()) == answers[-1] + 1
 
 
 def test_in_a_row_each_is_confirmed_by_replicas_where_that_is_asked_for(redis_address: Address) -> None:
     with Store(redis_address, f"t{uuid4().hex[:8]}", command_seconds=2, wait_for_replicas=1) as store:
-        assert list(store.run_each(_READ, [[], []])) == [None, None]
+        assert list(run_each(store, _READ, [[], []])) == [None, None]
         with pytest.raises(BrokerUnavailable, match="0 of 1 replicas"):
-            list(store.run_each(_COUNT, [[store.nonce()]]))
+            list(run_each(store, _COUNT, [[store.nonce()]]))
 
 
 def test_replicas_that_do_not_confirm_are_told(redis_address: Address) -> None:

@@ -31,6 +31,7 @@ from onserver.process.signing import Signer
 from onserver.process.tracing import tracing
 from onserver.redis.answers import ScriptRefused
 from onserver.redis.resp import Word
+from onserver.redis.row import run_each
 from onserver.redis.scripts import Script
 from onserver.redis.store import Store
 from onserver.server import Server
@@ -248,7 +249,7 @@ class Sender:
                 sent.append(words_of(start))
                 yield sent[-1]()
 
-        for answer in self._store.run_each(self._put_many, rows()) if len(starts) > one_by_one else ():
+        for answer in run_each(self._store, self._put_many, rows()) if len(starts) > one_by_one else ():
             words = sent.popleft()
             if isinstance(answer, ScriptRefused):
                 heed(self._store, answer)

@@ -26,15 +26,14 @@ import os
 import secrets
 import threading
 import weakref
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from time import monotonic, sleep, time
 from typing import Any, Self
 
 from onserver.errors import BrokerUnavailable, WrongLayout
 from onserver.redis.address import Address
-from onserver.redis.answers import LinkError, Moved, NoScript, Refused, ScriptRefused, Silent, Unreachable
+from onserver.redis.answers import LinkError, Moved, NoScript, Refused, Silent, Unreachable
 from onserver.redis.link import Link
 from onserver.redis.relay import Relay
 from onserver.redis.resp import Word
@@ -46,9 +45,10 @@ LAYOUT = 1
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
 _FEWEST_TRIES = 3
-_REUSED_SHARE = 0.6
+#: How much of a deadline the first try has, over a connection that may be dead.
+REUSED_SHARE = 0.6
 #: What is left at least for a try, in seconds.
-_LEAST_SECONDS = 0.05
+LEAST_SECONDS = 0.05
 
 
 class Store:
@@ -113,34 +113,6 @@ class Store:
         packed = link.pack(known, self.prefix, arguments)
         return self._insist(lambda timeout: link.run_packed(known, packed, timeout), link, deadline)
 
-    def run_each(self, script: Script, rows: Iterable[Sequence[Word]]) -> Generator[Any]:
-        """`run` with each of these arguments: the next ones are sent before the last are answered.
-
-        It has a connection of its own meanwhile. Where that fails, what was not answered is run once more, one after
-        the other.
-
-        Args:
-            script: one that Redis knows.
-            rows: ARGV of the script, one row after the other; each is asked for when it can be sent.
-
-        Yields:
-            The answer to each, in their order, or the `ScriptRefused` that was the answer.
-
-        Raises:
-            BrokerUnavailable: no usable answer to one of them before its deadline.
-            MemberFenced: the script was to write in the name of a holder that is dead.
-        """
-        under_way: deque[Sequence[Word]] = deque()
-        with self.link() as link:
-            row = _Row(self, link, script)
-            for arguments in rows:
-                row.send(arguments)
-                under_way.append(arguments)
-                if len(under_way) > 1:
-                    yield row.answer(under_way.popleft())
-            while under_way:
-                yield row.answer(under_way.popleft())
-
     async def arun(self, script: str | Script, *arguments: Word) -> Any:
         """`run` for a coroutine, whose loop goes on meanwhile; the bytes are sent again in a thread where need be."""
         known = self.script(script) if isinstance(script, str) else script
@@ -156,7 +128,7 @@ class Store:
 
     def _run_until(self, until: float, script: Script, arguments: Sequence[Word]) -> Any:
         # some of its time is over, or all: a thread comes late where many wait for one
-        return self.run(script, *arguments, deadline=max(until - monotonic(), _LEAST_SECONDS))
+        return self.run(script, *arguments, deadline=max(until - monotonic(), LEAST_SECONDS))
 
     def command(self, *words: Word, deadline: float | None = None) -> Any:
         """Send one command, again if need be: for reading, and for what may happen twice. Keys in full."""
@@ -276,7 +248,7 @@ class Store:
         if relay is None:
             relay = Relay(self.link(), loop)
             self._by_loop[loop] = weakref.ref(relay)  # the loop keeps it, which must not be kept by it in turn
-        relay.seconds = self.command_seconds * _REUSED_SHARE
+        relay.seconds = self.command_seconds * REUSED_SHARE
         return relay
 
     def _relay_of(self, loop: asyncio.AbstractEventLoop | None) -> Relay | None:
@@ -313,7 +285,7 @@ class Store:
         seconds = self.command_seconds if seconds is None else seconds
         started = monotonic()
         try:
-            return attempt(seconds * _REUSED_SHARE if link.connected else seconds)
+            return attempt(seconds * REUSED_SHARE if link.connected else seconds)
         except LinkError as error:
             if not error.again:
                 raise
@@ -322,7 +294,7 @@ class Store:
     def _try_again(self, attempt: Callable[[float], Any], error: LinkError, started: float, seconds: float) -> Any:
         tries, pause = 1, _FIRST_PAUSE
         # a try with less time than this would say that Redis is silent, whatever it has said before
-        least = min(_LEAST_SECONDS, seconds / 10)
+        least = min(LEAST_SECONDS, seconds / 10)
         told = False
         while not self._given_up(error, tries, monotonic() - started, seconds, least):
             if isinstance(error, Refused) and not told:
@@ -346,39 +318,6 @@ class Store:
         if isinstance(error, Refused | Unreachable):
             return tries >= _FEWEST_TRIES and after >= min(self.connect_seconds, seconds)
         return after >= seconds - least
-
-
-class _Row:
-    """The runs of `run_each`: on its link as long as that does, then as any other."""
-
-    def __init__(self, store: Store, link: Link, script: Script) -> None:
-        self._store, self._link, self._script = store, link, script
-        self._fails = bool(link.replicas)  # two answers each: these are run as any other
-
-    def send(self, arguments: Sequence[Word]) -> None:
-        if self._fails:
-            return
-        form = self._link.form(self._script)
-        try:
-            self._link.send(form.command, form.sha, 1, self._store.prefix, *arguments)
-        except (LinkError, ScriptRefused):  # the latter can only be of the welcome
-            self._give_up()
-
-    def answer(self, arguments: Sequence[Word]) -> Any:
-        began, seconds = monotonic(), self._store.command_seconds
-        try:
-            if not self._fails:
-                try:
-                    return self._link.receive(seconds * _REUSED_SHARE)
-                except (LinkError, NoScript):
-                    self._give_up()
-            return self._store._run_until(began + seconds, self._script, arguments)
-        except ScriptRefused as refused:
-            return refused
-
-    def _give_up(self) -> None:
-        self._fails = True
-        self._link.close()
 
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()
